@@ -1,0 +1,160 @@
+"""Who and what a call is booked to."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import lru_cache
+from typing import Any
+
+MAX_VALUE_CHARS = 200
+"""Longer values are cut: attribution is for grouping, and a label of this length is a mistake or an attack."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """The dimensions that a ledger entry can be grouped by; None where the run did not say.
+
+    Args:
+        tenant: The customer or business unit that pays.
+        user: The person or service account that asked.
+        session: The conversation, by default LangGraph's thread.
+        workflow: The application, by default the name of the root graph.
+        run: The workflow run: one root run, across subgraphs and resumes.
+        agent: `create_agent`'s name, else the innermost subgraph, else the workflow.
+        node: The full path of graph nodes, such as "research/search".
+        step: The number of the model call within the workflow run, from 1; a tool call has the step that asked for it.
+        attempt: Which try this was, from 1, by LangGraph's node retry or `with_retry`.
+        tool: The tool or retriever that ran.
+        provider: Who served the model, as LangChain names it.
+        model: The model that answered, as the provider names it.
+        deployment: The environment or release.
+        variant: The arm of an experiment.
+        purpose: None for the agent's own work, else what kind of overhead: "summarization", "verification", ….
+        tags: Further dimensions of the user's choice, as sorted (name, value) pairs.
+
+    Example:
+        >>> Attribution(tenant="acme", node="research/search").node
+        'research/search'
+    """
+
+    tenant: str | None = None
+    user: str | None = None
+    session: str | None = None
+    workflow: str | None = None
+    run: str | None = None
+    agent: str | None = None
+    node: str | None = None
+    step: int | None = None
+    attempt: int = 1
+    tool: str | None = None
+    provider: str | None = None
+    model: str | None = None
+    deployment: str | None = None
+    variant: str | None = None
+    purpose: str | None = None
+    tags: tuple[tuple[str, str], ...] = ()
+
+
+DIMENSIONS: tuple[str, ...] = tuple(f.name for f in fields(Attribution) if f.name != "tags")
+"""Every field of `Attribution` but the tags, in order."""
+
+_READABLE = ("tenant", "user", "session", "workflow", "agent", "deployment", "variant", "purpose")
+
+_DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
+    "tenant": ("tenant", "tenant_id", "organization_id", "org_id"),
+    "user": ("user", "user_id", "langgraph_auth_user_id"),
+    "session": ("session", "session_id", "conversation_id", "thread_id"),
+    "workflow": ("workflow", "workflow_name", "graph_id"),
+    "agent": ("agent", "lc_agent_name"),
+    "deployment": ("deployment", "environment", "revision_id"),
+    "variant": ("variant", "experiment_variant"),
+    "purpose": ("agentcost_purpose", "lc_source"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AttributionMap:
+    """Which keys of a run's metadata and `configurable` fill which dimension: one table, that users extend.
+
+    The first key that is there wins; the user's keys come before the defaults, and metadata before `configurable`.
+
+    Args:
+        keys: For each dimension, the keys to read, first choice first. They are put before the defaults.
+        tags: Keys that become tags of the same name.
+        constants: Dimensions that are the same for the whole process, such as the deployment.
+
+    Raises:
+        ValueError: If a dimension cannot be read from metadata.
+
+    Example:
+        >>> table = AttributionMap({"tenant": ("customer",)}, tags=("ticket",))
+        >>> table.read({"customer": "acme", "ticket": 7})
+        {'tenant': 'acme', 'tags': (('ticket', '7'),)}
+    """
+
+    keys: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    tags: Iterable[str] = ()
+    constants: Mapping[str, str] = field(default_factory=dict)
+    _table: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for name in (*self.keys, *self.constants):
+            if name not in _READABLE:
+                raise ValueError(f"{name!r} cannot be read from metadata; choose from {', '.join(_READABLE)}.")
+        extra = {name: (keys,) if isinstance(keys, str) else tuple(keys) for name, keys in self.keys.items()}
+        table = {name: extra.get(name, ()) + defaults for name, defaults in _DEFAULT_KEYS.items()}
+        object.__setattr__(self, "_table", table)
+        object.__setattr__(self, "tags", tuple(self.tags))
+
+    def read(self, metadata: Mapping[str, Any] | None, configurable: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Give the dimensions that a run states, as keyword arguments of `Attribution`.
+
+        Args:
+            metadata: The metadata that LangChain hands to callbacks.
+            configurable: The run's `configurable`, which LangGraph keeps out of the metadata.
+
+        Returns:
+            The dimensions found, and `tags` where there are any.
+        """
+        sources = [source for source in (metadata, configurable) if source]
+        found: dict[str, Any] = dict(self.constants)
+        for source in reversed(sources):
+            for name, keys in self._table.items():
+                for key in keys:
+                    if source.get(key) is not None:
+                        found[name] = label(source[key])
+                        break
+        tags = {key: label(source[key]) for source in reversed(sources) for key in self.tags if key in source}
+        if tags:
+            found["tags"] = tuple(sorted(tags.items()))
+        return found
+
+
+def label(value: object) -> str:
+    """Make a value fit to be grouped by: text without control characters, cut to `MAX_VALUE_CHARS`.
+
+    Example:
+        >>> label("a" + chr(0) + "b"), len(label("x" * 1_000_000))
+        ('a b', 200)
+    """
+    text = value if isinstance(value, str) else str(value)
+    text = text[:MAX_VALUE_CHARS]
+    return text if text.isprintable() else "".join(c if c.isprintable() else " " for c in text)
+
+
+@lru_cache(maxsize=4096)
+def node_path(checkpoint_ns: str) -> tuple[str, ...]:
+    """Take the node names out of LangGraph's checkpoint namespace.
+
+    Args:
+        checkpoint_ns: `langgraph_checkpoint_ns` of the run's metadata, "node:uuid|inner:uuid".
+
+    Returns:
+        The names from the outermost graph's node to the innermost one's.
+
+    Example:
+        >>> node_path("research:dd69671c|search:3f367ba0")
+        ('research', 'search')
+    """
+    return tuple(label(part.partition(":")[0]) for part in checkpoint_ns.split("|") if part)

@@ -1,0 +1,99 @@
+"""One line of the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID, uuid5
+
+from langchain_agentcost.attribution import Attribution
+from langchain_agentcost.pricing.cost import Cost
+from langchain_agentcost.usage import Usage
+
+Kind = Literal["llm", "embedding", "tool", "retriever", "cache_hit", "saving", "outcome", "correction"]
+Status = Literal["ok", "error", "aborted"]
+
+PAID_KINDS = ("llm", "embedding")
+"""Kinds that should have a price: without one they are counted as unpriced."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputSplit:
+    """What the input tokens of a model call were made of. The four parts sum to `Usage.input_tokens`.
+
+    The counts are the provider's total, divided by our estimate of each part.
+
+    Args:
+        new_tokens: What this call adds to the conversation: user turns, the last answer, a first system prompt.
+        resent_tokens: What an earlier call had already sent.
+        tool_schema_tokens: The descriptions of the bound tools.
+        tool_result_tokens: Tool results that are sent for the first time.
+    """
+
+    new_tokens: int = 0
+    resent_tokens: int = 0
+    tool_schema_tokens: int = 0
+    tool_result_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event, as it is remembered: counts, money and labels, never the text of a prompt or an answer.
+
+    Args:
+        id: `str(run_id)` of the LangChain run for model, tool and retriever calls and cache hits, else `event_id(...)`.
+            Appending the same id again changes nothing, so nothing is counted twice.
+        kind: "llm", "embedding", "tool", "retriever"; "cache_hit" (served without the provider), "saving" (avoided in
+            another way), "outcome" (what a run achieved), "correction" (what a re-pricing adds or takes away).
+        at: When the call started, UTC.
+        attribution: Who and what it is booked to.
+        duration_s: How long it took, in seconds; None where it was not measured.
+        first_token_s: Seconds until the first streamed token; None where nothing was streamed.
+        usage: What it consumed; None where that is not known or makes no sense.
+        cost: What it cost; None where that is not known. A tool without a price has None too.
+        saved: What it would have cost, where it cost nothing; None where nothing was saved or it is not known.
+        status: "ok", "error", or "aborted" for a stream or run that was left.
+        error_type: The class name of the error, never its message.
+        parent_id: The parent run; for a correction, the entry that it corrects.
+        name: The name of an outcome, a cache or a correction.
+        value: The value of an outcome.
+        success: Whether an outcome was one.
+        split: What the input was made of; None where it was not analysed.
+        fingerprints: Per message, a salted hash and its token count; None unless asked for.
+
+    Example:
+        >>> from datetime import UTC
+        >>> Entry("r1", "llm", datetime.now(UTC), usage=Usage(input_tokens=3)).status
+        'ok'
+    """
+
+    id: str
+    kind: Kind
+    at: datetime
+    attribution: Attribution = field(default_factory=Attribution)
+    duration_s: float | None = None
+    first_token_s: float | None = None
+    usage: Usage | None = None
+    cost: Cost | None = None
+    saved: Cost | None = None
+    status: Status = "ok"
+    error_type: str | None = None
+    parent_id: str | None = None
+    name: str | None = None
+    value: Decimal | None = None
+    success: bool | None = None
+    split: InputSplit | None = None
+    fingerprints: tuple[tuple[str, int], ...] | None = None
+
+
+def event_id(run_id: UUID, kind: Kind, name: str, event: str) -> str:
+    """Make the id of an entry that is not itself a LangChain run: the same event always has the same id.
+
+    Example:
+        >>> run = UUID(int=7)
+        >>> event_id(run, "outcome", "resolved", "1") == event_id(run, "outcome", "resolved", "1")
+        True
+    """
+    return str(uuid5(run_id, f"{kind}:{name}:{event}"))
