@@ -3,6 +3,7 @@
 ```
 AgentCostError
 ├── InvalidUsage          token counts that cannot be; give whole numbers >= 0
+├── InvalidEntry          a ledger entry that cannot be kept: no time zone, or an amount beyond all sense
 ├── PriceFileError        a price file with a fault; the message names line and key
 ├── PriceNotFound         no price, and the caller asked for one strictly
 ├── QueryError            a column, operator or date that the ledger does not know
@@ -24,6 +25,10 @@ class AgentCostError(Exception):
 
 class InvalidUsage(AgentCostError, ValueError):
     """Token counts that cannot be: negative, fractional, not numbers, or parts that exceed their whole."""
+
+
+class InvalidEntry(AgentCostError, ValueError):
+    """A ledger entry that cannot be kept: its instant has no time zone, or an amount is beyond all sense."""
 
 
 class PriceFileError(AgentCostError, ValueError):

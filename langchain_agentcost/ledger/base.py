@@ -20,20 +20,25 @@ A column is `kind`, `status`, `id`, `parent_id`, `name`, a dimension of `Attribu
 class Total:
     """The sum over a group of entries.
 
+    Costs and usage here are amounts only: the price source, the service tier, the flags, the anomalies and the
+    provider's own tools stay with the entries; `usage.estimated` says that some of the usage is our estimate.
+
     Args:
-        key: The values of the dimensions grouped by, in their order; None where an entry did not state one.
+        key: The values of the dimensions grouped by, in their order; None where an entry did not state one. A day is
+            "2026-11-23", an hour "2026-11-23T17:00", both UTC.
         calls: Model, embedding, tool and retriever calls and cache hits.
         llm_calls: The model calls among them that reached a provider.
         usage: Their usage, added up (cache hits do not count: they consumed nothing).
         cost: Their known cost, corrections included. Look at `unpriced_calls` before you trust it.
         saved: What cache hits and other savings would have cost.
-        unpriced_calls: Model and embedding calls without a price, whose cost is missing from `cost`.
+        unpriced_calls: Model and embedding calls without a price, whose cost is missing from `cost`. A correction named
+            `PRICED` takes one off, also where it is a group of its own (grouped by kind): the groups sum to the whole.
         estimated_calls: Calls whose usage is our estimate.
         flagged_calls: Calls whose usage had an anomaly or whose price a flag.
         failed_calls: Calls that ended in an error or were aborted.
         failed_cost: What those cost.
         cache_hits: Calls that were answered without the provider.
-        latency_p50_s: The median duration of the model calls in seconds; None where none was measured.
+        latency_p50_s: The median duration of the model calls in seconds, within 1 %; None where none was measured.
         latency_p95_s: Their 95th percentile.
     """
 
@@ -108,6 +113,38 @@ class Ledger(Protocol):
 
         Raises:
             QueryError: If a column does not exist or an instant has no time zone.
+        """
+        ...
+
+    def prune(self, before: datetime) -> int:
+        """Remove the entries that started before an instant, for good.
+
+        Args:
+            before: The instant; it must have a time zone.
+
+        Returns:
+            How many entries were removed.
+
+        Raises:
+            QueryError: If the instant has no time zone.
+            StoreUnavailable: If it cannot be written.
+        """
+        ...
+
+    def forget(self, user: str) -> int:
+        """Remove a user's label, the labels of their sessions and their fingerprints; all counts and amounts stay.
+
+        A session label is removed wherever it stands, also from entries that state another user or none. The text is
+        gone from the store's files when this returns. Tags are not looked at: keep persons out of them.
+
+        Args:
+            user: The label of the user.
+
+        Returns:
+            How many entries lost a label.
+
+        Raises:
+            StoreUnavailable: If it cannot be written.
         """
         ...
 

@@ -18,6 +18,15 @@ Status = Literal["ok", "error", "aborted"]
 PAID_KINDS = ("llm", "embedding")
 """Kinds that should have a price: without one they are counted as unpriced."""
 
+CALL_KINDS = ("llm", "embedding", "tool", "retriever", "cache_hit")
+"""Kinds that count as a call."""
+
+CONSUMING_KINDS = ("llm", "embedding", "tool", "retriever")
+"""Kinds whose usage was really consumed: a cache hit or a saving tells what it avoided."""
+
+PRICED = "priced"
+"""The name of a correction that gives a price to a call that had none."""
+
 
 @dataclass(frozen=True, slots=True)
 class InputSplit:
@@ -41,6 +50,12 @@ class InputSplit:
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One event, as it is remembered: counts, money and labels, never the text of a prompt or an answer.
+
+    A correction is an entry of its own. It has the attribution, the `at` and the status of the entry that it corrects,
+    so that it falls into the same groups, days and filters; `parent_id` is that entry's id; `cost` is what has to be
+    added to the costs booked so far (new price less the old one, negative for a credit); it has no usage and no
+    duration. Its name is `PRICED` for the first price of an entry whose cost was None: that takes one from
+    `Total.unpriced_calls`. Any other name ("repriced") moves money only.
 
     Args:
         id: `str(run_id)` of the LangChain run for model, tool and retriever calls and cache hits, else `event_id(...)`.
