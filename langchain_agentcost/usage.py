@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from langchain_agentcost.errors import InvalidUsage
+from langchain_agentcost.reported import INPUT_PARTS, ReportedCounts, billed_tier, older_counts, response_tier, shown
+from langchain_agentcost.server_tools import ServerTools, server_tool_calls
 
 if TYPE_CHECKING:
-    from langchain_core.messages import BaseMessage
-
-INPUT_PARTS = ("cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
-"""Disjoint parts of `input_tokens` by what happened to them in the provider's prompt cache."""
+    from langchain_core.messages import AIMessage, BaseMessage
+    from langchain_core.outputs import LLMResult
 
 _COUNTS = (
     "input_tokens",
@@ -42,7 +42,7 @@ class Usage:
         input_audio_tokens: Input that was audio.
         reasoning_tokens: Output that was hidden reasoning.
         output_audio_tokens: Output that was audio.
-        service_tier: The tier that the provider says it served ("flex", "priority", "batch"); None is standard.
+        service_tier: The tier that the provider says it served ("flex", "priority", "batch", "fast"); None is standard.
         server_tools: Calls of the provider's own tools, as sorted (name, count) pairs, such as (("web_search", 2),).
         estimated: True where the provider reported nothing and the counts are our estimate.
         anomalies: What was wrong with the reported counts, each a short sentence.
@@ -64,15 +64,24 @@ class Usage:
     reasoning_tokens: int = 0
     output_audio_tokens: int = 0
     service_tier: str | None = None
-    server_tools: tuple[tuple[str, int], ...] = ()
+    server_tools: ServerTools = ()
     estimated: bool = False
     anomalies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for name in _COUNTS:
-            value = getattr(self, name)
+        for value in (
+            self.input_tokens,
+            self.output_tokens,
+            self.cache_read_tokens,
+            self.cache_write_tokens,
+            self.cache_write_1h_tokens,
+            self.input_audio_tokens,
+            self.reasoning_tokens,
+            self.output_audio_tokens,
+        ):
             if type(value) is not int or value < 0:
-                raise InvalidUsage(f"{name} must be a whole number of tokens of at least 0, got {_shown(value)}.")
+                name = next(name for name in _COUNTS if getattr(self, name) is value)
+                raise InvalidUsage(f"{name} must be a whole number of tokens of at least 0, got {shown(value)}.")
 
     @property
     def total_tokens(self) -> int:
@@ -95,7 +104,14 @@ class Usage:
         if not isinstance(other, Usage):
             return NotImplemented
         return type(self)(
-            **{name: getattr(self, name) + getattr(other, name) for name in _COUNTS},
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cache_read_tokens + other.cache_read_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+            self.cache_write_1h_tokens + other.cache_write_1h_tokens,
+            self.input_audio_tokens + other.input_audio_tokens,
+            self.reasoning_tokens + other.reasoning_tokens,
+            self.output_audio_tokens + other.output_audio_tokens,
             service_tier=self.service_tier if self.service_tier == other.service_tier else None,
             server_tools=_added_tools(self.server_tools, other.server_tools),
             estimated=self.estimated or other.estimated,
@@ -114,7 +130,8 @@ class Usage:
             message: An `AIMessage` or `AIMessageChunk` of any LangChain provider.
 
         Returns:
-            The usage, or None where the message carries none (a stream through a custom base_url, most fakes).
+            The usage. None where the message carries none (a stream through a custom base_url, most fakes), or where
+            its input or output count cannot be and does not follow from the total: what is unknown is not 0.
 
         Example:
             >>> from langchain_core.messages import AIMessage
@@ -123,14 +140,15 @@ class Usage:
             3
         """
         reported = getattr(message, "usage_metadata", None)
-        if not reported or "input_tokens" not in reported:
-            return None
         metadata = message.response_metadata
-        return cls.from_usage_metadata(
-            reported,
-            service_tier=metadata.get("service_tier"),
-            server_tools=_server_tools(metadata),
-        )
+        if not reported or "input_tokens" not in reported:
+            reported = older_counts(metadata.get("token_usage"))
+            if not reported:
+                return None
+        report = ReportedCounts(reported)
+        if report.counts is None:
+            return None
+        return cls._of(report, report.tier or response_tier(metadata), server_tool_calls(message))
 
     @classmethod
     def from_usage_metadata(
@@ -138,13 +156,13 @@ class Usage:
         reported: Mapping[str, Any],
         *,
         service_tier: str | None = None,
-        server_tools: tuple[tuple[str, int], ...] = (),
+        server_tools: ServerTools = (),
     ) -> Self:
         """Read LangChain's `UsageMetadata`, whichever provider wrote it.
 
-        Known keys are read by table, with or without a service tier's prefix; unknown keys are never summed. A count
-        that cannot be is left out and named in `anomalies`, and so is a total that does not add up: this method never
-        raises on a provider's mistake, and never hides one.
+        Known keys are read by table, with or without a service tier's prefix; unknown keys (costs among them) are never
+        summed. A count that cannot be is left out and named in `anomalies`, and so is a total that does not add up:
+        this method never raises on a provider's mistake, and never hides one.
 
         Args:
             reported: The mapping, with inclusive `input_tokens` and `output_tokens`.
@@ -165,127 +183,133 @@ class Usage:
             ... ).service_tier
             'priority'
         """
-        reading = _Reading()
-        counts: dict[str, Any] = {name: reading.count(reported, name) for name in ("input_tokens", "output_tokens")}
-        for details, table in _DETAILS.items():
-            for name, value in reading.parts(reported.get(details), table).items():
-                counts[name] = counts.get(name, 0) + value
-        reading.check(counts, reported.get("total_tokens"))
+        report = ReportedCounts(reported)
+        return cls._of(report, report.tier or billed_tier(service_tier), server_tools)
+
+    @classmethod
+    def from_llm_result(cls, result: LLMResult, *, batch_size: int = 1) -> tuple[AIMessage | None, Self | None]:
+        """Read what `on_llm_end` hands over, of a chat model or of an older text model.
+
+        With n > 1 most providers report the usage of the whole response on every generation: equal reports are counted
+        once. Reports that differ are one per generation, and are added up.
+
+        Args:
+            result: The result of one prompt.
+            batch_size: `batch_size` of the start event. LangChain reports the usage of a text model's batch with its
+                first prompt only; the others then have a usage of nothing rather than none.
+
+        Returns:
+            The first message (None for text models), and the usage (None where none was reported).
+
+        Example:
+            >>> from langchain_core.messages import AIMessage
+            >>> from langchain_core.outputs import ChatGeneration, LLMResult
+            >>> result = LLMResult(generations=[[ChatGeneration(message=AIMessage("Hi"))]])
+            >>> message, usage = Usage.from_llm_result(result)
+            >>> message.text, usage
+            ('Hi', None)
+        """
+        messages = _messages(result)
+        if len(messages) == 1:
+            usage = cls.from_message(messages[0])
+            if usage is not None or not result.llm_output:
+                return messages[0], usage
+        else:
+            usages = [usage for message in messages if (usage := cls.from_message(message)) is not None]
+            if usages:
+                return messages[0], _whole(usages)
+        return messages[0] if messages else None, cls._from_llm_output(result.llm_output, batch_size=batch_size)
+
+    @classmethod
+    def _of(cls, report: ReportedCounts, tier: str | None, server_tools: ServerTools) -> Self:
+        get = (report.counts or {}).get
         return cls(
-            **counts,
-            service_tier=reading.tier or _billed_tier(service_tier),
-            server_tools=server_tools,
-            anomalies=tuple(reading.anomalies),
+            get("input_tokens", 0),
+            get("output_tokens", 0),
+            get("cache_read_tokens", 0),
+            get("cache_write_tokens", 0),
+            get("cache_write_1h_tokens", 0),
+            get("input_audio_tokens", 0),
+            get("reasoning_tokens", 0),
+            get("output_audio_tokens", 0),
+            tier,
+            server_tools,
+            False,  # noqa: FBT003 -- positional for speed: this runs once per call
+            tuple(report.anomalies),
         )
 
-
-TIER_PREFIXES = ("priority", "flex")
-"""Tiers whose details langchain-openai writes with a prefix, and whose bare name counts the rest."""
-
-_STANDARD_TIERS = frozenset({"default", "standard", "auto", "on_demand"})
-"""What providers call the tier that has the list price."""
-
-_DETAILS: dict[str, dict[str, str]] = {
-    "input_token_details": {
-        "cache_read": "cache_read_tokens",
-        "cache_creation": "cache_write_tokens",
-        "ephemeral_5m_input_tokens": "cache_write_tokens",
-        "ephemeral_1h_input_tokens": "cache_write_1h_tokens",
-        "audio": "input_audio_tokens",
-    },
-    "output_token_details": {"reasoning": "reasoning_tokens", "audio": "output_audio_tokens"},
-}
-"""LangChain's detail keys and the field each is counted in. Keys that are not here are provider extras: not summed."""
-
-_SERVER_TOOL_KEYS = {
-    "web_search_requests": "web_search",
-    "web_fetch_requests": "web_fetch",
-    "code_execution_requests": "code_execution",
-}
-"""Anthropic's `usage.server_tool_use` keys and the tool each counts."""
+    @classmethod
+    def _from_llm_output(cls, output: Mapping[str, Any] | None, *, batch_size: int) -> Self | None:
+        """Read the token counts that text models, and chat models before `usage_metadata`, put beside the answer."""
+        reported = output.get("token_usage") if output else None
+        if batch_size > 1 and reported == {}:
+            return cls()
+        counts = older_counts(reported)
+        if not output or not counts:
+            return None
+        usage = cls.from_usage_metadata(counts, service_tier=output.get("service_tier"))
+        return usage if usage.total_tokens or not usage.anomalies else None
 
 
-@dataclass(slots=True)
-class _Reading:
-    """One pass over a provider's counts that notes what is wrong with them."""
+def is_cache_hit(message: BaseMessage) -> bool:
+    """Tell whether a message was served from LangChain's own cache (`set_llm_cache`) and the provider not called.
 
-    tier: str | None = None
-    anomalies: list[str] = field(default_factory=list)
+    langchain-core keeps the first answer's counts on a hit and adds `total_cost: 0`, always that integer. A provider
+    that reports a free call as 0.0 is not taken for it.
 
-    def count(self, counts: Mapping[str, Any], key: str) -> int:
-        """One count; 0 and an anomaly where it cannot be."""
-        value = counts.get(key)
-        if type(value) is int and value >= 0:
-            return value
-        if value is not None:
-            self.anomalies.append(f"{key} was {_shown(value)}, not a whole number of at least 0")
-        return 0
-
-    def parts(self, details: object, table: Mapping[str, str]) -> dict[str, int]:
-        """The known parts of a details mapping, by field."""
-        found: dict[str, int] = {}
-        if not isinstance(details, Mapping):
-            return found
-        for key in details:
-            prefix, _, rest = key.partition("_") if isinstance(key, str) else ("", "", "")
-            tiered = prefix in TIER_PREFIXES
-            if tiered:
-                self.tier = prefix
-            name = table.get(rest if tiered else key)
-            if name:
-                found[name] = found.get(name, 0) + self.count(details, key)
-        return found
-
-    def check(self, counts: dict[str, int], total: object) -> None:
-        """Compare the parts with the wholes, and the wholes with the stated total."""
-        for whole, parts in _WHOLES.items():
-            for part in parts:
-                inside = sum(counts.get(name, 0) for name in part)
-                if inside > counts[whole]:
-                    names = " + ".join(part)
-                    self.anomalies.append(f"{names} ({inside}) exceed {whole} ({counts[whole]})")
-        added = counts["input_tokens"] + counts["output_tokens"]
-        if type(total) is not int or total == added:
-            return
-        reasoning = counts.get("reasoning_tokens", 0)
-        if reasoning and total == added + reasoning:
-            counts["output_tokens"] += reasoning
-            self.anomalies.append(f"reasoning ({reasoning}) was reported beside output_tokens; added to it")
-        else:
-            self.anomalies.append(f"total_tokens was {total}, but input + output is {added}")
+    Example:
+        >>> from langchain_core.messages import AIMessage
+        >>> counts = {"input_tokens": 3, "output_tokens": 1, "total_tokens": 4, "total_cost": 0}
+        >>> is_cache_hit(AIMessage("Hi", usage_metadata=counts))
+        True
+    """
+    reported = getattr(message, "usage_metadata", None)
+    if not reported or "total_cost" not in reported:
+        return False
+    cost = reported["total_cost"]
+    return type(cost) is int and cost == 0
 
 
-_WHOLES: dict[str, tuple[tuple[str, ...], ...]] = {
-    "input_tokens": (INPUT_PARTS, ("input_audio_tokens",)),
-    "output_tokens": (("reasoning_tokens",), ("output_audio_tokens",)),
-}
-"""Each inclusive total and the sets of parts that must fit inside it."""
+def looks_cached(result: LLMResult) -> bool:
+    """Tell whether the result of a chat model came out of a cache, of LangChain or of anybody else.
+
+    Caches that keep plain text hand it over without usage, and without the marker that `is_cache_hit` reads. What tells
+    them from a provider that reports no usage is the message's id: langchain-core gives every answer one before it
+    calls `on_llm_end`, but not an answer that it makes of cached text. Such a call must never be billed by an estimate.
+
+    Args:
+        result: What `on_llm_end` handed over.
+
+    Returns:
+        True for a cache hit.
+    """
+    messages = _messages(result)
+    if not messages:
+        return False
+    first = messages[0]
+    if is_cache_hit(first):
+        return True
+    return first.id is None and not (first.usage_metadata or first.response_metadata or result.llm_output)
 
 
-def _billed_tier(tier: object) -> str | None:
-    """A response's service tier as prices know it; None for the standard one."""
-    if not isinstance(tier, str) or tier.lower() in _STANDARD_TIERS:
-        return None
-    return tier.lower()
+def _messages(result: LLMResult) -> list[Any]:
+    """The messages of one prompt's generations; none for a text model."""
+    generations = result.generations[0] if result.generations else ()
+    return [message for generation in generations if (message := getattr(generation, "message", None)) is not None]
 
 
-def _server_tools(metadata: Mapping[str, Any]) -> tuple[tuple[str, int], ...]:
-    """Calls of the provider's own tools, from a response's metadata."""
-    usage = metadata.get("usage")
-    calls = usage.get("server_tool_use") if isinstance(usage, Mapping) else None
-    if not isinstance(calls, Mapping):
-        return ()
-    counted = {_SERVER_TOOL_KEYS.get(key): calls[key] for key in calls}
-    return tuple(sorted((name, n) for name, n in counted.items() if name and type(n) is int and n > 0))
+_U = TypeVar("_U", bound=Usage)
 
 
-def _added_tools(left: tuple[tuple[str, int], ...], right: tuple[tuple[str, int], ...]) -> tuple[tuple[str, int], ...]:
+def _whole(usages: Sequence[_U]) -> _U:
+    """One usage for several generations of one prompt."""
+    if all(usage == usages[0] for usage in usages):
+        return usages[0]
+    usage = sum(usages[1:], usages[0])
+    return replace(usage, anomalies=(*usage.anomalies, f"{len(usages)} generations reported different usage; added up"))
+
+
+def _added_tools(left: ServerTools, right: ServerTools) -> ServerTools:
     if not left or not right:
         return left or right
     return tuple(sorted((Counter(dict(left)) + Counter(dict(right))).items()))
-
-
-def _shown(value: object) -> str:
-    """A bad value for a message, cut to a length that a log line bears."""
-    shown = repr(value)
-    return shown if len(shown) <= 40 else f"{shown[:37]}..."
