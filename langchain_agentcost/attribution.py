@@ -72,6 +72,13 @@ _DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
     "purpose": ("agentcost_purpose", "lc_source"),
 }
 
+_DEFAULT_PURPOSES = dict.fromkeys(
+    ("critic", "critique", "grade", "grader", "judge", "reflect", "review", "reviewer", "validate", "validator",
+     "verify", "verifier"),
+    "verification",
+)  # fmt: skip
+"""Node names that say that a node checks other nodes' work."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttributionMap:
@@ -83,6 +90,9 @@ class AttributionMap:
         keys: For each dimension, the keys to read, first choice first. They are put before the defaults.
         tags: Keys that become tags of the same name.
         constants: Dimensions that are the same for the whole process, such as the deployment.
+        purposes: What calls in a node of this name are for, where their metadata does not say. It is put before the
+            defaults, which call nodes named verify, judge, review and the like "verification"; an empty purpose undoes
+            one of them.
 
     Raises:
         ValueError: If a dimension cannot be read from metadata.
@@ -96,6 +106,7 @@ class AttributionMap:
     keys: Mapping[str, Iterable[str]] = field(default_factory=dict)
     tags: Iterable[str] = ()
     constants: Mapping[str, str] = field(default_factory=dict)
+    purposes: Mapping[str, str] = field(default_factory=dict)
     _table: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -106,6 +117,16 @@ class AttributionMap:
         table = {name: extra.get(name, ()) + defaults for name, defaults in _DEFAULT_KEYS.items()}
         object.__setattr__(self, "_table", table)
         object.__setattr__(self, "tags", tuple(self.tags))
+        object.__setattr__(self, "purposes", {**_DEFAULT_PURPOSES, **self.purposes})
+
+    def keys_of(self, dimension: str) -> tuple[str, ...]:
+        """Give the keys that fill a dimension, first choice first.
+
+        Example:
+            >>> AttributionMap({"user": "customer"}).keys_of("user")[:2]
+            ('customer', 'user')
+        """
+        return self._table.get(dimension, ())
 
     def read(self, metadata: Mapping[str, Any] | None, configurable: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Give the dimensions that a run states, as keyword arguments of `Attribution`.

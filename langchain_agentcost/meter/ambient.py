@@ -1,0 +1,129 @@
+"""Meters that are there without being passed: for a block, or for the whole process."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, ClassVar
+
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
+from langchain_core.tracers.context import register_configure_hook
+
+from langchain_agentcost.attribution import AttributionMap
+from langchain_agentcost.ledger import Ledger
+from langchain_agentcost.meter.handler import CostMeter
+from langchain_agentcost.pricing import PriceBook
+
+GLOBAL_VARIABLE = "AGENTCOST_GLOBAL"
+"""The environment variable by which LangChain learns that a process-wide meter is installed."""
+
+_block_meter: ContextVar[CostMeter | None] = ContextVar("langchain_agentcost_meter", default=None)
+"""The meter of the innermost `meter_costs` block of this thread or task. It is the package's one ContextVar: LangChain
+reads it whenever a run starts, and a ContextVar is how tasks and copied contexts each see their own."""
+
+register_configure_hook(_block_meter, inheritable=True)
+
+
+@contextmanager
+def meter_costs(
+    ledger: Ledger | str | None = None,
+    *,
+    prices: PriceBook | Mapping[str, Any] | os.PathLike[str] | str | None = None,
+    attribution: AttributionMap | Mapping[str, Sequence[str]] | None = None,
+) -> Iterator[CostMeter]:
+    """Meter everything that runs in a block, without passing callbacks.
+
+    Works for sync and async code, and for the tasks and `ContextThreadPoolExecutor` threads that the block starts. Raw
+    threads start with an empty context and are not seen (`install_global` sees them). The LangSmith tracer with costs
+    is not added: for costs in LangSmith pass `meter.callbacks`. Blocks nest, and the innermost one meters.
+
+    Args:
+        ledger: As for `CostMeter`.
+        prices: As for `CostMeter`.
+        attribution: As for `CostMeter`.
+
+    Yields:
+        The meter. Its ledger is closed at the end of the block, unless it was opened by the caller.
+
+    Example:
+        >>> from langchain_agentcost.testing import FakeMeteredChatModel
+        >>> with meter_costs() as meter:
+        ...     answer = FakeMeteredChatModel().invoke("Hi")
+        ...     print(meter.report(by="model").total.llm_calls)
+        1
+    """
+    meter = CostMeter(ledger, prices=prices, attribution=attribution)
+    token = _block_meter.set(meter)
+    try:
+        yield meter
+    finally:
+        _block_meter.reset(token)
+        meter.close()
+
+
+def install_global(
+    ledger: Ledger | str | None = None,
+    *,
+    prices: PriceBook | Mapping[str, Any] | os.PathLike[str] | str | None = None,
+    attribution: AttributionMap | Mapping[str, Sequence[str]] | None = None,
+) -> CostMeter:
+    """Meter every LangChain call of this process, raw threads and nested `callbacks=[…]` included.
+
+    It holds until `uninstall_global()`, and in forked children; a process that is spawned installs its own. Passing the
+    returned meter as a callback as well is harmless. The LangSmith tracer with costs is not added: for costs in
+    LangSmith pass `meter.callbacks`.
+
+    Args:
+        ledger: As for `CostMeter`.
+        prices: As for `CostMeter`.
+        attribution: As for `CostMeter`.
+
+    Returns:
+        The meter. Installing again replaces it; the one before stays open.
+
+    Example:
+        >>> from langchain_agentcost.testing import FakeMeteredChatModel
+        >>> meter = install_global()
+        >>> answer = FakeMeteredChatModel().invoke("Hi")
+        >>> uninstall_global()
+        >>> meter.report(by="model").total.llm_calls
+        1
+    """
+    meter = CostMeter(ledger, prices=prices, attribution=attribution)
+    _GlobalMeter.installed = meter
+    os.environ[GLOBAL_VARIABLE] = "true"
+    return meter
+
+
+def uninstall_global() -> None:
+    """End what `install_global` began. The meter stays usable, and its ledger open."""
+    _GlobalMeter.installed = None
+    os.environ.pop(GLOBAL_VARIABLE, None)
+
+
+def active_meter() -> CostMeter | None:
+    """The meter that sees calls made here: passed as a callback, of the block, or of the process; None without one."""
+    manager = get_callback_manager_for_config(ensure_config())
+    return next((handler for handler in manager.handlers if isinstance(handler, CostMeter)), None)
+
+
+class _GlobalMeter(BaseCallbackHandler):
+    """What LangChain makes an instance of for each root run; it is given the installed meter instead.
+
+    LangChain offers no other way that reaches raw threads: a ContextVar starts empty there, and an environment variable
+    does not. A process that has the variable but installed no meter gets this handler, which does nothing.
+    """
+
+    installed: ClassVar[CostMeter | None] = None
+
+    def __new__(cls) -> BaseCallbackHandler:  # type: ignore[misc]  # on purpose: see the docstring
+        return cls.installed or super().__new__(cls)
+
+
+register_configure_hook(
+    ContextVar("langchain_agentcost_global", default=None), inheritable=True,
+    handle_class=_GlobalMeter, env_var=GLOBAL_VARIABLE,
+)  # fmt: skip

@@ -1,0 +1,182 @@
+"""A call between its start and its end, and what can be said of it when the provider does not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import Any
+from uuid import UUID
+
+from langchain_core.messages import BaseMessage
+
+from langchain_agentcost.attribution import label
+from langchain_agentcost.ledger import InputSplit, Kind
+from langchain_agentcost.meter.runs import WorkflowRun
+from langchain_agentcost.tokens import count_messages, count_text, estimate_message, estimate_schemas
+from langchain_agentcost.usage import Usage
+
+Prompt = Sequence[BaseMessage] | str
+"""What a model was asked: chat messages, or the text that an older text model takes."""
+
+
+class OpenCall:
+    """A model, tool or retriever call that has started and not yet ended.
+
+    Args:
+        kind: What the ledger will call it.
+        run: The workflow run it belongs to.
+        labels: Its attribution so far, as keyword arguments of `Attribution`.
+        parent_id: The run above it.
+        prompt: What a model was asked; empty for the others.
+        tools: The tool schemas that were sent along.
+    """
+
+    __slots__ = (
+        "_asked_model", "at", "batch_size", "characters", "chunks", "first_token_s", "kind", "labels", "parent_id",
+        "prompt", "run", "shape", "started", "tools", "wraps",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        kind: Kind,
+        run: WorkflowRun,
+        labels: dict[str, Any],
+        *,
+        parent_id: UUID | None = None,
+        prompt: Prompt = (),
+        tools: Sequence[Any] = (),
+    ) -> None:
+        self.kind = kind
+        self.run = run
+        self.labels = {**_NO_MODEL, **labels}
+        self.parent_id = parent_id
+        self.prompt = prompt
+        self.tools = tools
+        self.shape = PromptShape.of(prompt, tools) if prompt else None
+        self._asked_model: str | None = labels.get("model")
+        self.batch_size = 1
+        self.wraps = False
+        """Whether the real model call turned out to be one below this one."""
+        self.chunks = 0
+        self.characters = 0
+        self.first_token_s: float | None = None
+        self.at = datetime.now(UTC)
+        self.started = perf_counter()
+
+    def elapsed_s(self) -> float:
+        """Seconds since the start."""
+        return perf_counter() - self.started
+
+    def saw_token(self, token: object) -> None:
+        """Count a streamed chunk."""
+        if self.first_token_s is None:
+            self.first_token_s = self.elapsed_s()
+        self.chunks += 1
+        if isinstance(token, str):
+            self.characters += len(token)
+
+    def answered_by(self, model: str | None) -> None:
+        """Note which model answered, by the provider's name for it: often a dated snapshot of the one asked for."""
+        if model:
+            self.labels["model"] = label(model)
+
+    def model_names(self) -> tuple[str, ...]:
+        """The names that a price may be found under: the model that answered, then the one that was asked for."""
+        answered = self.labels["model"]
+        names = (answered,) if answered == self._asked_model else (answered, self._asked_model)
+        return tuple(name for name in names if name)
+
+    def estimated_usage(self, answer: str) -> Usage:
+        """Estimate what the provider did not report.
+
+        The prompt is counted as exactly as is possible offline. Of an answer whose text is lost, as when a stream fails
+        inside `invoke`, the chunks and characters that went by remain: a chunk holds a token at least.
+
+        Args:
+            answer: The text that was received; empty where it is lost.
+
+        Returns:
+            The estimate, marked as one.
+        """
+        model = self.labels["model"]
+        if isinstance(self.prompt, str):
+            asked = count_text(self.prompt, model=model)
+        else:
+            asked = count_messages(self.prompt, model=model) + estimate_schemas(self.tools)
+        seen = max(self.chunks, self.characters // CHARACTERS_PER_TOKEN)
+        return Usage(
+            input_tokens=asked,
+            output_tokens=count_text(answer, model=model) if answer else seen,
+            estimated=True,
+        )
+
+
+_NO_MODEL: dict[str, Any] = {"provider": None, "model": None, "tool": None, "step": None}
+
+CHARACTERS_PER_TOKEN = 4
+"""English text, by OpenAI's o200k and cl100k tokenizers; only used where the text itself is lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptShape:
+    """Our estimate of what a prompt is made of, in tokens, before the provider's total is known.
+
+    Args:
+        new: Messages that this call sends for the first time, tool results aside.
+        tool_results: Tool results that it sends for the first time.
+        tool_schemas: The descriptions of the bound tools.
+        has_history: Whether an earlier call has already sent a part of it.
+    """
+
+    new: int
+    tool_results: int
+    tool_schemas: int
+    has_history: bool
+
+    @classmethod
+    def of(cls, prompt: Prompt, tools: Sequence[Any]) -> PromptShape:
+        """Look at the end of a prompt only, so that the work does not grow with the history.
+
+        What stands before the last answer of a model was sent before: that answer was made from it. The answer itself
+        and everything after it is sent for the first time.
+
+        Args:
+            prompt: The messages in order, or a text.
+            tools: The bound tools' schemas.
+
+        Returns:
+            The shape.
+        """
+        schemas = estimate_schemas(tools) if tools else 0
+        if isinstance(prompt, str):
+            return cls(max(1, len(prompt) // CHARACTERS_PER_TOKEN), 0, schemas, has_history=False)
+        new = results = 0
+        for position in range(len(prompt) - 1, -1, -1):
+            message = prompt[position]
+            if message.type == "tool":
+                results += estimate_message(message)
+            else:
+                new += estimate_message(message)
+            if message.type == "ai":
+                return cls(new, results, schemas, has_history=position > 0)
+        return cls(new, results, schemas, has_history=False)
+
+    def split(self, input_tokens: int) -> InputSplit:
+        """Divide the provider's input total by this shape.
+
+        Args:
+            input_tokens: The total that the provider counted.
+
+        Returns:
+            Four parts that sum to it. With a history, what is not new is re-sent; without one, or where our estimate
+            of the new part exceeds the total, the new parts are scaled to it.
+        """
+        fresh = self.new + self.tool_results + self.tool_schemas
+        if self.has_history and fresh <= input_tokens:
+            return InputSplit(self.new, input_tokens - fresh, self.tool_schemas, self.tool_results)
+        scale = max(1, fresh)
+        results = self.tool_results * input_tokens // scale
+        schemas = self.tool_schemas * input_tokens // scale
+        return InputSplit(input_tokens - results - schemas, 0, schemas, results)
