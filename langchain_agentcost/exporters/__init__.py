@@ -1,1 +1,1 @@
-"""Being built."""
+"""Where costs are shown besides the ledger's own reports."""
