@@ -1,1 +1,1 @@
-"""Being built."""
+"""A support desk as a LangGraph application, on a real local model, metered: `langchain-agentcost demo`."""
