@@ -42,9 +42,8 @@ def server_tool_calls(message: BaseMessage) -> ServerTools:
         return _grounded(metadata)
     if "num_search_queries" in metadata:
         return _counted(metadata, _REPORTED)
-    blocks: object = message.content
-    if type(blocks) is str:
-        blocks = message.additional_kwargs.get("tool_outputs")  # where ChatOpenAI's output_version="v0" keeps them
+    # ChatOpenAI's output_version="v0" keeps the calls beside the content.
+    blocks: object = message.additional_kwargs.get("tool_outputs") or message.content
     return _called(blocks) if type(blocks) is list else ()
 
 
@@ -79,6 +78,9 @@ _TOOL_NAMES = {
 }
 """The names that such a block can have; others (remote MCP, tool search) are not billed per call."""
 
+_RESULT_BLOCK = re.compile(r"(\w+)_tool_result")
+"""Anthropic's result blocks, such as "web_search_tool_result"; a streamed answer of v1 content has lost its calls."""
+
 _UNBILLED_ACTIONS = ("open_page", "find", "find_in_page")
 
 _GEMINI_VERSION = re.compile(r"gemini-(\d+)")
@@ -108,11 +110,12 @@ def _called(blocks: list[Any]) -> ServerTools:
     for position, block in enumerate(blocks):
         if type(block) is not dict:
             continue
-        name = _called_tool(block)
-        if name:
-            calls[name, _billed_once(block, name, position)] = name
-        elif _is_error(block):
-            failed.add(block.get("tool_use_id") or block.get("tool_call_id"))
+        answered = block.get("tool_use_id") or block.get("tool_call_id")
+        name = _called_tool(block) if answered is None else _answering_tool(block)
+        if _has_failed(block):
+            failed.add(answered or block.get("id"))
+        elif name:
+            calls[name, answered or _billed_once(block, name, position)] = name
     return tuple(sorted(Counter(name for (_, key), name in calls.items() if key not in failed).items()))
 
 
@@ -121,10 +124,17 @@ def _called_tool(block: dict[str, Any]) -> str | None:
     kind = block.get("type")
     name = _TOOL_NAMES.get(str(block.get("name"))) if kind in _NAMED_BLOCKS else _CALL_BLOCKS.get(str(kind))
     if name != "web_search":
-        return None if block.get("status") == "failed" else name
+        return name
     action = block.get("action") or block.get("args")
-    opened = type(action) is dict and action.get("type") in _UNBILLED_ACTIONS
-    return None if opened or block.get("status") == "failed" else name
+    return None if type(action) is dict and action.get("type") in _UNBILLED_ACTIONS else name
+
+
+def _answering_tool(block: dict[str, Any]) -> str | None:
+    """The tool that a result block answers for; None where the block does not tell."""
+    extras = block.get("extras")
+    kind = extras.get("block_type") if type(extras) is dict else block.get("type")
+    found = _RESULT_BLOCK.fullmatch(str(kind))
+    return _TOOL_NAMES.get(found[1]) if found else None
 
 
 def _billed_once(block: dict[str, Any], name: str, position: int) -> object:
@@ -137,9 +147,9 @@ def _billed_once(block: dict[str, Any], name: str, position: int) -> object:
     return str(block.get("id") or position)
 
 
-def _is_error(block: dict[str, Any]) -> bool:
-    """Whether a block is a result that reports a failure."""
+def _has_failed(block: dict[str, Any]) -> bool:
+    """Whether a call failed, or a result reports that it did."""
     content = block.get("content")
-    return block.get("status") == "error" or (
+    return block.get("status") in ("error", "failed") or (
         type(content) is dict and str(content.get("type")).endswith("_tool_result_error")
     )
