@@ -18,6 +18,9 @@ from langchain_agentcost.usage import Usage
 COST_KEYS = ("input_cost", "output_cost", "total_cost", "input_cost_details", "output_cost_details")
 """The cost part of LangSmith's `usage_metadata`."""
 
+STATED = "stated with the answer"
+"""The source of a price that the application or the provider wrote itself."""
+
 _INPUT_DETAILS = {
     "cache_read": "cache_read_nano",
     "cache_creation": "cache_write_nano",

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from langchain_agentcost.attribution import AttributionMap, label, node_path
-from langchain_agentcost.errors import MeteringWarning
+from langchain_agentcost.errors import MeteringWarning, PriceNotFoundWarning
 from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.costs import stated_nano, usd_of
 from langchain_agentcost.exporters.langsmith.findings import Finding, Price
@@ -107,12 +107,14 @@ class Desk:
         """Make the function that prices a call's usage: by the model that answered, else by the one asked for."""
 
         def price(usage: Usage, answered: str | None) -> Cost | None:
-            names = [name for name in dict.fromkeys((answered, asked.model)) if name]
+            names = [name for name in dict.fromkeys((answered, asked.model)) if name] or ["unknown"]
             for name in names[:-1]:
-                card = self.prices.card(name, provider=asked.provider, at=at, service_tier=usage.service_tier)
-                if card is not None:
+                if self.prices.card(name, provider=asked.provider, at=at, service_tier=usage.service_tier):
                     return self.prices.cost(usage, name, provider=asked.provider, at=at)
-            return self.prices.cost(usage, names[-1] if names else "unknown", provider=asked.provider, at=at)
+            try:
+                return self.prices.cost(usage, names[-1], provider=asked.provider, at=at)
+            except PriceNotFoundWarning:  # where warnings are errors, an unknown price is still no fault
+                return None
 
         return price
 

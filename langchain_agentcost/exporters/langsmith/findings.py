@@ -12,6 +12,7 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_agentcost.exporters.langsmith.asked import LEFT, Asked
 from langchain_agentcost.exporters.langsmith.costs import (
     COST_KEYS,
+    STATED,
     costs_of,
     counts_of,
     price_labels,
@@ -160,7 +161,7 @@ def _with_cost(answer: _Answer, usage: Usage, price: Price, found: Finding) -> F
     counts = dict(found.usage_metadata or {})
     stated = stated_nano(counts)
     if stated is not None:
-        labels = {**found.labels, "agentcost_price_source": "stated with the answer"}
+        labels = {**found.labels, "agentcost_price_source": STATED}
         return Finding(counts, labels, {**found.sums, "total_nano": stated})
     cost = price(usage, answer.model)
     if cost is None:
