@@ -1,1 +1,11 @@
-"""Being built."""
+"""What it cost, why, and what it achieved: reports from the ledger alone."""
+
+from __future__ import annotations
+
+from langchain_agentcost.finops.base import Note, Report
+from langchain_agentcost.finops.drivers import Drivers, drivers
+from langchain_agentcost.finops.outcomes import Outcome, Outcomes, outcomes
+from langchain_agentcost.finops.report import report
+from langchain_agentcost.finops.requests import Requests
+
+__all__ = ["Drivers", "Note", "Outcome", "Outcomes", "Report", "Requests", "drivers", "outcomes", "report"]

@@ -1,0 +1,160 @@
+"""`langchain-agentcost report LEDGER`: who spent what, why, and what it achieved."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from langchain_agentcost.errors import AgentCostError, QueryError, StoreUnavailable
+from langchain_agentcost.finops import Report
+from langchain_agentcost.finops import report as make_report
+from langchain_agentcost.ledger import Ledger, open_ledger
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    TABLE = "table"
+    JSON = "json"
+    CSV = "csv"
+    HTML = "html"
+
+
+_WRITERS: dict[Format, Callable[[Report], str]] = {
+    Format.TABLE: lambda made: f"{made}\n",
+    Format.JSON: Report.to_json,
+    Format.CSV: Report.to_csv,
+    Format.HTML: Report.to_html,
+}
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_NUMBERS = ("step", "attempt")
+_MISUSE = 2
+
+
+def register(app: typer.Typer) -> None:
+    """Add `report` to the command line."""
+    app.command("report")(report)
+
+
+def report(
+    ledger: Annotated[str, typer.Argument(help="A ledger: a file, or a URL such as sqlite:///costs.db.")],
+    by: Annotated[
+        str,
+        typer.Option(
+            help="What to group by, with commas: node, agent, user, tenant, model, tool, step, day, tag:NAME, …; "
+            "driver for why it cost that much; outcome for what it achieved."
+        ),
+    ] = "node",
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="COLUMN=VALUE that must hold; repeat it. COLUMN= or COLUMN=none: not stated."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="Only from then on: 30m, 24h, 7d, 2w, or an ISO date (UTC).")
+    ] = None,
+    until: Annotated[str | None, typer.Option(help="Only before then, written like --since.")] = None,
+    form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
+    out: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+) -> None:
+    """Add a ledger up: who spent what, on what, how fast, and what is not known."""
+    try:
+        with opened(ledger) as entries:
+            made = make_report(
+                entries,
+                by=by,
+                where=conditions(where or ()),
+                since=instant(since) if since else None,
+                until=instant(until) if until else None,
+            )
+        _write(made, form, out)
+    except (AgentCostError, OSError) as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(_MISUSE) from error
+
+
+def opened(ledger: str) -> Ledger:
+    """Open a ledger that exists.
+
+    Args:
+        ledger: A file or a URL.
+
+    Returns:
+        The ledger.
+
+    Raises:
+        StoreUnavailable: If there is none: a report never makes one.
+    """
+    scheme, found, rest = ledger.partition("://")
+    if found and scheme != "sqlite":
+        return open_ledger(ledger)
+    path = Path(rest.removeprefix("/")) if found else Path(ledger)
+    if not path.is_file():
+        what = "is a directory" if path.is_dir() else "does not exist"
+        raise StoreUnavailable(f"The ledger {str(path)!r} {what}; give the file that the meter wrote.")
+    return open_ledger(ledger if found else f"sqlite:///{path}")
+
+
+def conditions(where: Sequence[str]) -> dict[str, list[str | int | None]]:
+    """Read COLUMN=VALUE pairs; a column that is given twice may have either value.
+
+    Raises:
+        QueryError: If one is not such a pair.
+
+    Example:
+        >>> conditions(["user=ann", "user=bob", "tenant=", "step=3"])
+        {'user': ['ann', 'bob'], 'tenant': [None], 'step': [3]}
+    """
+    read: dict[str, list[str | int | None]] = {}
+    for pair in where:
+        column, equals, value = pair.partition("=")
+        if not equals or not column:
+            raise QueryError(f"--where takes COLUMN=VALUE, got {pair!r}.")
+        read.setdefault(column, []).append(_value(column, value))
+    return read
+
+
+def instant(text: str, *, now: datetime | None = None) -> datetime:
+    """Read an instant: an age such as 7d, or an ISO date or time, in UTC where it names no zone.
+
+    Raises:
+        QueryError: If it is neither.
+
+    Example:
+        >>> instant("2026-03-01").isoformat()
+        '2026-03-01T00:00:00+00:00'
+    """
+    age = re.fullmatch(r"(\d{1,6})([mhdw])", text)
+    try:
+        if age:
+            return (now or datetime.now(UTC)) - timedelta(**{_UNITS[age[2]]: int(age[1])})
+        read = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        raise QueryError(f"{text!r} is no time; give an age such as 30m, 24h or 7d, or an ISO date.") from error
+    return read if read.tzinfo else read.replace(tzinfo=UTC)
+
+
+def _value(column: str, value: str) -> str | int | None:
+    if value in ("", "none"):
+        return None
+    if column not in _NUMBERS:
+        return value
+    if not value.isdecimal():
+        raise QueryError(f"{column} is a number, got {value!r}.")
+    return int(value)
+
+
+def _write(made: Report, form: Format, out: Path | None) -> None:
+    if out is not None:
+        out.write_text(_WRITERS[form](made), encoding="utf-8")
+    elif form is Format.TABLE and sys.stdout.isatty():
+        Console().print(made.rich())
+    else:
+        sys.stdout.write(_WRITERS[form](made))

@@ -1,0 +1,116 @@
+"""Which part of a prompt cost what: one call's bill for its input, cut along the prompt."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from langchain_agentcost.ledger.entry import InputSplit
+from langchain_agentcost.pricing.cost import Cost
+from langchain_agentcost.usage import Usage
+
+
+class Segment(NamedTuple):
+    """A part of one prompt and what it was billed.
+
+    Args:
+        tokens: Its tokens.
+        cache_read_tokens: Those of them that the provider's prompt cache served.
+        cost: What they cost: cache reads, cache writes and uncached input.
+    """
+
+    tokens: int
+    cache_read_tokens: int
+    cost: Cost
+
+
+class Prompt(NamedTuple):
+    """The four parts of a prompt, in the order in which they stand in it; the last two are mixed."""
+
+    tool_schemas: Segment
+    resent: Segment
+    new: Segment
+    tool_results: Segment
+
+
+def divide(cost: Cost, usage: Usage, split: InputSplit) -> Prompt:
+    """Divide what a call paid for its input among the parts of its prompt, exactly.
+
+    The model: a prompt starts with the tool schemas, goes on with what earlier calls had already sent, and ends with
+    what is new, tool results and the rest mixed evenly. A prompt cache works from the front, so the tokens that were
+    read from it are the first ones, those that were written to it follow, and the uncached ones are last. Each of
+    these three amounts is shared out among the parts that its tokens fall into, in proportion to the tokens and by
+    largest remainder: the parts sum to the amount. An amount without tokens is shared over the whole prompt.
+
+    Args:
+        cost: What the call cost; only its input, cache_read and cache_write are divided.
+        usage: Its tokens.
+        split: What its input was made of; its parts have to sum to `usage.input_tokens`, which must not be 0.
+
+    Returns:
+        The parts.
+
+    Example:
+        >>> bill = divide(
+        ...     Cost(130, cache_read_nano=30, input_nano=100),
+        ...     Usage(input_tokens=40, cache_read_tokens=30),
+        ...     InputSplit(tool_schema_tokens=20, resent_tokens=10, new_tokens=10),
+        ... )
+        >>> bill.tool_schemas.cost.total_nano, bill.resent.cost.total_nano, bill.new.cost.total_nano
+        (20, 10, 100)
+    """
+    whole = (split.tool_schema_tokens, split.resent_tokens, split.new_tokens, split.tool_result_tokens)
+    written = usage.cache_write_tokens + usage.cache_write_1h_tokens
+    read_end = usage.cache_read_tokens
+    ends = (read_end, read_end + written, max(usage.input_tokens, read_end + written))
+    lanes = [_tokens(whole, start, end) for start, end in zip((0, *ends), ends, strict=False)]
+    amounts = [
+        share_out(amount, lane if any(lane) else whole)
+        for amount, lane in zip((cost.cache_read_nano, cost.cache_write_nano, cost.input_nano), lanes, strict=True)
+    ]
+    return Prompt(
+        *(
+            Segment(
+                tokens,
+                lanes[0][at],
+                Cost(read + write + rest, cache_read_nano=read, cache_write_nano=write, input_nano=rest),
+            )
+            for at, (tokens, read, write, rest) in enumerate(zip(whole, *amounts, strict=True))
+        )
+    )
+
+
+def share_out(amount: int, weights: Sequence[int]) -> tuple[int, ...]:
+    """Divide a whole amount in proportion to weights by largest remainder, the earlier one where two are equal.
+
+    Args:
+        amount: The amount; it may be negative.
+        weights: At least 0 each, not all of them 0.
+
+    Returns:
+        Whole amounts that sum to `amount`.
+
+    Example:
+        >>> share_out(100, (1, 1, 1)), share_out(-3, (1, 1))
+        ((34, 33, 33), (-1, -2))
+    """
+    total = sum(weights)
+    cut = [divmod(amount * weight, total) for weight in weights]
+    missing = amount - sum(whole for whole, _ in cut)
+    order = sorted(range(len(cut)), key=lambda at: -cut[at][1])[:missing]
+    return tuple(whole + (at in order) for at, (whole, _) in enumerate(cut))
+
+
+def _tokens(whole: Sequence[int], start: int, end: int) -> tuple[int, int, int, int]:
+    """Count each part's tokens between two places of the prompt."""
+    schemas, resent, new, results = whole
+    tail = schemas + resent
+    first, last = (min(max(place - tail, 0), new + results) for place in (start, end))
+    # The mixed tail is cut by running totals, so that the pieces of all three lanes sum to the part's own tokens.
+    mixed = new + results or 1
+    of_new = last * new // mixed - first * new // mixed
+    return _overlap(start, end, 0, schemas), _overlap(start, end, schemas, tail), of_new, last - first - of_new
+
+
+def _overlap(start: int, end: int, low: int, high: int) -> int:
+    return max(0, min(end, high) - max(start, low))
