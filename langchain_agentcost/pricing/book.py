@@ -1,0 +1,252 @@
+"""The price book: what a model cost at the time of the call."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import lru_cache
+from hashlib import sha256
+
+from langchain_agentcost.attribution import label
+from langchain_agentcost.errors import PriceNotFoundWarning
+from langchain_agentcost.pricing.card import PriceCard, Rate
+from langchain_agentcost.pricing.cost import Cost, PriceSource
+from langchain_agentcost.pricing.genai import ALWAYS, GenaiPrices, Window
+from langchain_agentcost.pricing.lines import PERCENT, ModelLine
+from langchain_agentcost.pricing.names import LOCAL, MAX_NAME_CHARS, ROUTERS, UNLISTED, Reference, provider_id, refer
+from langchain_agentcost.pricing.overrides import Given, PriceOverrides, as_overrides
+from langchain_agentcost.pricing.rates import ToolRate
+from langchain_agentcost.reported import billed_tier
+from langchain_agentcost.usage import Usage
+
+MAX_CARDS = 4096
+"""Cards that a book keeps at hand. When there are more, it starts afresh."""
+
+_BUNDLED = GenaiPrices()
+
+
+class PriceBook:
+    """Prices of models and tools, at the instant of a call. Safe to share between threads, tasks and forks.
+
+    A user's overrides win; the rest is genai-prices' bundled list, which is never updated behind your back. A model
+    that neither knows has no price: its cost is None, with one warning, and never 0.
+
+    Args:
+        overrides: Your own prices: the path of a TOML or JSON file, a mapping, or `PriceOverrides`.
+        prices: The list below them; None is the one bundled with genai-prices.
+
+    Raises:
+        PriceFileError: If the overrides have a fault; the message names line and key.
+
+    Example:
+        >>> book = PriceBook({"models": [{"model": "our-*", "input": 1, "output": 4}]})
+        >>> book.cost(Usage(input_tokens=1000, output_tokens=100), "our-model").usd
+        Decimal('0.001400000')
+    """
+
+    def __init__(self, overrides: PriceOverrides | Given | None = None, *, prices: GenaiPrices | None = None) -> None:
+        self.overrides = as_overrides(overrides)
+        self.prices = prices or _BUNDLED
+        self._windows: dict[tuple[str, str | None, str | None], Window] = {}
+        self._warned: dict[tuple[str | None, str], object] = {}
+        self._tools = lru_cache(maxsize=MAX_CARDS)(self.overrides.tool)
+        self._tool_source = PriceSource("override", self.overrides.version)
+
+    @property
+    def version(self) -> str:
+        """What a bill from this book rests on: the list's version, and a hash of the overrides."""
+        content = f"{self.prices.version}\n{self.overrides.version}"
+        return f"{self.prices.version}+{sha256(content.encode()).hexdigest()[:12]}"
+
+    def card(
+        self,
+        model: str,
+        *,
+        provider: str | None = None,
+        at: datetime | None = None,
+        service_tier: str | None = None,
+    ) -> PriceCard | None:
+        """Look a model's prices up.
+
+        Args:
+            model: The model's name as the provider, LangChain or LiteLLM writes it.
+            provider: The provider as LangChain names it. None, or one that nobody knows, leaves the model's name to
+                tell; a known one is priced by its own list only.
+            at: The instant of the call; None is now. Without a time zone it is taken as UTC.
+            service_tier: "batch", "flex", "priority", …; None is standard. A tier without a price gives the standard
+                price with a flag.
+
+        Returns:
+            The card, or None where no price is known.
+
+        Example:
+            >>> PriceBook().card("gpt-4o-mini", provider="openai").usd("cache_read")
+            Decimal('0.075')
+        """
+        if at is None:
+            at = datetime.now(UTC)
+        elif at.tzinfo is None:
+            at = at.replace(tzinfo=UTC)
+        key = (model, provider, service_tier)
+        window = self._windows.get(key)
+        if window is None or not window.since <= at < window.until:
+            window = self._look_up(model, provider, at, service_tier)
+            if len(model or "") <= MAX_NAME_CHARS and len(provider or "") <= MAX_NAME_CHARS:
+                if len(self._windows) >= MAX_CARDS:
+                    self._windows.clear()
+                self._windows[key] = window
+        return window.card
+
+    def cost(
+        self,
+        usage: Usage,
+        model: str,
+        *,
+        provider: str | None = None,
+        at: datetime | None = None,
+        requests: int = 1,
+        tasks: int = 0,
+    ) -> Cost | None:
+        """Price one call, at the tier that its usage states.
+
+        Args:
+            usage: What it consumed.
+            model: The model that answered.
+            provider: Who served it.
+            at: When it started; None is now.
+            requests: How many requests it was, for models with a fee per request.
+            tasks: How many tasks it finished, for models with a fee per task.
+
+        Returns:
+            The cost, or None where no price is known; the first time for a model, a `PriceNotFoundWarning` says so.
+        """
+        card = self.card(model, provider=provider, at=at, service_tier=usage.service_tier)
+        cost = card.cost(usage, requests=requests, tasks=tasks) if card else None
+        if cost is None:
+            self._warn_once(model, provider)
+        return cost
+
+    def tool_cost(self, tool: str, *, duration_s: float | None = None) -> Cost | None:
+        """Price one call of a tool.
+
+        Args:
+            tool: The tool's name.
+            duration_s: How long it ran, in seconds, for tools that are paid by the second.
+
+        Returns:
+            The cost, or None where no price is stated for it, or where the price needs a duration that is not known.
+
+        Example:
+            >>> PriceBook({"tools": {"search": 0.005}}).tool_cost("search").usd
+            Decimal('0.005000000')
+        """
+        rate = self.tool_rate(tool)
+        return rate.cost(self._tool_source, duration_s=duration_s) if rate else None
+
+    def tool_rate(self, tool: str) -> ToolRate | None:
+        """Give the stated price of a tool, or None."""
+        return self._tools(tool[:MAX_NAME_CHARS]) if self.overrides.tools else None
+
+    def _look_up(self, model: str, provider: str | None, at: datetime, service_tier: str | None) -> Window:
+        tier = billed_tier(service_tier)
+        reference = refer(model, self._provider(provider), known=self.prices.known)
+        if reference is None:
+            return Window(None)
+        since, until = self.overrides.steady(at)
+        line = self.overrides.line(reference, at, tier)
+        own = self._own_card(reference, line, tier)
+        if own:
+            return Window(own, since, until)
+        listed = self.prices.window(reference.attempts, at, tier)
+        if listed is None:
+            return Window(None, since, until)
+        card = self._adjusted(listed.card, line, reference, at) if listed.card else None
+        return Window(card, max(since, listed.since), min(until, listed.until))
+
+    def _provider(self, provider: str | None) -> str | None:
+        """The provider's id; a name that is in no table may still be like one, as "openai-chat" is."""
+        served_by = provider_id(provider)
+        if served_by is None or served_by in self.prices.known | LOCAL | UNLISTED | ROUTERS:
+            return served_by
+        return self.prices.provider_like(served_by) or served_by
+
+    def _own_card(self, reference: Reference, line: ModelLine | None, tier: str | None) -> PriceCard | None:
+        """The card that the user's own rates give: those of a model line, else those of own hardware."""
+        if line and line.rates:
+            return _with_fees(
+                PriceCard(
+                    reference.names[0],
+                    provider=line.scope.provider or reference.provider,
+                    rates=_times(line.rates, line.factor),
+                    price=PriceSource("override", self.overrides.version, _start(line)),
+                    service_tier=line.service_tier,
+                    flags=_tier_flag(tier, line.service_tier),
+                ),
+                line,
+            )
+        hosted = self.overrides.hosted_rate(reference)
+        if hosted is None:
+            return None
+        card = PriceCard(
+            reference.names[0],
+            provider=reference.provider,
+            rates=hosted.rates(),
+            price=PriceSource("hosted", self.overrides.version),
+            flags=_tier_flag(tier, None),
+        )
+        return _with_fees(card, line) if line else card
+
+    def _adjusted(self, card: PriceCard, line: ModelLine | None, reference: Reference, at: datetime) -> PriceCard:
+        """A list price less what was negotiated, with the fees that the user states."""
+        discount = self.overrides.discount(reference, at, listed=(card.provider, card.model))
+        factor = line.factor if line and line.factor is not None else discount.factor if discount else None
+        if factor is not None:
+            less = (1 - factor) * PERCENT
+            version = f"{card.price.version} less {less.normalize():f} % ({self.overrides.version})"
+            card = replace(
+                card,
+                rates=_times(card.rates, factor),
+                request=card.request * factor,
+                tools={name: usd * factor for name, usd in card.tools.items()},
+                price=replace(card.price, version=version),
+            )
+        return _with_fees(card, line) if line else card
+
+    def _warn_once(self, model: str, provider: str | None) -> None:
+        """Warn about a model without a price, once, however many threads meet it at the same time."""
+        name = label(model or "(no name)")
+        key = (label(provider) if provider else None, name)
+        mine = object()
+        if len(self._warned) >= MAX_CARDS or self._warned.setdefault(key, mine) is not mine:
+            return
+        by = f" of {key[0]}" if key[0] else ""
+        warnings.warn(
+            f"No price is known for {name!r}{by}: its cost is None. State one in PriceBook(overrides).",
+            PriceNotFoundWarning,
+            stacklevel=3,
+        )
+
+
+def _tier_flag(asked: str | None, priced: str | None) -> tuple[str, ...]:
+    return (f"no {asked} price; standard used",) if asked and asked != priced else ()
+
+
+def _times(rates: Mapping[str, Rate], factor: Decimal | None) -> Mapping[str, Rate]:
+    return rates if factor is None else {name: rate.times(factor) for name, rate in rates.items()}
+
+
+def _with_fees(card: PriceCard, line: ModelLine) -> PriceCard:
+    """Put the fees that a line states on a card; what it does not state stays."""
+    return replace(
+        card,
+        request=card.request if line.request is None else line.request,
+        task=card.task if line.task is None else line.task,
+        tools={**card.tools, **line.tools},
+    )
+
+
+def _start(line: ModelLine) -> str | None:
+    return line.scope.since.isoformat() if line.scope.since > ALWAYS[0] else None
