@@ -118,7 +118,7 @@ VERIFY: tuple[Example, ...] = (
     ),
     ("Facts: leaf rake, 18.50 dollars.\nReply: We sell many tools.", '{"verdict": "fail"}'),
     (
-        "Facts: order 5550, leaf rake, shipped, expected on 3 March.\nReply: Order 5550 is shipped, it comes on 3 March.",
+        "Facts: order 5550, leaf rake, shipped, expected on 3 March.\nReply: Order 5550 is shipped, it comes 3 March.",
         '{"verdict": "pass"}',
     ),
     (

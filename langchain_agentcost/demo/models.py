@@ -1,0 +1,116 @@
+"""Which model the desk asks, and what its tokens are billed at."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from langchain.chat_models import init_chat_model
+from langchain_core.language_models import BaseChatModel
+from langchain_openai import ChatOpenAI
+from openai import OpenAIError
+
+from langchain_agentcost.demo.local_model import LocalModel
+from langchain_agentcost.errors import AgentCostError, PriceNotFound
+from langchain_agentcost.pricing import PriceBook
+
+BILLED_PROVIDER, BILLED_MODEL = "openai", "gpt-5-mini"
+"""The hosted model whose list price the local model's tokens are shown at."""
+
+TOOL_PRICES = {"track_parcel": "0.0001"}
+"""What the carrier takes for a call, in USD: invented, to show that tools have prices too. The others have none."""
+
+MAX_TOKENS = 64
+"""The longest answer of the local model: two short sentences. A hosted model has no limit, it may think first."""
+
+
+class ModelUnavailable(AgentCostError, RuntimeError):
+    """The model that was asked for cannot be used; the message says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeskModel:
+    """A chat model, its prices, and a sentence for each.
+
+    Args:
+        chat: The model.
+        prices: What its calls and the desk's tools cost.
+        about: What the model is.
+        billing: What the dollars in the reports mean.
+    """
+
+    chat: BaseChatModel
+    prices: PriceBook
+    about: str
+    billing: str
+
+
+def local_model(served: LocalModel) -> DeskModel:
+    """Take the local model, as if it were billed like a hosted one.
+
+    Args:
+        served: The running server.
+
+    Raises:
+        PriceNotFound: If the price list does not know the hosted model any more.
+    """
+    rates = _list_rates()
+    shown = ", ".join(f"{name.replace('_', ' ')} ${usd}" for name, usd in rates.items())
+    chat = ChatOpenAI(
+        model=served.alias,
+        base_url=served.base_url,
+        api_key="none-needed",  # type: ignore[arg-type]  # pydantic makes it a SecretStr
+        max_tokens=MAX_TOKENS,  # type: ignore[call-arg]  # the alias that LangChain documents
+        temperature=0,
+        # With a custom base_url, ChatOpenAI does not ask for the usage of a stream unless it is told to.
+        stream_usage=True,
+    )
+    return DeskModel(
+        chat,
+        PriceBook({"models": [{"model": served.alias, **rates}], "tools": TOOL_PRICES}),
+        about=f"{served.alias} on this machine. It cannot call tools, so the graph's edges choose them.",
+        billing=(
+            f"as if every token had been billed at {BILLED_PROVIDER}:{BILLED_MODEL}'s list price "
+            f"(USD per million tokens: {shown}). In truth the local model costs nothing; the tokens, the cache reads "
+            "and the seconds are its own."
+        ),
+    )
+
+
+def hosted_model(name: str) -> DeskModel:
+    """Take a provider's model, with the user's own key.
+
+    Args:
+        name: A name for `init_chat_model`, such as "openai:gpt-5-mini".
+
+    Raises:
+        ModelUnavailable: If the integration or the key is missing, or no provider has such a name.
+    """
+    try:
+        chat = init_chat_model(name)
+    except (ImportError, ValueError, OpenAIError) as error:
+        raise ModelUnavailable(f"{name} cannot be used: {_first_line(error)}") from error
+    keys = list(getattr(chat, "lc_secrets", {}).values())
+    if keys and not any(os.environ.get(key) for key in keys):
+        raise ModelUnavailable(f"{name} needs a key. Set the environment variable {' or '.join(keys)}.")
+    return DeskModel(
+        chat,
+        PriceBook({"tools": TOOL_PRICES}),
+        about=f"{name}, with your key. The graph's edges choose the tools, as they do for the local model.",
+        billing="at the provider's list price. This run is billed to you.",
+    )
+
+
+def _list_rates() -> Mapping[str, str]:
+    card = PriceBook().card(BILLED_MODEL, provider=BILLED_PROVIDER)
+    if card is None:
+        raise PriceNotFound(f"The price list does not know {BILLED_PROVIDER}:{BILLED_MODEL}.")
+    return {name: str(rate.usd) for name, rate in card.rates.items()}
+
+
+def _first_line(error: Exception) -> str:
+    """What is wrong, without the pages that pydantic and LangChain add."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    said = next((line for line in lines if line.startswith("Value error, ")), lines[0] if lines else repr(error))
+    return said.removeprefix("Value error, ").partition(" [type=")[0]

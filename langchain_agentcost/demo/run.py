@@ -1,0 +1,187 @@
+"""The demo: tickets go through the desk, the meter counts, and the reports say what it all cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+from langchain_core.runnables import RunnableConfig
+
+from langchain_agentcost.attribution import AttributionMap
+from langchain_agentcost.demo.desk import NAME, support_desk
+from langchain_agentcost.demo.local_model import LocalModel
+from langchain_agentcost.demo.models import TOOL_PRICES, DeskModel, hosted_model, local_model
+from langchain_agentcost.demo.screen import Screen
+from langchain_agentcost.demo.shop import ShopTools, create_shop, refunded_orders
+from langchain_agentcost.demo.tickets import TICKETS, Ticket
+from langchain_agentcost.finops import Outcome
+from langchain_agentcost.meter import CostMeter
+
+OUTCOME = "resolved"
+
+REPORTS = (
+    ("By node", ("node",)),
+    ("By agent", ("agent",)),
+    ("By user", ("tenant", "user")),
+    ("By tenant", ("tenant",)),
+    ("By model", ("model",)),
+    ("What drove the cost", ("driver",)),
+    ("By outcome", ("outcome",)),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A support desk that is metered.
+
+    Args:
+        model: What it asks.
+        meter: What counts.
+        database: The shop's database, as `create_shop` wrote it.
+    """
+
+    model: DeskModel
+    meter: CostMeter
+    database: Path
+
+    def work(self, tickets: Sequence[Ticket], screen: Screen) -> int:
+        """Work tickets off, one after the other.
+
+        Args:
+            tickets: What to work on.
+            screen: Where to say so.
+
+        Returns:
+            How many were resolved.
+        """
+        graph = support_desk(self.model.chat, ShopTools.over(self.database))
+        resolved = 0
+        with screen.live():
+            for ticket in tickets:
+                success, topics = self._ticket(graph, ticket, len(tickets), screen)
+                screen.done(ticket, len(tickets), topics=topics, resolved=success, spent=self.spent)
+                resolved += success
+        return resolved
+
+    @property
+    def spent(self) -> Any:
+        """What the ledger holds so far."""
+        return self.meter.report(by=()).total
+
+    def _ticket(self, graph: Any, ticket: Ticket, of: int, screen: Screen) -> tuple[bool, str]:
+        run, before = uuid4(), refunded_orders(self.database)
+        state: dict[str, Any] = {}
+        stream = graph.stream(
+            {"text": ticket.text}, self._config(ticket, run), stream_mode=["tasks", "values"], subgraphs=True
+        )
+        for namespace, mode, event in stream:
+            if mode == "tasks" and "input" in event:
+                path = [*(part.partition(":")[0] for part in namespace), event["name"]]
+                screen.now(ticket, of, node="/".join(path), spent=self.spent)
+            elif mode == "values" and not namespace:
+                state = event
+        refunded = refunded_orders(self.database) - before
+        success = ticket.is_resolved_by(state["reply"], refunded=refunded)
+        self.meter.record_outcome(OUTCOME, success=success, run=run)
+        for node in thrown_away(state):
+            self.meter.mark_abandoned(run, node=node)
+        return success, "+".join(state["topics"])
+
+    def _config(self, ticket: Ticket, run: UUID) -> RunnableConfig:
+        return {
+            "run_id": run,
+            "callbacks": self.meter.callbacks,
+            "configurable": {"tenant": ticket.tenant},
+            "metadata": {
+                "tenant": ticket.tenant,
+                "user": ticket.user,
+                "session": f"{ticket.tenant}-{ticket.user}",
+                "workflow": NAME,
+                "deployment": "demo",
+                "ticket": ticket.number,
+            },
+        }
+
+
+def thrown_away(state: dict[str, Any]) -> list[str]:
+    """Give the branches of a run whose work went into nothing: workers that found nothing, and a vain revision.
+
+    Example:
+        >>> thrown_away({"topics": ["orders"], "findings": [], "reply": "", "revisions": 0})
+        ['orders']
+    """
+    found = {finding["topic"] for finding in state.get("findings", [])}
+    branches = [topic for topic in state["topics"] if topic not in found]
+    return [*branches, "revise"] if state.get("revisions") and not state["reply"] else branches
+
+
+def run_demo(*, folder: Path, ledger: Path, model: str | None, tickets: int, screen: Screen) -> None:
+    """Run the demo and show what it cost.
+
+    Args:
+        folder: Where the order database and the model's log go.
+        ledger: The ledger's file. Entries are added to it.
+        model: A name for `init_chat_model`; None takes the local model.
+        tickets: How many of the tickets to work on.
+        screen: Where to show it.
+
+    Raises:
+        MissingExtra: If the local model's server is not installed.
+        MissingWeights: If the local model's file is not installed.
+        ModelUnavailable: If `model` cannot be used.
+        StoreUnavailable: If the ledger cannot be opened.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    ledger.parent.mkdir(parents=True, exist_ok=True)
+    database = folder / "shop.db"
+    create_shop(database)
+    started = datetime.now(UTC)
+    with _model(model, folder) as chosen, _meter(chosen, ledger) as meter:
+        screen.say("A support desk for two shops, as a LangGraph application, metered.", style="bold")
+        screen.say(f"Model    {chosen.about}")
+        screen.say(f"Dollars  {chosen.billing}")
+        fees = ", ".join(f"{tool} ${usd} a call" for tool, usd in TOOL_PRICES.items())
+        screen.say(f"Tools    {fees}: an invented fee. The other tools are free of charge and have no price.\n")
+        todo = TICKETS[:tickets]
+        resolved = Desk(chosen, meter, database).work(todo, screen)
+        _show(meter, started, screen)
+        _close(meter, started, screen, resolved=resolved, of=len(todo), ledger=ledger)
+
+
+@contextmanager
+def _model(name: str | None, folder: Path) -> Iterator[DeskModel]:
+    if name is not None:
+        yield hosted_model(name)
+        return
+    with LocalModel(slots=3, log=folder / "local-model.log") as served:
+        yield local_model(served)
+
+
+def _meter(model: DeskModel, ledger: Path) -> CostMeter:
+    return CostMeter(f"sqlite:///{ledger}", prices=model.prices, attribution=AttributionMap(tags=("ticket",)))
+
+
+def _show(meter: CostMeter, since: datetime, screen: Screen) -> None:
+    for title, by in REPORTS:
+        screen.report(meter.report(by=by, since=since), title)
+    tools = meter.report(by="tool", where={"kind": "tool"}, since=since)
+    screen.report(tools, "By tool")
+    screen.report(
+        meter.report(by=("model", "tenant"), since=since), "By model and tenant, and what else to know", notes=True
+    )
+
+
+def _close(meter: CostMeter, since: datetime, screen: Screen, *, resolved: int, of: int, ledger: Path) -> None:
+    judged = meter.report(by="outcome", since=since).rows[0]
+    assert isinstance(judged, Outcome)  # noqa: S101  # narrows the row's type: the report was by outcome
+    cost = f"{judged.per_success} per resolved ticket" if resolved else "no cost per resolved ticket"
+    screen.say(f"\n{resolved} of {of} tickets resolved, by a plain check of reply and refunds: {cost}.", style="bold")
+    screen.say("A model of 135 million parameters judges poorly: what failed was paid all the same, and is counted.")
+    screen.say(f"\nLedger   {ledger}")
+    screen.say(f"More     langchain-agentcost report {ledger} --by tag:ticket")
+    screen.say(f"         langchain-agentcost report {ledger} --by agent,driver")

@@ -1,0 +1,80 @@
+"""What the demo shows: a line that lives while it runs, and the reports at the end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from rich.console import Console
+from rich.status import Status
+from rich.text import Text
+
+from langchain_agentcost.demo.tickets import Ticket
+from langchain_agentcost.finops import Report
+from langchain_agentcost.finops.amounts import cost_of
+from langchain_agentcost.ledger.base import Total
+
+
+class Screen:
+    """Writes to a terminal with a live line, and to a pipe line by line.
+
+    Args:
+        console: Where it goes; None is the standard output.
+    """
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._status: Status | None = None
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """Write a paragraph."""
+        if self.console.is_terminal:
+            self.console.print(Text(text, style=style))
+        else:
+            self.console.print(text, markup=False, soft_wrap=True)
+
+    @contextmanager
+    def live(self) -> Iterator[None]:
+        """Show the live line for a block; a pipe has none."""
+        with self.console.status("") as self._status:
+            yield
+        self._status = None
+
+    def now(self, ticket: Ticket, of: int, *, node: str, spent: Total) -> None:
+        """Say what is going on: the ticket, the node that has just started, and what all of it cost so far."""
+        if self._status is not None:
+            where = f"ticket {ticket.number}/{of} {ticket.tenant}/{ticket.user}  {node}"
+            self._status.update(Text(f"{where:<44}  {figures(spent)}"))
+
+    def done(self, ticket: Ticket, of: int, *, topics: str, resolved: bool, spent: Total) -> None:
+        """Say how a ticket ended, and what all of it cost so far."""
+        end = "resolved" if resolved else "not resolved"
+        who = f"{ticket.tenant}/{ticket.user}"
+        self.say(f"ticket {ticket.number:>2}/{of}  {who:<14} {topics:<26} {end:<13} {figures(spent)}")
+
+    def report(self, report: Report, title: str, *, notes: bool = False) -> None:
+        """Show a report.
+
+        Args:
+            report: The report.
+            title: What to call it.
+            notes: Whether to show the lines under it: they are the same for all, and shown once.
+        """
+        shown = replace(report, title=title, notes=report.notes if notes else ())
+        self.console.print()
+        if self.console.is_terminal:
+            self.console.print(shown.rich())
+        else:
+            self.console.print(str(shown), markup=False, soft_wrap=True)
+
+
+def figures(spent: Total) -> str:
+    """Write a total as one line.
+
+    Example:
+        >>> figures(Total(llm_calls=2))
+        '2 calls  0 tokens  0% cached  $0.00'
+    """
+    cached = spent.usage.cache_read_share or 0
+    return f"{spent.llm_calls} calls  {spent.usage.total_tokens:,} tokens  {cached:.0%} cached  {cost_of(spent)}"
