@@ -38,7 +38,6 @@ def encoder(name: str, *, allow_download: bool = False) -> Encoder | None:
     return _from_extra(name)
 
 
-@lru_cache(maxsize=1024)
 def encoding_name(model: str) -> str:
     """Give the encoding of a model, `NEAREST` where tiktoken does not know it.
 
@@ -46,11 +45,16 @@ def encoding_name(model: str) -> str:
         >>> encoding_name("openai/gpt-4-0613"), encoding_name("claude-haiku-4-5")
         ('cl100k_base', 'o200k_base')
     """
-    known = import_module("tiktoken.model").encoding_name_for_model
+    return openai_encoding(model) or NEAREST
+
+
+@lru_cache(maxsize=1024)
+def openai_encoding(model: str) -> str | None:
+    """Give the encoding of a model of OpenAI; None for all others."""
     try:
-        return str(known(model.rpartition("/")[2]))
+        return str(import_module("tiktoken.model").encoding_name_for_model(model.rpartition("/")[2]))
     except KeyError:
-        return NEAREST
+        return None
 
 
 _FILES = {

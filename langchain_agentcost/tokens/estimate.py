@@ -8,6 +8,7 @@ come out within about 25 %.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -69,10 +70,12 @@ def estimate_text(text: str) -> int:
         >>> estimate_text("Where is my parcel?"), estimate_text('{"id":"a3f9c210"}')
         (5, 10)
     """
+    if len(text) > SAMPLED_ABOVE_CHARS:
+        return _sampled(text)  # faster than to hash it
     key = (hash(text), len(text))
     known = _TEXTS.get(key)
     if known is None:
-        known = _sampled(text) if len(text) > SAMPLED_ABOVE_CHARS else _by_class(text)
+        known = _by_class(text)
         _keep(_TEXTS, key, known)
     return known
 
@@ -95,8 +98,9 @@ def estimate_message(message: BaseMessage) -> int:
 
 
 def estimate_schemas(tools: Sequence[Any] | None) -> int:
-    """Estimate the tokens of the tool descriptions that are sent with a call.
+    """Estimate the tokens of the tool descriptions that are sent with a call, as compact JSON.
 
+    Providers rewrite them: against recorded runs, OpenAI bills about 0.7 and Anthropic 1.3 times this, beside its text.
     The same list gives the same answer at once; a new list of known tools is summed tool by tool.
 
     Args:
@@ -148,8 +152,12 @@ def block_tokens(content: Any, count: Callable[[str], int]) -> int:
 
 
 def schema_text(tool: object) -> str:
-    """Give a tool's description as the text that a provider is sent, about."""
-    return repr(tool if isinstance(tool, Mapping) else _described(tool))
+    """Give a tool's description as compact JSON."""
+    described = tool if isinstance(tool, Mapping) else _described(tool)
+    try:
+        return json.dumps(described, separators=(",", ":"), ensure_ascii=False, default=str)
+    except (TypeError, ValueError):  # keys that are not text, or a description that contains itself
+        return repr(described)
 
 
 _CALLERS = ("ai", "AIMessageChunk")
