@@ -1,0 +1,88 @@
+"""Making, opening and checking the file of a SQLite ledger."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from langchain_agentcost.errors import StoreUnavailable
+from langchain_agentcost.ledger.access import connect, lock_file, unavailable
+from langchain_agentcost.ledger.schema import is_new, migrate
+
+if sys.platform != "win32":
+    import fcntl
+
+_PAGE_BYTES = 1024
+"""An append writes one page of rows and one of the index: small pages make it a third cheaper."""
+
+
+def prepare(path: Path, *, create: bool) -> None:
+    """See to it that a path holds a ledger of the newest version that can be written.
+
+    A new ledger is made under another name and renamed when it is whole, readable by its owner only.
+
+    Raises:
+        StoreUnavailable: If it does not, and why.
+    """
+    if is_new(path) and not create:
+        raise StoreUnavailable(f"There is no ledger at {path}. Check the path; a ledger is made by metering into it.")
+    try:
+        with _locked(path):
+            if is_new(path):
+                _make(path)
+            connection = connect(path)
+            try:
+                migrate(connection)
+                connection.execute("PRAGMA journal_mode = WAL")
+            finally:
+                connection.close()
+    except StoreUnavailable:
+        raise
+    except (sqlite3.Error, OSError) as error:
+        raise unavailable(path, error) from error
+
+
+def _make(path: Path) -> None:
+    new = path.with_name(f".{path.name}.new")
+    try:
+        _remove(new)
+        os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+        connection = connect(new)
+        try:
+            connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+            migrate(connection)
+            connection.execute("PRAGMA journal_mode = WAL")
+        finally:
+            connection.close()
+        new.replace(path)
+    finally:
+        _remove(new)
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Keep other processes from making or migrating the same file."""
+    if sys.platform == "win32":
+        yield
+        return
+    existed = path.exists()
+    descriptor = lock_file(path)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    except BaseException:
+        if not existed and not path.exists():
+            with suppress(OSError):
+                Path(f"{path}.lock").unlink()
+        raise
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,219 @@
+"""The tables of a SQLite ledger, version by version.
+
+One narrow row an entry, whole numbers where possible, and one index: the id that keeps an entry from being counted
+twice. Labels repeat, so they are kept once, in `attribution` (who and what), `run` (session and workflow run) and
+`detail` (the rest), and entries point to them. What few entries have is in `extra` and `fingerprint`. `rollup` and
+`latency` are sums per day that the writer brings up to date every `FOLD_EVERY` entries; `state` says how far.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from langchain_agentcost.errors import StoreUnavailable
+from langchain_agentcost.ledger.fold import MEASURES
+from langchain_agentcost.ledger.query import DAY_US
+
+APPLICATION_ID: Final = 0x61676374
+"""Says in a SQLite file's header that the file is one of ours ("agct")."""
+
+FOLD_EVERY: Final = 1024
+
+_MAGIC = b"SQLite format 3\x00"
+_APPLICATION_AT, _HEADER_BYTES = 68, 100
+
+_ENTRIES = """
+CREATE TABLE attribution (
+    id INTEGER PRIMARY KEY, key BLOB UNIQUE,
+    tenant TEXT, user TEXT, workflow TEXT, agent TEXT, node TEXT, tool TEXT, provider TEXT, model TEXT,
+    deployment TEXT, variant TEXT, purpose TEXT, tags TEXT
+);
+CREATE TABLE run (id INTEGER PRIMARY KEY, key BLOB UNIQUE, session, run);
+CREATE TABLE detail (
+    id INTEGER PRIMARY KEY, key BLOB UNIQUE,
+    name TEXT, error_type TEXT, success INTEGER, usage TEXT, cost TEXT, saved TEXT
+);
+CREATE TABLE entry (
+    seq INTEGER PRIMARY KEY, id NOT NULL UNIQUE, parent,
+    kind INTEGER NOT NULL, status INTEGER NOT NULL, at INTEGER NOT NULL,
+    attribution INTEGER NOT NULL, run INTEGER NOT NULL, step INTEGER, attempt INTEGER NOT NULL, detail INTEGER NOT NULL,
+    duration_s REAL, first_token_s REAL, bucket INTEGER, marks INTEGER NOT NULL, unpriced INTEGER NOT NULL,
+    input_tokens INTEGER, output_tokens INTEGER, cache_read_tokens INTEGER, cache_write_tokens INTEGER,
+    reasoning_tokens INTEGER,
+    total_nano INTEGER, input_nano INTEGER, output_nano INTEGER, cache_read_nano INTEGER, cache_write_nano INTEGER,
+    tool_nano INTEGER,
+    new_tokens INTEGER, resent_tokens INTEGER, tool_schema_tokens INTEGER, tool_result_tokens INTEGER
+);
+CREATE TABLE extra (
+    seq INTEGER PRIMARY KEY, value TEXT,
+    cache_write_1h_tokens INTEGER, input_audio_tokens INTEGER, output_audio_tokens INTEGER, request_nano INTEGER,
+    saved_total_nano INTEGER, saved_input_nano INTEGER, saved_output_nano INTEGER, saved_cache_read_nano INTEGER,
+    saved_cache_write_nano INTEGER, saved_request_nano INTEGER, saved_tool_nano INTEGER
+);
+CREATE TABLE fingerprint (seq INTEGER PRIMARY KEY, messages TEXT NOT NULL);
+CREATE TABLE state (generation INTEGER NOT NULL);
+INSERT INTO state VALUES (1);
+"""
+
+_ROLLUP = f"""
+ALTER TABLE state ADD COLUMN folded INTEGER NOT NULL DEFAULT 0;
+CREATE TABLE rollup (
+    day INTEGER NOT NULL, attribution INTEGER NOT NULL, kind INTEGER NOT NULL, status INTEGER NOT NULL,
+    first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, {", ".join(f"{name} INTEGER NOT NULL" for name in MEASURES)},
+    PRIMARY KEY (day, attribution, kind, status)
+) WITHOUT ROWID;
+CREATE TABLE latency (
+    day INTEGER NOT NULL, attribution INTEGER NOT NULL, status INTEGER NOT NULL, bucket INTEGER NOT NULL,
+    n INTEGER NOT NULL, PRIMARY KEY (day, attribution, status, bucket)
+) WITHOUT ROWID;
+"""
+
+EXTRA_MEASURES = frozenset(
+    name
+    for name in MEASURES
+    if name.startswith("saved_")
+    or name in ("cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens", "request_nano")
+)
+"""Measures that stand in `extra`."""
+
+_FROM_MARKS = {"n": "count(*)", "estimated": "sum(e.marks & 1)", "flagged": "sum(e.marks >> 1)"}
+
+
+def _raw_sum(name: str) -> str:
+    if name in _FROM_MARKS:
+        return _FROM_MARKS[name]
+    table = "x" if name in EXTRA_MEASURES else "e"
+    return f"coalesce(sum({table}.{name}), 0)"
+
+
+RAW_SUMS = ", ".join(_raw_sum(name) for name in MEASURES)
+"""`MEASURES` summed over `entry e LEFT JOIN extra x`."""
+
+RAW_TABLES = "entry e LEFT JOIN extra x ON x.seq = e.seq"
+
+_ADDED = ", ".join(f"{name} = {name} + excluded.{name}" for name in MEASURES)
+
+_FOLD = (
+    f"""
+INSERT INTO rollup
+SELECT e.at / 86400000000, e.attribution, e.kind, e.status, min(e.seq), max(e.seq), {RAW_SUMS}
+FROM {RAW_TABLES} WHERE e.seq BETWEEN :first AND :last AND e.at BETWEEN :since AND :until GROUP BY 1, 2, 3, 4
+ON CONFLICT DO UPDATE SET first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq),
+{_ADDED}
+""",  # noqa: S608  # put together from the constants above
+    """
+INSERT INTO latency
+SELECT e.at / 86400000000, e.attribution, e.status, e.bucket, count(*)
+FROM entry e WHERE e.seq BETWEEN :first AND :last AND e.at BETWEEN :since AND :until AND e.bucket IS NOT NULL
+GROUP BY 1, 2, 3, 4
+ON CONFLICT DO UPDATE SET n = n + excluded.n
+""",
+    "UPDATE state SET folded = max(folded, :last)",
+)
+
+
+def fold(connection: sqlite3.Connection) -> None:
+    """Bring the sums per day up to date with all entries. The caller holds a write transaction."""
+    span = "SELECT folded + 1, (SELECT coalesce(max(seq), 0) FROM entry) FROM state"
+    first, last = connection.execute(span).fetchone()
+    if first <= last:
+        _add_up(connection, {"first": first, "last": last, "since": 0, "until": 2**62})
+
+
+def fold_day(connection: sqlite3.Connection, day: int) -> None:
+    """Add up one day that has been folded before and whose sums were deleted."""
+    (last,) = connection.execute("SELECT folded FROM state").fetchone()
+    since = day * DAY_US
+    _add_up(connection, {"first": 1, "last": last, "since": since, "until": since + DAY_US - 1})
+
+
+def _add_up(connection: sqlite3.Connection, span: dict[str, int]) -> None:
+    for statement in _FOLD:
+        connection.execute(statement, span)
+
+
+def _make_entries(connection: sqlite3.Connection) -> None:
+    _script(connection, _ENTRIES)
+
+
+def _make_rollup(connection: sqlite3.Connection) -> None:
+    _script(connection, _ROLLUP)
+    fold(connection)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_entries, _make_rollup)
+"""Step n leads from version n to n + 1; a new file goes through all of them, so there is one path only."""
+
+VERSION = len(MIGRATIONS)
+
+
+def migrate(
+    connection: sqlite3.Connection, *, steps: Sequence[Callable[[sqlite3.Connection], None]] = MIGRATIONS
+) -> None:
+    """Bring a file to the newest version, all steps or none. Of two processes at once, one waits and finds it done.
+
+    Raises:
+        StoreUnavailable: If the file was written by a newer version of this package.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        _refuse_newer(version, len(steps))
+        for step in steps[version:]:
+            step(connection)
+        if version < len(steps):
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+            connection.execute(f"PRAGMA user_version = {len(steps)}")
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _refuse_newer(version: int, known: int) -> None:
+    if version > known:
+        raise StoreUnavailable(
+            f"The ledger has schema version {version}, this package knows up to {known}. "
+            "Upgrade langchain-agentcost; the file was not changed."
+        )
+
+
+def is_new(path: Path) -> bool:
+    """Look at a file's first bytes, without SQLite, so that nothing of it is touched.
+
+    Returns:
+        True where there is nothing yet: no file, or an empty one.
+
+    Raises:
+        StoreUnavailable: If the path holds something that is not a ledger.
+    """
+    if path.is_dir():
+        raise StoreUnavailable(f"{path} is a directory; name a file in it, such as {path / 'ledger.db'}.")
+    if not path.parent.is_dir():
+        raise StoreUnavailable(f"{path.parent} is not a directory that exists; create it, or choose another path.")
+    if not path.exists():
+        return True
+    if not path.is_file():
+        raise StoreUnavailable(f"{path} is not a regular file; choose another path.")
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except OSError as error:
+        raise StoreUnavailable(f"{path} cannot be read: {error.strerror}. Check the file's owner and mode.") from error
+    if header and not header.startswith(_MAGIC):
+        raise StoreUnavailable(f"{path} is not a SQLite file, or its start is damaged. It was not changed.")
+    owner = int.from_bytes(header[_APPLICATION_AT : _APPLICATION_AT + 4], "big")
+    if header and owner != APPLICATION_ID:
+        raise StoreUnavailable(f"{path} is a SQLite file of another program. It was not changed; choose another path.")
+    return not header
+
+
+def _script(connection: sqlite3.Connection, statements: str) -> None:
+    """Run statements within the open transaction, which `executescript` would commit."""
+    for statement in statements.split(";"):
+        if statement.strip():
+            connection.execute(statement)

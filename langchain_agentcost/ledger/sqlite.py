@@ -1,0 +1,228 @@
+"""A ledger in a SQLite file: durable as soon as an append returns, shared by threads and processes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from array import array
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from langchain_agentcost.errors import InvalidEntry
+from langchain_agentcost.ledger import retention
+from langchain_agentcost.ledger.access import Access
+from langchain_agentcost.ledger.base import Total, Where
+from langchain_agentcost.ledger.entry import Entry
+from langchain_agentcost.ledger.file import prepare
+from langchain_agentcost.ledger.fold import Group, ranked
+from langchain_agentcost.ledger.query import DAY_US, Query, Value, ask
+from langchain_agentcost.ledger.rows import COLUMNS, EXTRA_COLUMNS, SELECT, Labels, Reader, extra_of, row_of
+from langchain_agentcost.ledger.schema import FOLD_EVERY, fold
+from langchain_agentcost.ledger.sql import Bound, Select
+
+_INSERT = (
+    f"INSERT INTO entry ({COLUMNS}) SELECT {', '.join('?' * (COLUMNS.count(',') + 1))} "  # noqa: S608  # constants
+    "WHERE (SELECT generation FROM state) = ? ON CONFLICT (id) DO NOTHING"
+)
+_INSERT_EXTRA = f"INSERT INTO extra (seq, {EXTRA_COLUMNS}) VALUES (?{', ?' * (EXTRA_COLUMNS.count(',') + 1)})"  # noqa: S608  # same
+_INSERT_FINGERPRINT = "INSERT INTO fingerprint VALUES (?, ?)"
+
+_BLOCK = 200_000
+"""Sequence numbers that an iteration sorts at a time: 16 bytes each, whatever the ledger's size."""
+
+_PAGE = 500
+
+_Groups = dict[tuple[Value, ...], Group]
+
+
+class SQLiteLedger:
+    """Entries in a SQLite file in WAL mode, each committed as it comes.
+
+    An append survives the death of the process (not a power cut in the same second: `synchronous=NORMAL`). Threads,
+    forked and spawned processes may share the file; it must lie on a local disk. Reports never wait for writers.
+
+    Args:
+        path: The file. It is made, readable by its owner only, where it is missing or empty.
+        create: False to refuse where there is no ledger yet, for commands that only read.
+
+    Raises:
+        StoreUnavailable: If the file cannot be used, and why.
+
+    Example:
+        >>> from datetime import UTC
+        >>> from tempfile import TemporaryDirectory
+        >>> with TemporaryDirectory() as folder, SQLiteLedger(Path(folder, "ledger.db")) as ledger:
+        ...     ledger.append(Entry("r1", "llm", datetime.now(UTC)))
+        ...     ledger.totals()[0].calls
+        1
+    """
+
+    def __init__(self, path: Path | str, *, create: bool = True) -> None:
+        self.path = Path(path).expanduser().resolve()
+        self.url = f"sqlite:///{self.path}"
+        prepare(self.path, create=create)
+        self._writer = Access(self.path, exclusive=True)
+        self._reader = Access(self.path, exclusive=False)
+        self._labels = Labels()
+
+    def __reduce__(self) -> tuple[type[SQLiteLedger], tuple[Path]]:
+        """Let a spawned process open the same file."""
+        return type(self), (self.path,)
+
+    def append(self, entry: Entry) -> None:
+        """Keep an entry; see `Ledger.append`."""
+        extra = extra_of(entry)
+        try:
+            with self._writer as connection:
+                if extra or entry.fingerprints is not None:
+                    seq = self._append_wide(connection, entry, extra)
+                else:
+                    seq = self._insert(connection, entry)
+                if seq and seq % FOLD_EVERY == 0:
+                    _fold_if_possible(connection)
+        except (OverflowError, UnicodeEncodeError) as error:
+            raise InvalidEntry(f"Entry {entry.id[:60]!r} holds what SQLite cannot: {error}.") from error
+
+    def entries(
+        self, where: Where | None = None, since: datetime | None = None, until: datetime | None = None
+    ) -> Iterator[Entry]:
+        """Go through the entries as they are when the iteration begins; see `Ledger.entries`."""
+        return self._iterate(Select(ask((), where, since, until)))
+
+    def totals(
+        self,
+        by: Sequence[str] = (),
+        where: Where | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
+    ) -> tuple[Total, ...]:
+        """Add the entries up; see `Ledger.totals`."""
+        query = ask(by, where, since, until)
+        groups: _Groups = {}
+        with self._reader as connection:
+            connection.execute("BEGIN")
+            for select, span, bound in _spans(connection, query):
+                _add(connection, select, span, bound, groups)
+            connection.execute("COMMIT")
+        return ranked(group.total(key) for key, group in groups.items())
+
+    def prune(self, before: datetime) -> int:
+        """Remove old entries; see `Ledger.prune`."""
+        at_us = ask(since=before).since_us
+        with self._writer as connection:
+            removed = retention.prune(connection, at_us or 0)
+            retention.wipe(connection)
+        return removed
+
+    def forget(self, user: str) -> int:
+        """Remove a user's label and their sessions'; see `Ledger.forget`."""
+        with self._writer as connection:
+            changed = retention.forget(connection, user)
+            retention.wipe(connection)
+        return changed
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._writer.close()
+        self._reader.close()
+
+    def __enter__(self) -> Self:
+        """Use the ledger for a block."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close it."""
+        self.close()
+
+    def _append_wide(self, connection: sqlite3.Connection, entry: Entry, extra: tuple[object, ...] | None) -> int:
+        connection.execute("BEGIN IMMEDIATE")
+        seq = self._insert(connection, entry)
+        if seq and extra:
+            connection.execute(_INSERT_EXTRA, (seq, *extra))
+        if seq and entry.fingerprints is not None:
+            connection.execute(_INSERT_FINGERPRINT, (seq, json.dumps(entry.fingerprints)))
+        connection.execute("COMMIT")
+        return seq
+
+    def _insert(self, connection: sqlite3.Connection, entry: Entry) -> int:
+        """Insert the row; gives its number, or 0 where the id is there already."""
+        while True:
+            labels = self._labels
+            row = row_of(entry, labels.ids(connection, entry))
+            cursor = connection.execute(_INSERT, (*row, labels.generation))
+            if cursor.rowcount:
+                return cursor.lastrowid or 0
+            if not labels.refresh(connection):
+                return 0
+
+    def _iterate(self, select: Select) -> Iterator[Entry]:
+        reader = Reader()
+        with self._reader as connection:
+            (last,) = connection.execute("SELECT coalesce(max(seq), 0) FROM entry").fetchone()
+        place = (-1, 0)
+        while True:
+            with self._reader as connection:
+                found = connection.execute(*select.seqs(last, place, _BLOCK))
+                block = array("q", (number for pair in found for number in pair))
+            for start in range(1, len(block), 2 * _PAGE):
+                yield from self._page(reader, block[start : start + 2 * _PAGE : 2].tolist())
+            if len(block) < 2 * _BLOCK:
+                return
+            place = (block[-2], block[-1])
+
+    def _page(self, reader: Reader, seqs: list[int]) -> list[Entry]:
+        """Whole entries; nothing is held open between pages, so a slow consumer holds nobody up."""
+        with self._reader as connection:
+            rows = connection.execute(SELECT, (json.dumps(seqs),)).fetchall()
+            return [reader.entry(connection, row) for row in rows]
+
+
+def _fold_if_possible(connection: sqlite3.Connection) -> None:
+    """Bring the sums per day up to date. Where that fails the entry is safe, and the next fold takes it along."""
+    with suppress(sqlite3.Error):
+        connection.execute("BEGIN IMMEDIATE")
+        fold(connection)
+        connection.execute("COMMIT")
+    if connection.in_transaction:
+        connection.rollback()
+
+
+def _spans(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Select, str, Bound]]:
+    """Where the answer comes from: sums per day for whole days, entries for the rest."""
+    since, until = query.since_us or 0, 2**62 if query.until_us is None else query.until_us
+    (folded,) = connection.execute("SELECT folded FROM state").fetchone()
+    raw, within = Select(query), "e.at >= ? AND e.at < ?"
+    yield raw, f"{within} AND e.seq > ?", (since, until, folded)
+    if not query.rolled:
+        yield _folded_span(connection, raw, (since, until), folded)
+        return
+    first, end = query.whole_days()
+    if first < end:
+        yield Select(query, rolled=True), "e.day >= ? AND e.day < ?", (first, end)
+    for start, stop in ((since, min(first * DAY_US, until)), (max(end * DAY_US, since), until)):
+        if start < stop:
+            yield _folded_span(connection, raw, (start, stop), folded)
+
+
+def _folded_span(
+    connection: sqlite3.Connection, raw: Select, time: tuple[int, int], folded: int
+) -> tuple[Select, str, Bound]:
+    """The entries of a time that are in the sums per day, which know where in the file they stand."""
+    days = (time[0] // DAY_US, time[1] // DAY_US)
+    where = "SELECT min(first_seq), max(last_seq) FROM rollup WHERE day BETWEEN ? AND ?"
+    low, high = connection.execute(where, days).fetchone()
+    span = "e.seq BETWEEN ? AND ? AND e.at >= ? AND e.at < ?"
+    return raw, span, (low or 0, min(high or 0, folded), *time)
+
+
+def _add(connection: sqlite3.Connection, select: Select, span: str, bound: Bound, groups: _Groups) -> None:
+    width = len(select.query.by)
+    row: tuple[Any, ...]
+    for row in connection.execute(*select.sums(span, bound)):
+        kind, status, *sums = select.named(row[width:])
+        groups.setdefault(select.key(row), Group()).add(kind, status, sums)
+    for row in connection.execute(*select.latencies(span, bound)):
+        groups[select.key(row)].latency[row[width]] += row[width + 1]
