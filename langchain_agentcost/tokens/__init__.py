@@ -5,7 +5,7 @@ estimate by character class; the last two are corrected by what was learned from
 touches the network unless it is asked to, and nothing heavy is imported before it is used.
 """
 
-from langchain_agentcost.tokens.counter import TokenCounter
+from langchain_agentcost.tokens.counter import TokenCounter, count_messages, count_text
 from langchain_agentcost.tokens.estimate import estimate_message, estimate_schemas, estimate_text
 
-__all__ = ["TokenCounter", "estimate_message", "estimate_schemas", "estimate_text"]
+__all__ = ["TokenCounter", "count_messages", "count_text", "estimate_message", "estimate_schemas", "estimate_text"]

@@ -156,3 +156,27 @@ def _tokens(text: str, using: Encoder) -> int:
     size, step = EXACT_UP_TO_CHARS // pieces, len(text) // pieces
     counted = sum(len(using.encode_ordinary(text[i * step : i * step + size])) for i in range(pieces))
     return round(counted * len(text) / EXACT_UP_TO_CHARS)
+
+
+_PLAIN = TokenCounter()
+"""Counts for who has no counter of their own; it never learns, so all that it remembers are counts."""
+
+
+def count_text(text: str, *, model: str | None = None) -> int:
+    """Count a text without a learned factor.
+
+    Example:
+        >>> count_text("", model="gpt-5-mini")
+        0
+    """
+    return _PLAIN.count_text(text, model=model)
+
+
+def count_messages(messages: Iterable[BaseMessage], *, model: str | None = None, tools: Sequence[Any] = ()) -> int:
+    """Count what a call sends, without a learned factor.
+
+    Example:
+        >>> count_messages([], model="gpt-5-mini")
+        0
+    """
+    return _PLAIN.count_messages(messages, model=model, tools=tools)
