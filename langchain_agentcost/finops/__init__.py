@@ -6,6 +6,19 @@ from langchain_agentcost.finops.base import Note, Report
 from langchain_agentcost.finops.drivers import Drivers, drivers
 from langchain_agentcost.finops.outcomes import Outcome, Outcomes, outcomes
 from langchain_agentcost.finops.report import report
+from langchain_agentcost.finops.reprice import RepriceResult, reprice
 from langchain_agentcost.finops.requests import Requests
 
-__all__ = ["Drivers", "Note", "Outcome", "Outcomes", "Report", "Requests", "drivers", "outcomes", "report"]
+__all__ = [
+    "Drivers",
+    "Note",
+    "Outcome",
+    "Outcomes",
+    "Report",
+    "RepriceResult",
+    "Requests",
+    "drivers",
+    "outcomes",
+    "report",
+    "reprice",
+]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
+from hashlib import sha256
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -109,6 +110,16 @@ class GenaiPrices:
         """The ids of the providers that have a list."""
         return frozenset(self.providers)
 
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash of every price in the list."""
+        return sha256(repr(list(self.providers.values())).encode()).hexdigest()[:12]
+
+    @property
+    def models(self) -> int:
+        """How many models it has, each provider's counted apart."""
+        return sum(len(provider.models) for provider in self.providers.values())
+
     def provider_like(self, name: str) -> str | None:
         """Give the id of the provider whose clause a name matches, such as "openai-chat"."""
         likely = (p for p in self.providers.values() if p.provider_match and p.provider_match.is_match(name))
@@ -147,6 +158,10 @@ class GenaiPrices:
         model = provider.find_model(attempt.name, all_providers=list(self.providers.values())) if provider else None
         return (provider, model) if provider and model else None
 
+    def _owner(self, model: ModelInfo) -> str:
+        owners = (p.id for p in self.providers.values() if any(model is listed for listed in p.models))
+        return next(owners, "the maker")
+
     def _named(self, model: str) -> Provider | None:
         """The provider whose models are called like this."""
         likely = (p for p in self.providers.values() if p.model_match and p.model_match.is_match(model))
@@ -164,7 +179,7 @@ class GenaiPrices:
         notes: dict[str, str] = {}
         flags = [*attempt.flags, *(said for key, said in _UNCOUNTED.items() if key in standard)]
         if not own:
-            flags.append(f"{provider.id} has no price of its own; the maker's list price is used")
+            flags.append(f"{provider.id} has no price of its own; {self._owner(model)}'s list price is used")
         if tier and variant is None:
             flags.append(f"no {tier} price; standard used")
         elif tier and variant:
