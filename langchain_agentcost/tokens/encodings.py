@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+import warnings
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
@@ -96,6 +97,8 @@ def _from_tiktoken(name: str) -> Encoder | None:
 
 def _from_extra(name: str) -> Encoder | None:
     try:
-        return cast(Encoder, import_module("bpe_openai").get_encoding(name))
-    except (ImportError, KeyError, ValueError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # it opens its data files in a way that 3.11 deprecates
+            return cast(Encoder, import_module("bpe_openai").get_encoding(name))
+    except (ImportError, AttributeError, LookupError, ValueError):
         return None
