@@ -31,7 +31,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from rows import parser, publish, ratio
 
 from langchain_agentcost import CostMeter
-from langchain_agentcost.testing import LangSmithCollector
+from langchain_agentcost.testing.collector import LangSmithCollector
 
 BASELINE = "langfuse"
 TOOLS = 10

@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
@@ -15,7 +15,8 @@ from langchain_core.tracers.context import register_configure_hook
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.ledger import Ledger
 from langchain_agentcost.meter.handler import CostMeter
-from langchain_agentcost.pricing import PriceBook
+from langchain_agentcost.pricing import PriceBook, PriceOverrides
+from langchain_agentcost.pricing.overrides import Given
 
 GLOBAL_VARIABLE = "AGENTCOST_GLOBAL"
 """The environment variable by which LangChain learns that a process-wide meter is installed."""
@@ -31,7 +32,7 @@ register_configure_hook(_block_meter, inheritable=True)
 def meter_costs(
     ledger: Ledger | str | None = None,
     *,
-    prices: PriceBook | Mapping[str, Any] | os.PathLike[str] | str | None = None,
+    prices: PriceBook | PriceOverrides | Given | None = None,
     attribution: AttributionMap | Mapping[str, Sequence[str]] | None = None,
 ) -> Iterator[CostMeter]:
     """Meter everything that runs in a block, without passing callbacks.
@@ -67,7 +68,7 @@ def meter_costs(
 def install_global(
     ledger: Ledger | str | None = None,
     *,
-    prices: PriceBook | Mapping[str, Any] | os.PathLike[str] | str | None = None,
+    prices: PriceBook | PriceOverrides | Given | None = None,
     attribution: AttributionMap | Mapping[str, Sequence[str]] | None = None,
 ) -> CostMeter:
     """Meter every LangChain call of this process, raw threads and nested `callbacks=[…]` included.

@@ -14,13 +14,15 @@ from langgraph.errors import GraphBubbleUp
 
 from langchain_agentcost.attribution import Attribution, AttributionMap, label
 from langchain_agentcost.errors import UsageMissingWarning
-from langchain_agentcost.ledger import Entry, Kind, Status
+from langchain_agentcost.ledger.entry import Entry, Kind, Status
 from langchain_agentcost.meter.answer import Answer
 from langchain_agentcost.meter.calls import OpenCall, Prompt
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_metadata, current_run_id, labels_of
 from langchain_agentcost.meter.runs import RunBook
 from langchain_agentcost.pricing import Cost, PriceBook
+from langchain_agentcost.tokens import TokenCounter
+from langchain_agentcost.tokens.encodings import openai_encoding
 from langchain_agentcost.usage import Usage
 
 LEFT = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, GraphBubbleUp)
@@ -43,6 +45,7 @@ class Books:
 
     def __init__(self, prices: PriceBook, table: AttributionMap, journal: Journal) -> None:
         self.runs = RunBook()
+        self.counter = TokenCounter()
         self._prices = prices
         self._table = table
         self._journal = journal
@@ -105,8 +108,10 @@ class Books:
             self._book(run_id, call, Ending(usage, Cost(), saved=self._priced(call, usage) if usage else None))
             return
         if usage is None:
-            usage = call.estimated_usage(answer.text)
+            usage = call.estimated_usage(answer.text, self.counter)
             self._journal.warn_once(f"no usage: {call.labels['model']}", _usage_missing(call))
+        else:
+            self._learn(call, usage)
         self._book(run_id, call, Ending(usage, self._priced(call, usage)))
 
     def model_failed(self, run_id: UUID, error: BaseException, event: Mapping[str, Any]) -> None:
@@ -122,7 +127,7 @@ class Books:
         call.answered_by(partial.model)
         usage = partial.usage
         if usage is None and (call.chunks or partial.text or _was_under_way(error)):
-            usage = call.estimated_usage(partial.text)
+            usage = call.estimated_usage(partial.text, self.counter)
         cost = NOT_BILLED if usage is None else self._priced(call, usage)
         self._book(run_id, call, Ending(usage, cost, **_failure(error)))
 
@@ -153,6 +158,7 @@ class Books:
 
     def embedding_ended(self, call: OpenCall, usage: Usage, error: BaseException | None = None) -> None:
         """Book an embedding call."""
+        call.ended()
         if error is None:
             self._book(uuid4(), call, Ending(usage, self._priced(call, usage)))
         else:
@@ -187,8 +193,15 @@ class Books:
         if call is None:
             run = self.runs.opened(run_id, event.get("parent_run_id"))
             call = OpenCall(kind, run, labels_of(run, self._table, None, event.get("tags")))
+        call.ended()
         self.runs.closed(run_id)
         return call
+
+    def _learn(self, call: OpenCall, usage: Usage) -> None:
+        """Compare our estimate of a whole prompt with the provider's count, where the tokenizer is not public."""
+        model, shape = call.labels["model"], call.shape
+        if model and shape is not None and not shape.has_history and not openai_encoding(model):
+            self.counter.observe(model, estimated=shape.fresh, actual=usage.input_tokens)
 
     def _priced(self, call: OpenCall, usage: Usage) -> Cost | None:
         """What a call costs by the name of the model that answered, else by the name that was asked for."""
@@ -205,7 +218,7 @@ class Books:
 
     def _tool_price(self, call: OpenCall) -> Cost | None:
         try:
-            return self._prices.tool_cost(call.labels["tool"] or "", duration_s=call.elapsed_s())
+            return self._prices.tool_cost(call.labels["tool"] or "", duration_s=call.duration_s)
         except Exception as error:  # noqa: BLE001  # without a price the call is still worth an entry
             self._journal.trouble("pricing", error)
             return None
@@ -219,7 +232,7 @@ class Books:
                 kind=call.kind,
                 at=call.at,
                 attribution=Attribution(**call.labels),
-                duration_s=call.elapsed_s(),
+                duration_s=call.duration_s,
                 first_token_s=call.first_token_s,
                 usage=usage,
                 cost=cost,

@@ -12,9 +12,9 @@ from uuid import UUID
 from langchain_core.messages import BaseMessage
 
 from langchain_agentcost.attribution import label
-from langchain_agentcost.ledger import InputSplit, Kind
+from langchain_agentcost.ledger.entry import InputSplit, Kind
 from langchain_agentcost.meter.runs import WorkflowRun
-from langchain_agentcost.tokens import count_messages, count_text, estimate_message, estimate_schemas
+from langchain_agentcost.tokens import TokenCounter, estimate_message, estimate_schemas, estimate_text
 from langchain_agentcost.usage import Usage
 
 Prompt = Sequence[BaseMessage] | str
@@ -34,8 +34,8 @@ class OpenCall:
     """
 
     __slots__ = (
-        "_asked_model", "at", "batch_size", "characters", "chunks", "first_token_s", "kind", "labels", "parent_id",
-        "prompt", "run", "shape", "started", "tools", "wraps",
+        "_asked_model", "_started", "at", "batch_size", "characters", "chunks", "duration_s", "first_token_s", "kind",
+        "labels", "parent_id", "prompt", "run", "shape", "tools", "wraps",
     )  # fmt: skip
 
     def __init__(
@@ -63,16 +63,17 @@ class OpenCall:
         self.characters = 0
         self.first_token_s: float | None = None
         self.at = datetime.now(UTC)
-        self.started = perf_counter()
+        self.duration_s: float | None = None
+        self._started = perf_counter()
 
-    def elapsed_s(self) -> float:
-        """Seconds since the start."""
-        return perf_counter() - self.started
+    def ended(self) -> None:
+        """Stop the clock."""
+        self.duration_s = perf_counter() - self._started
 
     def saw_token(self, token: object) -> None:
         """Count a streamed chunk."""
         if self.first_token_s is None:
-            self.first_token_s = self.elapsed_s()
+            self.first_token_s = perf_counter() - self._started
         self.chunks += 1
         if isinstance(token, str):
             self.characters += len(token)
@@ -88,7 +89,7 @@ class OpenCall:
         names = (answered,) if answered == self._asked_model else (answered, self._asked_model)
         return tuple(name for name in names if name)
 
-    def estimated_usage(self, answer: str) -> Usage:
+    def estimated_usage(self, answer: str, counter: TokenCounter) -> Usage:
         """Estimate what the provider did not report.
 
         The prompt is counted as exactly as is possible offline. Of an answer whose text is lost, as when a stream fails
@@ -96,19 +97,20 @@ class OpenCall:
 
         Args:
             answer: The text that was received; empty where it is lost.
+            counter: What counts.
 
         Returns:
             The estimate, marked as one.
         """
         model = self.labels["model"]
         if isinstance(self.prompt, str):
-            asked = count_text(self.prompt, model=model)
+            asked = counter.count_text(self.prompt, model=model)
         else:
-            asked = count_messages(self.prompt, model=model) + estimate_schemas(self.tools)
+            asked = counter.count_messages(self.prompt, model=model, tools=self.tools)
         seen = max(self.chunks, self.characters // CHARACTERS_PER_TOKEN)
         return Usage(
             input_tokens=asked,
-            output_tokens=count_text(answer, model=model) if answer else seen,
+            output_tokens=counter.count_text(answer, model=model) if answer else seen,
             estimated=True,
         )
 
@@ -151,7 +153,7 @@ class PromptShape:
         """
         schemas = estimate_schemas(tools) if tools else 0
         if isinstance(prompt, str):
-            return cls(max(1, len(prompt) // CHARACTERS_PER_TOKEN), 0, schemas, has_history=False)
+            return cls(estimate_text(prompt), 0, schemas, has_history=False)
         new = results = 0
         for position in range(len(prompt) - 1, -1, -1):
             message = prompt[position]
@@ -163,6 +165,11 @@ class PromptShape:
                 return cls(new, results, schemas, has_history=position > 0)
         return cls(new, results, schemas, has_history=False)
 
+    @property
+    def fresh(self) -> int:
+        """Everything that is not history."""
+        return self.new + self.tool_results + self.tool_schemas
+
     def split(self, input_tokens: int) -> InputSplit:
         """Divide the provider's input total by this shape.
 
@@ -173,10 +180,9 @@ class PromptShape:
             Four parts that sum to it. With a history, what is not new is re-sent; without one, or where our estimate
             of the new part exceeds the total, the new parts are scaled to it.
         """
-        fresh = self.new + self.tool_results + self.tool_schemas
-        if self.has_history and fresh <= input_tokens:
-            return InputSplit(self.new, input_tokens - fresh, self.tool_schemas, self.tool_results)
-        scale = max(1, fresh)
+        if self.has_history and self.fresh <= input_tokens:
+            return InputSplit(self.new, input_tokens - self.fresh, self.tool_schemas, self.tool_results)
+        scale = max(1, self.fresh)
         results = self.tool_results * input_tokens // scale
         schemas = self.tool_schemas * input_tokens // scale
         return InputSplit(input_tokens - results - schemas, 0, schemas, results)

@@ -10,7 +10,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_agentcost.meter.ambient import active_meter
 from langchain_agentcost.meter.calls import OpenCall
 from langchain_agentcost.meter.handler import CostMeter
-from langchain_agentcost.tokens import count_text
+from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.usage import Usage
 
 
@@ -99,10 +99,10 @@ class _MeteredEmbeddings(Embeddings):
         finally:
             with meter.journal.harmless("embeddings"):
                 if call is not None:
-                    meter.books.embedding_ended(call, self._usage(texts), failure)
+                    meter.books.embedding_ended(call, self._usage(texts, meter.books.counter), failure)
 
-    def _usage(self, texts: list[str]) -> Usage:
-        tokens = sum(count_text(text, model=self._model) for text in texts)
+    def _usage(self, texts: list[str], counter: TokenCounter) -> Usage:
+        tokens = sum(counter.count_text(text, model=self._model) for text in texts)
         return Usage(input_tokens=tokens, estimated=True)
 
 

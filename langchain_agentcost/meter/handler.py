@@ -19,11 +19,13 @@ from langsmith.utils import tracing_is_enabled
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
 from langchain_agentcost.finops import Report, report
-from langchain_agentcost.ledger import Ledger, Where, open_ledger
+from langchain_agentcost.ledger import Ledger, open_ledger
+from langchain_agentcost.ledger.base import Where
 from langchain_agentcost.meter.books import Books
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_run_id
-from langchain_agentcost.pricing import PriceBook
+from langchain_agentcost.pricing import PriceBook, PriceOverrides
+from langchain_agentcost.pricing.overrides import Given
 
 Event = TypeVar("Event", bound=Callable[..., None])
 
@@ -75,7 +77,7 @@ class CostMeter(GraphCallbackHandler):
         self,
         ledger: Ledger | str | None = None,
         *,
-        prices: PriceBook | Mapping[str, Any] | os.PathLike[str] | str | None = None,
+        prices: PriceBook | PriceOverrides | Given | None = None,
         attribution: AttributionMap | Mapping[str, Sequence[str]] | None = None,
     ) -> None:
         super().__init__()
@@ -230,7 +232,7 @@ class CostMeter(GraphCallbackHandler):
         self.books.model_started(run_id, prompts[0] if prompts else "", kwargs)
 
     @_harmless
-    def on_llm_new_token(self, token: str, *, run_id: UUID, **kwargs: Any) -> None:
+    def on_llm_new_token(self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any) -> None:
         """Count what streams by."""
         self.books.saw_token(run_id, token)
 
