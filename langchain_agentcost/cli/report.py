@@ -13,10 +13,11 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from langchain_agentcost.errors import AgentCostError, QueryError, StoreUnavailable
+from langchain_agentcost.errors import AgentCostError, QueryError
 from langchain_agentcost.finops import Report
 from langchain_agentcost.finops import report as make_report
-from langchain_agentcost.ledger import Ledger, open_ledger
+from langchain_agentcost.ledger import open_ledger
+from langchain_agentcost.ledger.query import NUMBERS
 
 
 class Format(StrEnum):
@@ -35,7 +36,6 @@ _WRITERS: dict[Format, Callable[[Report], str]] = {
     Format.HTML: Report.to_html,
 }
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_NUMBERS = ("step", "attempt")
 _MISUSE = 2
 
 
@@ -66,7 +66,7 @@ def report(
 ) -> None:
     """Add a ledger up: who spent what, on what, how fast, and what is not known."""
     try:
-        with opened(ledger) as entries:
+        with open_ledger(ledger, create=False) as entries:
             made = make_report(
                 entries,
                 by=by,
@@ -78,28 +78,6 @@ def report(
     except (AgentCostError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(_MISUSE) from error
-
-
-def opened(ledger: str) -> Ledger:
-    """Open a ledger that exists.
-
-    Args:
-        ledger: A file or a URL.
-
-    Returns:
-        The ledger.
-
-    Raises:
-        StoreUnavailable: If there is none: a report never makes one.
-    """
-    scheme, found, rest = ledger.partition("://")
-    if found and scheme != "sqlite":
-        return open_ledger(ledger)
-    path = Path(rest.removeprefix("/")) if found else Path(ledger)
-    if not path.is_file():
-        what = "is a directory" if path.is_dir() else "does not exist"
-        raise StoreUnavailable(f"The ledger {str(path)!r} {what}; give the file that the meter wrote.")
-    return open_ledger(ledger if found else f"sqlite:///{path}")
 
 
 def conditions(where: Sequence[str]) -> dict[str, list[str | int | None]]:
@@ -144,11 +122,7 @@ def instant(text: str, *, now: datetime | None = None) -> datetime:
 def _value(column: str, value: str) -> str | int | None:
     if value in ("", "none"):
         return None
-    if column not in _NUMBERS:
-        return value
-    if not value.isdecimal():
-        raise QueryError(f"{column} is a number, got {value!r}.")
-    return int(value)
+    return int(value) if column in NUMBERS and value.isdecimal() else value
 
 
 def _write(made: Report, form: Format, out: Path | None) -> None:

@@ -128,6 +128,9 @@ _WHOLE: tuple[tuple[str, Callable[[Entry, Marks], bool]], ...] = (
 )
 """Drivers that take a whole call, in the order of precedence that makes them disjoint."""
 
+WHOLE_CALLS = frozenset(driver for driver, _ in _WHOLE)
+"""Their names. A model call in none of them is the agent's own work."""
+
 
 def _own_work(entry: Entry, usage: Usage, cost: Cost) -> list[Piece]:
     """Divide a model call that was none of the whole-call drivers."""

@@ -8,13 +8,14 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from langchain_agentcost.attribution import label
 from langchain_agentcost.finops.amounts import Amount
 from langchain_agentcost.finops.table import Value
 
 if TYPE_CHECKING:
     from langchain_agentcost.finops.base import Report
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def to_json(report: Report) -> str:
@@ -60,13 +61,14 @@ def to_csv(report: Report) -> str:
 
 
 def neutral(text: str) -> str:
-    """Keep a spreadsheet from reading a text as a formula.
+    """Keep a spreadsheet from reading a text as a formula, and its lines as rows.
 
     Example:
         >>> neutral("=1+1"), neutral("acme")
         ("'=1+1", 'acme')
     """
-    return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+    line = label(text)
+    return f"'{line}" if line.lstrip().startswith(_FORMULA_STARTS) else line
 
 
 def _cell(value: Value) -> object:

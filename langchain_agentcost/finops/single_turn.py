@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from langchain_agentcost.finops.amounts import written_count, written_multiple, written_usd
-from langchain_agentcost.finops.pieces import NOT_ANALYSED, Piece
+from langchain_agentcost.finops.pieces import NOT_ANALYSED, WHOLE_CALLS, Piece
 from langchain_agentcost.finops.requests import Requests, percentile
 from langchain_agentcost.ledger.entry import PAID_KINDS, Entry
 from langchain_agentcost.pricing.cost import Cost
@@ -66,7 +66,7 @@ class Runs:
         self._baseline_nano = baseline_nano
         self._runs: dict[str, _Run] = {}
 
-    def add(self, entry: Entry, cost: Cost | None, pieces: Iterable[Piece]) -> None:
+    def add(self, entry: Entry, cost: Cost | None, pieces: Sequence[Piece]) -> None:
         """Take the next entry, in the order of `at`, with what it cost and what that went into."""
         if entry.attribution.run is None:
             return
@@ -74,11 +74,10 @@ class Runs:
         run.calls += entry.kind == "llm"
         run.nano += cost.total_nano if cost else 0
         run.unknown |= cost is None and entry.kind in PAID_KINDS
-        for piece in pieces:
-            if piece.driver == "output":
-                run.last_output_nano = piece.cost.total_nano
-            elif piece.driver in _FIRST_INPUT and run.first_input_nano is None:
-                run.first_input_nano = piece.cost.total_nano
+        if entry.kind == "llm" and not any(piece.driver in WHOLE_CALLS for piece in pieces):
+            run.last_output_nano = _sum(pieces, "output")
+            if run.first_input_nano is None:
+                run.first_input_nano = _sum(pieces, "new context", NOT_ANALYSED)
 
     def requests(self) -> Requests:
         """Give the model calls per run."""
@@ -107,4 +106,5 @@ class Runs:
         return 0 if run.first_input_nano is None else run.first_input_nano + run.last_output_nano
 
 
-_FIRST_INPUT = ("new context", NOT_ANALYSED)
+def _sum(pieces: Sequence[Piece], *drivers: str) -> int:
+    return sum(piece.cost.total_nano for piece in pieces if piece.driver in drivers)

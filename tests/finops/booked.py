@@ -33,7 +33,8 @@ def booked(*entries: Entry) -> Ledger:
 
 def cost(**parts: int) -> Cost:
     """A cost of these parts in nano-USD, such as `output=5`."""
-    return Cost(sum(parts.values()), **{f"{name}_nano": nano for name, nano in parts.items()})
+    amounts: dict[str, Any] = {f"{name}_nano": nano for name, nano in parts.items()}
+    return Cost(sum(parts.values()), **amounts)
 
 
 class Book:

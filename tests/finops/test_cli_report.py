@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import pty
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+import typer
+from booked import Book, opened
+from typer.testing import CliRunner, Result
+
+from langchain_agentcost.cli import report as command
+from langchain_agentcost.errors import QueryError
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Path:
+    """A ledger file with an old and two new calls and an outcome."""
+    made = Book()
+    opened(
+        "sqlite",
+        tmp_path,
+        made(nano=1_000, node="old", user="ann", at=NOW - timedelta(days=30)),
+        made(nano=2_000, node="draft", user="ann", tenant="acme", run="r", step=2, at=NOW - timedelta(hours=2)),
+        made(nano=4_000, node="triage", user="bob", at=NOW - timedelta(hours=2)),
+        made.outcome(run="r", at=NOW - timedelta(hours=1)),
+    ).close()
+    return tmp_path / "ledger.db"
+
+
+def _run(*arguments: object) -> Result:
+    app = typer.Typer()
+    # A second command keeps typer from making `report` the whole application.
+    app.command("other")(lambda: None)
+    command.register(app)
+    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+
+
+def _nano(result: Result) -> list[str]:
+    assert result.exit_code == 0, result.output
+    return [row["cost_usd"] for row in csv.DictReader(io.StringIO(result.stdout))]
+
+
+def test_a_pipe_gets_a_plain_table(book: Path) -> None:
+    """Without a terminal there are no colours and no boxes, and nothing is cut."""
+    result = _run(book)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "Cost by node"
+    assert result.stdout.isascii()
+    assert "Calls per request" in result.stdout
+
+
+def test_a_terminal_gets_a_rich_table(book: Path) -> None:
+    """On a terminal the report is drawn by rich, within its width."""
+    code = "import typer; from langchain_agentcost.cli import report; a = typer.Typer(); report.register(a); a()"
+    leader, follower = pty.openpty()
+    environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm", "NO_COLOR": "1"}
+    subprocess.run([sys.executable, "-c", code, str(book)], stdout=follower, env=environment, check=True)
+    os.close(follower)
+    shown = os.read(leader, 65536).decode()
+    os.close(leader)
+    assert "───" in shown
+    assert "triage" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "amounts"),
+    [
+        (["--by", "node"], ["0.000004000", "0.000002000", "0.000001000"]),
+        (["--since", "7d"], ["0.000004000", "0.000002000"]),
+        (["--until", "24h"], ["0.000001000"]),
+        (["--since", "1w", "--until", "30m", "--where", "user=ann"], ["0.000002000"]),
+        (["--where", "user=ann", "--where", "user=bob", "--by", "user"], ["0.000004000", "0.000003000"]),
+        (["--where", "tenant="], ["0.000004000", "0.000001000"]),
+        (["--where", "tenant=none", "--where", "user=bob"], ["0.000004000"]),
+        (["--where", "step=2"], ["0.000002000"]),
+        (
+            ["--by", "user,node", "--since", (NOW - timedelta(days=2)).date().isoformat()],
+            ["0.000004000", "0.000002000"],
+        ),
+        (["--by", "driver"], ["0.000007000"]),
+        (["--by", "outcome"], ["0.000002000"]),
+        (["--where", "node=nowhere"], []),
+    ],
+)
+def test_the_report_is_narrowed_and_grouped(book: Path, arguments: list[str], amounts: list[str]) -> None:
+    """Groups, conditions, ages and dates do what they say; a condition that is given twice allows either value."""
+    assert _nano(_run(book, *arguments, "--format", "csv")) == amounts
+
+
+def test_a_url_opens_the_same_ledger(book: Path) -> None:
+    """`sqlite:///FILE` is the file."""
+    assert _run(f"sqlite:///{book}").stdout == _run(book).stdout
+
+
+def test_each_format_can_be_written_to_a_file(book: Path, tmp_path: Path) -> None:
+    """--out writes what would have been printed, and prints nothing."""
+    for form in ("table", "json", "csv", "html"):
+        out = tmp_path / f"report.{form}"
+        assert _run(book, "--format", form, "--out", out).stdout == ""
+        assert out.read_text(encoding="utf-8") == _run(book, "--format", form).stdout
+    assert json.loads((tmp_path / "report.json").read_text())["total"]["calls"] == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--by", "prompt"], "'prompt'; choose from tenant, user"),
+        (["--where", "prompt=1"], "'prompt'; choose from kind, status"),
+        (["--where", "user"], "--where takes COLUMN=VALUE, got 'user'"),
+        (["--where", "=x"], "--where takes COLUMN=VALUE"),
+        (["--where", "step=two"], "step must be compared with a whole number, got 'two'"),
+        (["--since", "yesterday"], "'yesterday' is no time; give an age such as 30m, 24h or 7d, or an ISO date."),
+        (["--until", "999999w"], "'999999w' is no time"),
+        (["--by", "driver,outcome"], "not by both"),
+        (["--out", "/nowhere/report.txt"], "/nowhere/report.txt"),
+    ],
+)
+def test_a_mistake_is_answered_in_one_line(book: Path, arguments: list[str], said: str) -> None:
+    """What was wrong and what is right, on one line of the error stream, with exit code 2."""
+    result = _run(book, *arguments)
+    assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert result.stderr.startswith("error: ")
+    assert said in result.stderr
+
+
+def test_a_missing_ledger_is_not_made(tmp_path: Path) -> None:
+    """A mistyped path is an error, not a new empty ledger."""
+    for name in (tmp_path / "costs.db", f"sqlite:///{tmp_path / 'costs.db'}", tmp_path, "redis://somewhere"):
+        result = _run(name)
+        assert (result.exit_code, result.stdout, result.stderr.count("\n")) == (2, "", 1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_an_instant_without_a_zone_is_utc() -> None:
+    """Ledgers are in UTC, so times are read in it unless they name a zone."""
+    assert command.instant("2026-03-01T10:00").isoformat() == "2026-03-01T10:00:00+00:00"
+    assert command.instant("2026-03-01T10:00+02:00").astimezone(UTC).hour == 8
+    assert command.instant("90m", now=NOW) == NOW - timedelta(minutes=90)
+    with pytest.raises(QueryError, match="no time"):
+        command.instant("")

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from booked import BACK_ENDS, START, Book, booked, opened
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_agentcost.finops import Outcome, Outcomes, outcomes
+from langchain_agentcost.finops.amounts import Amount
+from langchain_agentcost.ledger import Ledger
+
+
+def _row(made: Outcomes, *key: str | None) -> Outcome:
+    row = next(row for row in made.rows if row.key == key)
+    assert isinstance(row, Outcome)
+    return row
+
+
+def _note(made: Outcomes) -> str:
+    return next(note.text for note in made.notes if note.name == "Outcomes")
+
+
+@pytest.mark.parametrize("back_end", BACK_ENDS)
+def test_cost_per_outcome_per_success_and_in_failed_work(back_end: str, tmp_path: Path) -> None:
+    """Failed work is part of what a success costs; runs without an outcome are counted beside it."""
+    book = Book()
+    calls = [book(nano=nano, run=f"r{at}") for at, nano in enumerate((100, 200, 300, 50, 7))]
+    records = [book.outcome(run=f"r{at}", success=ok) for at, ok in enumerate((True, False, True, None))]
+    with opened(back_end, tmp_path, *calls, *records) as ledger:
+        made = outcomes(ledger)
+    row = _row(made, "resolved")
+    assert (row.requests, row.succeeded, row.failed, row.without) == (4, 2, 1, 1)
+    assert (row.cost.total_nano, row.failed_spend.cost.total_nano, row.without_spend.cost.total_nano) == (650, 200, 7)
+    assert (row.per_outcome, row.per_success) == (Amount(162), Amount(325))
+    assert made.total.cost.total_nano == 657
+
+
+def test_the_latest_record_of_a_run_counts() -> None:
+    """A ticket that was reopened is no success; its earlier record is not counted."""
+    book = Book()
+    ledger = booked(
+        book(nano=10, run="r"),
+        book.outcome(run="r", success=True),
+        book.outcome(run="r", success=False, value=Decimal(3)),
+    )
+    row = _row(outcomes(ledger), "resolved")
+    assert (row.requests, row.succeeded, row.failed, row.value) == (1, 0, 1, Decimal(3))
+    assert row.per_success is None
+
+
+def test_an_outcome_of_a_session_is_about_its_runs() -> None:
+    """A session's outcome covers its runs as one request, but for those with an outcome of their own."""
+    book = Book()
+    calls = [book(nano=10**at, run=f"r{at}", session="s") for at in range(3)]
+    ledger = booked(*calls, book.outcome(session="s", success=True), book.outcome(run="r2", session="s", success=False))
+    row = _row(outcomes(ledger), "resolved")
+    assert (row.requests, row.succeeded, row.failed, row.without) == (2, 1, 1, 0)
+    assert (row.cost.total_nano, row.failed_spend.cost.total_nano) == (111, 100)
+
+
+def test_outcomes_of_different_names_are_kept_apart() -> None:
+    """Each name is a question of its own over all runs; a name can be asked for."""
+    book = Book()
+    ledger = booked(
+        book(nano=10, run="a"), book(nano=20, run="b"), book.outcome("resolved", run="a"), book.outcome("sold", run="b")
+    )
+    made = outcomes(ledger)
+    assert [(row.key, row.cost.total_nano) for row in made.rows] == [(("resolved",), 10), (("sold",), 20)]
+    assert [row.key for row in outcomes(ledger, "sold").rows] == [("sold",)]
+    assert _row(outcomes(ledger, "sold"), "sold").without == 1
+
+
+def test_an_abandoned_mark_is_no_outcome_unless_asked_for() -> None:
+    """It says what was given up, not what a run achieved."""
+    book = Book()
+    ledger = booked(book(nano=10, run="a"), book.outcome("abandoned", run="a", success=False))
+    assert outcomes(ledger).rows[0].key == (None,)
+    assert _row(outcomes(ledger, "abandoned"), "abandoned").failed == 1
+
+
+def test_without_outcomes_the_runs_are_shown_as_such() -> None:
+    """Runs whose outcome nobody recorded are not failures: they are counted as having none."""
+    book = Book()
+    made = outcomes(booked(book(nano=10, run="a"), book(nano=5, run="b"), book(nano=1)))
+    row = _row(made, None)
+    assert (row.requests, row.failed, row.without, row.without_spend.cost.total_nano) == (0, 0, 2, 16)
+    assert row.per_outcome is None
+    assert "none recorded" in _note(made)
+
+
+def test_an_outcome_of_a_run_that_spent_nothing_here_is_mentioned() -> None:
+    """It cannot have a cost, so it is not in the table but in the line below."""
+    book = Book()
+    made = outcomes(booked(book(nano=1, run="a"), book.outcome(run="a"), book.outcome(run="elsewhere")))
+    assert _row(made, "resolved").requests == 1
+    assert _note(made).endswith("; 1 outcomes are about runs that spent nothing here")
+
+
+def test_an_unpriced_call_makes_the_cost_a_lower_bound() -> None:
+    """Per success is then at least so much, and unknown where nothing was priced."""
+    book = Book()
+    partly = booked(book(nano=2_000, run="a"), book(run="a"), book.outcome(run="a"))
+    assert str(_row(outcomes(partly), "resolved").per_success) == ">= $0.000002"
+    never = booked(book(run="a"), book.outcome(run="a"))
+    assert str(_row(outcomes(never), "resolved").per_success) == "unknown"
+
+
+def test_outcomes_are_grouped_by_what_the_spending_was_booked_to() -> None:
+    """The record need not name the tenant; the run's calls do."""
+    book = Book()
+    ledger = booked(
+        book(nano=10, run="a", tenant="acme"),
+        book(nano=40, run="b", tenant="bolt"),
+        book(nano=60, run="c", tenant="bolt"),
+        *(book.outcome(run=run, success=run != "b") for run in "abc"),
+    )
+    made = outcomes(ledger, by=("tenant",))
+    assert [row.key for row in made.rows] == [("resolved", "bolt"), ("resolved", "acme")]
+    bolt = _row(made, "resolved", "bolt")
+    assert (bolt.requests, bolt.succeeded, str(bolt.per_success)) == (2, 1, "$0.0000001")
+
+
+def test_spending_is_filtered_and_outcomes_are_not() -> None:
+    """An outcome recorded after `until`, or without the tenant, still counts for what was spent before."""
+    book = Book()
+    ledger = booked(book(nano=10, run="a", tenant="acme"), book(nano=40, run="a", tenant="bolt"), book.outcome(run="a"))
+    assert _row(outcomes(ledger, where={"tenant": "acme"}), "resolved").cost.total_nano == 10
+    assert _row(outcomes(ledger, until=START.replace(second=2)), "resolved").cost.total_nano == 10
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from(["s", "t", None]), st.integers(0, 99))),
+    st.lists(st.tuples(st.sampled_from(["a", "b", None]), st.sampled_from(["s", None]), st.booleans())),
+)
+def test_spending_with_and_without_an_outcome_is_all_spending(
+    calls: list[tuple[str | None, str | None, int]], records: list[tuple[str | None, str | None, bool]]
+) -> None:
+    """No money is counted twice or lost, whatever was recorded for runs and for their sessions."""
+    book = Book()
+    ledger: Ledger = booked(
+        *(book(nano=nano, run=run, session=session) for run, session, nano in calls),
+        *(book.outcome(run=run, session=session, success=ok) for run, session, ok in records),
+    )
+    spent = sum(nano for _, _, nano in calls)
+    rows = [row for row in outcomes(ledger).rows if isinstance(row, Outcome)]
+    assert sum(row.cost.total_nano + row.without_spend.cost.total_nano for row in rows) == spent
