@@ -72,6 +72,9 @@ _DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
     "purpose": ("agentcost_purpose", "lc_source"),
 }
 
+_TAG = "tag"
+"""What a rule fills that makes a tag of its key."""
+
 _DEFAULT_PURPOSES = dict.fromkeys(
     ("critic", "critique", "grade", "grader", "judge", "reflect", "review", "reviewer", "validate", "validator",
      "verify", "verifier"),
@@ -107,26 +110,29 @@ class AttributionMap:
     tags: Iterable[str] = ()
     constants: Mapping[str, str] = field(default_factory=dict)
     purposes: Mapping[str, str] = field(default_factory=dict)
-    _table: dict[str, tuple[str, ...]] = field(init=False, repr=False, compare=False)
+    _rules: dict[str, tuple[tuple[str, int], ...]] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for name in (*self.keys, *self.constants):
             if name not in _READABLE:
                 raise ValueError(f"{name!r} cannot be read from metadata; choose from {', '.join(_READABLE)}.")
-        extra = {name: (keys,) if isinstance(keys, str) else tuple(keys) for name, keys in self.keys.items()}
-        table = {name: extra.get(name, ()) + defaults for name, defaults in _DEFAULT_KEYS.items()}
-        object.__setattr__(self, "_table", table)
-        object.__setattr__(self, "tags", tuple(self.tags))
+        rules: dict[str, tuple[tuple[str, int], ...]] = dict.fromkeys(self.tags, ((_TAG, 0),))
+        for name, defaults in _DEFAULT_KEYS.items():
+            keys = self.keys.get(name, ())
+            for rank, key in enumerate(dict.fromkeys(((keys,) if isinstance(keys, str) else tuple(keys)) + defaults)):
+                rules[key] = (*rules.get(key, ()), (name, rank))
+        object.__setattr__(self, "_rules", rules)
         object.__setattr__(self, "purposes", {**_DEFAULT_PURPOSES, **self.purposes})
 
     def keys_of(self, dimension: str) -> tuple[str, ...]:
-        """Give the keys that fill a dimension, first choice first.
+        """Give the keys that fill a dimension, first choice first: what has to be hidden where a dimension is secret.
 
         Example:
             >>> AttributionMap({"user": "customer"}).keys_of("user")[:2]
             ('customer', 'user')
         """
-        return self._table.get(dimension, ())
+        ranked = [(rank, key) for key, rules in self._rules.items() for name, rank in rules if name == dimension]
+        return tuple(key for _, key in sorted(ranked))
 
     def read(self, metadata: Mapping[str, Any] | None, configurable: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Give the dimensions that a run states, as keyword arguments of `Attribution`.
@@ -138,18 +144,25 @@ class AttributionMap:
         Returns:
             The dimensions found, and `tags` where there are any.
         """
-        sources = [source for source in (metadata, configurable) if source]
         found: dict[str, Any] = dict(self.constants)
-        for source in reversed(sources):
-            for name, keys in self._table.items():
-                for key in keys:
-                    if source.get(key) is not None:
-                        found[name] = label(source[key])
-                        break
-        tags = {key: label(source[key]) for source in reversed(sources) for key in self.tags if key in source}
+        tags: dict[str, str] = {}
+        for source in (configurable, metadata):
+            if source:
+                self._read_source(source, found, tags)
         if tags:
             found["tags"] = tuple(sorted(tags.items()))
         return found
+
+    def _read_source(self, source: Mapping[str, Any], found: dict[str, Any], tags: dict[str, str]) -> None:
+        """Go through what is there, which is less than what may be; of two keys the one of the lower rank wins."""
+        ranks: dict[str, int] = {}
+        for key, value in source.items():
+            for name, rank in self._rules.get(key, ()) if value is not None else ():
+                if name == _TAG:
+                    tags[key] = label(value)
+                elif rank <= ranks.get(name, rank):
+                    ranks[name] = rank
+                    found[name] = label(value)
 
 
 def label(value: object) -> str:
