@@ -126,8 +126,12 @@ def _print_card(card: PriceCard, book: PriceBook, at: datetime) -> None:
         ("model", f"{card.model}, {card.provider or 'any provider'}, {card.service_tier or 'standard'} tier"),
         ("source", f"{card.price.name} {card.price.version}"),
         ("holds since", card.price.as_of or "always, as far as the source says"),
-        *(("note", said) for said in (*card.flags, *card.notes.values())),
+        *(("note", said) for said in card.flags),
+        *(("note", card.notes[name]) for name in card.notes if name in card.rates),
     ]
+    substituted = [name for name in card.notes if name not in card.rates]
+    if substituted:
+        facts.append(("no own rate", f"{', '.join(substituted)}: billed like the input or output they are part of"))
     print_facts(facts)
 
 

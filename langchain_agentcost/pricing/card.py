@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from typing import Any
 
 from langchain_agentcost.money import ATTO_PER_NANO, atto_rate, split_atto
-from langchain_agentcost.pricing.cost import Cost, PriceSource
+from langchain_agentcost.pricing.cost import PARTS, Cost, PriceSource
 from langchain_agentcost.usage import Usage
 
 TOKENS_PER_RATE = 1_000_000
@@ -189,31 +190,29 @@ class PriceCard:
     def _itemised(self, usage: Usage, requests: int, tasks: int) -> Cost | None:
         """Price a call of any shape, part by part."""
         counts, flags = _counted(usage, self.rates)
-        band = next(band for start, band in reversed(self._bands) if usage.input_tokens > start or not start)
-        paid: dict[str, int] = {}
-        for name, tokens in counts.items():
-            rate = band[name]
+        band = self._bands[0][1]
+        for start, dearer in self._bands[1:]:
+            if usage.input_tokens > start:
+                band = dearer
+        paid: list[int] = []
+        for name, tokens, rate in zip(RATES, counts, band, strict=True):
             if tokens and rate is None:
                 return None
-            paid[name] = tokens * (rate or 0)
-        flags += [note for name, note in self.notes.items() if _used(usage, counts, name)]
+            if tokens and name in self.notes:
+                flags.append(self.notes[name])
+            paid.append(tokens * (rate or 0))
+        input_, output, read, write, write_1h, audio_in, audio_read, audio_out, reasoning = paid
+        fees = requests * self._fees.request + tasks * self._fees.task
         tools, unpriced = self._fees.tools_cost(usage)
-        total, (input_, output, read, write, request, tool) = split_atto(
-            [
-                paid["input"] + paid["input_audio"],
-                paid["output"] + paid["output_audio"] + paid["reasoning"],
-                paid["cache_read"] + paid["cache_audio_read"],
-                paid["cache_write"] + paid["cache_write_1h"],
-                requests * self._fees.request + tasks * self._fees.task,
-                tools,
-            ]
-        )
+        all_input, all_output, all_read = input_ + audio_in, output + audio_out + reasoning, read + audio_read
+        total, split = split_atto((all_input, all_output, all_read, write + write_1h, fees, tools))
         said = tuple(dict.fromkeys((*self.flags, *flags, *unpriced)))
-        return Cost(total, input_, output, read, write, request, tool, self.price, self.service_tier, said)
+        parts: dict[str, Any] = dict(zip(PARTS, (total, *split), strict=True))
+        return Cost(**parts, price=self.price, service_tier=self.service_tier, flags=said)
 
 
-_Band = dict[str, int | None]
-"""Atto-USD per token by rate, for prompts within one step; None where neither the rate nor a substitute is known."""
+_Band = tuple[int | None, ...]
+"""Atto-USD per token for each of `RATES`, for prompts within one step; None where not even a substitute is known."""
 
 _Plain = tuple[int, int, int, int, int, int, int, int]
 """For calls that need no thought: the longest prompt, the most cache reads and writes, and five rates in nano-USD."""
@@ -271,53 +270,46 @@ def _completed(stated: Mapping[str, Rate], notes: Mapping[str, str]) -> tuple[di
 
 def _band(rates: Mapping[str, Rate], start: int) -> _Band:
     tokens = start + 1 if start else 0
-    return {name: atto_rate(rates[name].at(tokens), per=TOKENS_PER_RATE) if name in rates else None for name in RATES}
+    return tuple(atto_rate(rates[name].at(tokens), per=TOKENS_PER_RATE) if name in rates else None for name in RATES)
 
 
 def _plain(card: PriceCard) -> _Plain | None:
     """The shortcut, where the card's base rates are whole nano-USD and nothing is priced in an unusual way."""
-    band = card._bands[0][1]  # noqa: SLF001  # a piece of the card, kept below it to be read top-down
-    wanted = [band[name] for name in ("input", "output", "cache_read", "cache_write")]
-    atto = [rate for rate in (*wanted, card._fees.request) if rate is not None]  # noqa: SLF001
-    if len(atto) < 5 or any(rate % ATTO_PER_NANO for rate in atto) or "reasoning" in card.rates:
+    bands, fees = card._bands, card._fees  # noqa: SLF001  # pieces of the card, kept below it to be read top-down
+    atto = [rate for rate in (*bands[0][1][:4], fees.request) if rate is not None]
+    unusual = "reasoning" in card.rates or {"input", "output"} & card.notes.keys()
+    if len(atto) < 5 or any(rate % ATTO_PER_NANO for rate in atto) or unusual:
         return None
-    longest = card._bands[1][0] if len(card._bands) > 1 else _NO_STEP  # noqa: SLF001
+    longest = bands[1][0] if len(bands) > 1 else _NO_STEP
     most_read, most_written = (0 if name in card.notes else longest for name in ("cache_read", "cache_write"))
-    if {"input", "output"} & card.notes.keys():
-        return None
-    nano = [rate // ATTO_PER_NANO for rate in atto]
-    return (longest, most_read, most_written, nano[0], nano[1], nano[2], nano[3], nano[4])
+    per_input, per_output, per_read, per_write, fee = (rate // ATTO_PER_NANO for rate in atto)
+    return (longest, most_read, most_written, per_input, per_output, per_read, per_write, fee)
 
 
-def _counted(usage: Usage, own: Mapping[str, Rate]) -> tuple[dict[str, int], list[str]]:
-    """Cut the inclusive totals of a usage into disjoint counts by rate, and say what could not be cut cleanly."""
+def _counted(usage: Usage, own: Mapping[str, Rate]) -> tuple[tuple[int, ...], list[str]]:
+    """Cut the inclusive totals of a usage into disjoint counts for `RATES`, and say what could not be cut cleanly."""
     flags = [flag for flag, said in ((ESTIMATED, usage.estimated), (ANOMALOUS, usage.anomalies)) if said]
-    cached = usage.cache_read_tokens + usage.cache_write_tokens + usage.cache_write_1h_tokens
-    if cached > usage.input_tokens:
+    uncached, read = usage.uncached_tokens, usage.cache_read_tokens
+    if read + usage.cache_write_tokens + usage.cache_write_1h_tokens > usage.input_tokens:
         flags.append(PARTS_EXCEED_INPUT)
-    audio = usage.input_audio_tokens if "input_audio" in own else 0
-    fresh_audio = min(audio, usage.uncached_tokens)
-    cached_audio = min(audio - fresh_audio, usage.cache_read_tokens)
-    if audio and usage.cache_read_tokens:
+    heard = usage.input_audio_tokens
+    heard_fresh = min(heard, uncached)
+    heard_cached = min(heard - heard_fresh, read)
+    if heard and read and "input_audio" in own:
         flags.append(AUDIO_IN_CACHE_UNKNOWN)
-    spoken = usage.output_audio_tokens if "output_audio" in own else 0
     thought = usage.reasoning_tokens if "reasoning" in own else 0
+    spoken = usage.output_audio_tokens
     if spoken + thought > usage.output_tokens:
         flags.append(PARTS_EXCEED_OUTPUT)
-    counts = {
-        "input": usage.uncached_tokens - fresh_audio,
-        "output": max(0, usage.output_tokens - spoken - thought),
-        "cache_read": usage.cache_read_tokens - cached_audio,
-        "cache_write": usage.cache_write_tokens,
-        "cache_write_1h": usage.cache_write_1h_tokens,
-        "input_audio": fresh_audio,
-        "cache_audio_read": cached_audio,
-        "output_audio": spoken,
-        "reasoning": thought,
-    }
+    counts = (
+        uncached - heard_fresh,
+        max(0, usage.output_tokens - spoken - thought),
+        read - heard_cached,
+        usage.cache_write_tokens,
+        usage.cache_write_1h_tokens,
+        heard_fresh,
+        heard_cached,
+        spoken,
+        thought,
+    )
     return counts, flags
-
-
-def _used(usage: Usage, counts: Mapping[str, int], rate: str) -> bool:
-    """Whether a call has tokens of this kind, also where they are billed at another rate."""
-    return bool(counts[rate] or getattr(usage, f"{rate}_tokens", 0))

@@ -131,7 +131,7 @@ class GenaiPrices:
             change
             for provider in self.providers.values()
             for model in provider.models
-            for change in _start_dates(model)
+            for change in _start_dates(_constraints(model, list(model.price_variants or ())))
             if change <= until
         )
         return max(dates, default=None)
@@ -170,7 +170,7 @@ class GenaiPrices:
     def _resolved(
         self, provider: Provider, model: ModelInfo, *, attempt: Attempt, at: datetime, tier: str | None
     ) -> Window:
-        since, until = _holds(model, at)
+        since, until = _holds(model, at, tier)
         standard = _stated(model.get_prices(at))
         if not standard and not model.id.endswith(":free"):
             return Window(None, since, until)
@@ -224,45 +224,45 @@ def _per_thousand(price: Decimal | TieredPrices | None) -> Decimal:
 
 def _variant(model: ModelInfo, at: datetime, tier: str | None) -> _Prices | None:
     """The prices that a tier changes; None where the list has none for this tier at this time."""
+    active = [v for v in _variants(model, tier) if v.constraint is None or v.constraint.active(at)]
+    if not active:
+        return None
+    # The first of several wins, key by key, as in ModelInfo.get_prices.
+    return {key: price for variant in reversed(active) for key, price in _stated(variant.prices).items()}
+
+
+def _variants(model: ModelInfo, tier: str | None) -> list[PriceVariant]:
+    """What the list has for a tier, at any time."""
     contexts = _TIER_CONTEXTS.get(tier, ({"service_tier": tier},)) if tier else ()
-    for context in contexts:
-        active = [v for v in model.price_variants or () if v.when == context and _active(v, at)]
-        if active:
-            # The first of several wins, key by key, as in ModelInfo.get_prices.
-            return {key: price for variant in reversed(active) for key, price in _stated(variant.prices).items()}
-    return None
+    return [variant for context in contexts for variant in model.price_variants or () if variant.when == context]
 
 
-def _active(variant: PriceVariant, at: datetime) -> bool:
-    return variant.constraint is None or variant.constraint.active(at)
-
-
-def _holds(model: ModelInfo, at: datetime) -> tuple[datetime, datetime]:
-    """The time around an instant in which no price of a model changes."""
-    changes = [*_start_dates(model), *_clock_changes(model, at)]
+def _holds(model: ModelInfo, at: datetime, tier: str | None) -> tuple[datetime, datetime]:
+    """The time around an instant in which no price of a model and tier changes."""
+    constraints = _constraints(model, _variants(model, tier))
+    changes = [*_start_dates(constraints), *_clock_changes(constraints, at)]
     since = max((change for change in changes if change <= at), default=ALWAYS[0])
     until = min((change for change in changes if change > at), default=ALWAYS[1])
     return since, until
 
 
-def _constraints(model: ModelInfo) -> Iterator[object]:
+def _constraints(model: ModelInfo, variants: list[PriceVariant]) -> list[object]:
     dated = model.prices if isinstance(model.prices, list) else []
-    for line in (*dated, *(model.price_variants or ())):
-        if line.constraint is not None:
-            yield line.constraint
+    stated = [*(line.constraint for line in dated), *(variant.constraint for variant in variants)]
+    return [constraint for constraint in stated if constraint is not None]
 
 
-def _start_dates(model: ModelInfo) -> Iterator[datetime]:
-    for constraint in _constraints(model):
+def _start_dates(constraints: list[object]) -> Iterator[datetime]:
+    for constraint in constraints:
         start = getattr(constraint, "start_date", None)
         if start is not None:
             yield datetime.combine(start, time(), UTC)
 
 
-def _clock_changes(model: ModelInfo, at: datetime) -> Iterator[datetime]:
+def _clock_changes(constraints: list[object], at: datetime) -> Iterator[datetime]:
     """The times of day at which a price changes, from the day before an instant to the day after."""
     day = at.astimezone(UTC).date()
-    for constraint in _constraints(model):
+    for constraint in constraints:
         for name in ("start_time", "end_time"):
             clock: time | None = getattr(constraint, name, None)
             if clock is not None:
