@@ -44,7 +44,10 @@ def answer(store: Store, request: Request) -> Answer:
     for method, pattern, route in _ROUTES:
         found = re.fullmatch(pattern, request.path)
         if found and method == request.method:
-            return route(store, request, *found.groups())
+            try:
+                return route(store, request, *found.groups())
+            except (KeyError, ValueError, TypeError, zstandard.ZstdError) as error:
+                return 400, {"detail": f"the collector cannot read this {pattern}: {error!r}"}
     return 404, {"detail": f"the collector does not serve {request.method} {request.path}"}
 
 
@@ -164,7 +167,8 @@ def _multipart_runs(store: Store, request: Request) -> Answer:
 
 def _batch_of_runs(store: Store, request: Request) -> Answer:
     batch = request.json()
-    store.keep([Operation(kind, str(run["id"]), run, "json") for kind in ("post", "patch") for run in batch[kind]], [])
+    runs = [(kind, run) for kind in ("post", "patch") for run in batch.get(kind) or ()]
+    store.keep([Operation(kind, str(run["id"]), run, "json") for kind, run in runs], [])
     return 202, {}
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from langchain_core.messages import BaseMessage
 from langgraph.errors import GraphBubbleUp
 
-from langchain_agentcost.tokens import count_messages, count_text, estimate_schemas
+from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.usage import Usage
 
 LEFT = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, GraphBubbleUp)
@@ -26,6 +26,7 @@ class Asked:
     """What is needed to say what a call consumed when the provider does not.
 
     Args:
+        counter: Counts what the provider did not.
         parent_id: The parent run.
         prompt: The messages of a chat model, or the text that an older text model takes.
         tools: The schemas of the bound tools.
@@ -33,10 +34,12 @@ class Asked:
         provider: Who serves it, as LangChain names it.
         batch_size: How many prompts LangChain sent together.
         wraps: Whether it only passes the call on to another model, whose own run has the cost.
+        inside: The ids of the messages that other models of the trace gave while this call was open.
         chunks: How many chunks have streamed by.
         characters: How many characters they had.
     """
 
+    counter: TokenCounter
     parent_id: UUID | None = None
     prompt: Sequence[BaseMessage] | str = ()
     tools: Sequence[Any] = ()
@@ -44,6 +47,7 @@ class Asked:
     provider: str | None = None
     batch_size: int = 1
     wraps: bool = False
+    inside: set[str] = field(default_factory=set)
     chunks: int = 0
     characters: int = 0
 
@@ -65,12 +69,13 @@ class Asked:
         """
         if error is not None and not (text or self.chunks or was_under_way(error)):
             return None
+        count = self.counter
         if isinstance(self.prompt, str):
-            asked = count_text(self.prompt, model=self.model)
+            asked = count.count_text(self.prompt, model=self.model)
         else:
-            asked = count_messages(self.prompt, model=self.model) + estimate_schemas(self.tools)
+            asked = count.count_messages(self.prompt, model=self.model, tools=self.tools)
         seen = max(self.chunks, self.characters // CHARACTERS_PER_TOKEN)
-        answered = count_text(text, model=self.model) if text else seen
+        answered = count.count_text(text, model=self.model) if text else seen
         return Usage(input_tokens=asked, output_tokens=answered, estimated=True)
 
 

@@ -19,6 +19,7 @@ from langchain_agentcost.exporters.langsmith.pseudonyms import Mask, pseudonym
 from langchain_agentcost.exporters.langsmith.traces import Recent, Trace
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.pricing.cost import Cost
+from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.usage import Usage
 
 if TYPE_CHECKING:
@@ -48,6 +49,7 @@ class Desk:
         if secret is not None and "user" in table.constants:
             constants = {**table.constants, "user": pseudonym(table.constants["user"], key=secret)}
             table = replace(table, constants=constants)
+        self.counter = TokenCounter()
         self._table = table
         self._prices = prices
         self._traces: Recent[UUID, Trace] = Recent()
@@ -59,6 +61,11 @@ class Desk:
         if self._prices is None:
             self._prices = PriceBook()
         return self._prices
+
+    @property
+    def open_runs(self) -> int:
+        """How many runs are open."""
+        return len(self._traces)
 
     def opened(self, run_id: UUID, event: Mapping[str, Any]) -> Trace:
         """Note that a run started, and give the trace it belongs to."""

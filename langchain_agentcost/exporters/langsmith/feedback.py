@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 from langchain_agentcost.attribution import Attribution, label
 from langchain_agentcost.exporters.langsmith.runs import project_id
-from langchain_agentcost.ledger import Entry, Ledger, event_id
+from langchain_agentcost.ledger.entry import Entry, event_id
 
 if TYPE_CHECKING:
     from langsmith import Client
     from langsmith.schemas import Feedback
+
+    from langchain_agentcost.ledger.base import Ledger
 
 
 def passed(feedback: Feedback) -> bool | None:

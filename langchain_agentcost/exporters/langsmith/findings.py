@@ -108,6 +108,13 @@ def with_usage(result: LLMResult, usage_metadata: dict[str, Any]) -> LLMResult:
     return result.model_copy(update={"generations": batches})
 
 
+def message_id(result: LLMResult | None) -> str | None:
+    """The id of the first message of a result."""
+    if result is None or not any(result.generations):
+        return None
+    return getattr(getattr(result.generations[0][0], "message", None), "id", None)
+
+
 class _Answer(NamedTuple):
     """The parts of a result that a finding needs."""
 

@@ -1,8 +1,8 @@
 """Reading projects and runs back from LangSmith.
 
-The client's own readers are either deprecated (`list_runs`, `read_run` and `get_run_url` go after January 2027) or bound
-to one event loop (`client.runs`). So the same documented endpoints are asked through `Client.request_with_retries`,
-which is public, synchronous, and knows keys, retries and workspaces.
+The client's own readers are either deprecated (`list_runs`, `read_run` and `get_run_url` go after January 2027) or
+bound to one event loop (`client.runs`). So the same documented endpoints are asked through
+`Client.request_with_retries`, which is public, synchronous, and knows keys, retries and workspaces.
 """
 
 from __future__ import annotations

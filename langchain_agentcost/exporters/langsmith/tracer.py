@@ -14,7 +14,7 @@ from langgraph.errors import GraphBubbleUp
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.desk import OF_THE_TRACE, Desk, shown
-from langchain_agentcost.exporters.langsmith.findings import Finding, find, with_usage
+from langchain_agentcost.exporters.langsmith.findings import Finding, find, message_id, with_usage
 from langchain_agentcost.exporters.langsmith.traces import Trace
 
 if TYPE_CHECKING:
@@ -176,18 +176,35 @@ class LangSmithCostTracer(LangChainTracer):
             self.desk.root_labels(trace, event, self.tracing_metadata)
             labels = shown(trace.labels, (*OF_THE_TRACE, "agent"))
         if prompt is not None:
-            step = trace.model_started(run_id, _asked(event, prompt))
+            step = trace.model_started(run_id, self._asked(event, prompt))
             labels |= self.desk.call_labels(trace, event, step)
         return labels
+
+    def _asked(self, event: Mapping[str, Any], prompt: Any) -> Asked:
+        """What a start event says about a model call."""
+        metadata = event.get("metadata") or {}
+        sent = event.get("invocation_params") or {}
+        return Asked(
+            self.desk.counter,
+            parent_id=event.get("parent_run_id"),
+            prompt=prompt,
+            tools=sent.get("tools") or (),
+            model=metadata.get("ls_model_name") or sent.get("model") or sent.get("model_name"),
+            provider=metadata.get("ls_provider"),
+            batch_size=event.get("batch_size") or 1,
+        )
 
     def _model_ended(
         self, run_id: UUID, response: LLMResult | None, error: BaseException | None = None
     ) -> LLMResult | None:
         """Put a model call's cost on its run and its trace; the copy of the response that shows it."""
         run = self.run_map.get(str(run_id))
-        asked = self.desk.asked(run_id) or Asked()
+        asked = self.desk.asked(run_id) or Asked(self.desk.counter)
+        trace = self.desk.trace_of(run_id)
         finding = None
         try:
+            if trace is not None:
+                trace.answered(run_id, message_id(response))
             if run is not None:
                 finding = find(response, asked, price=self.desk.price(asked, run.start_time), error=error)
                 self._put(run, finding)
@@ -242,20 +259,6 @@ class LangSmithCostTracer(LangChainTracer):
             if self.desk.closed(run_id) is not None and str(run_id) in self.run_map:
                 _annotate(self.run_map[str(run_id)], {"agentcost_status": "halted"})
                 super().on_llm_error(error, run_id=run_id)
-
-
-def _asked(event: Mapping[str, Any], prompt: Any) -> Asked:
-    """What a start event says about a model call."""
-    metadata = event.get("metadata") or {}
-    sent = event.get("invocation_params") or {}
-    return Asked(
-        parent_id=event.get("parent_run_id"),
-        prompt=prompt,
-        tools=sent.get("tools") or (),
-        model=metadata.get("ls_model_name") or sent.get("model") or sent.get("model_name"),
-        provider=metadata.get("ls_provider"),
-        batch_size=event.get("batch_size") or 1,
-    )
 
 
 def _annotate(run: Run, written: Mapping[str, Any]) -> None:

@@ -92,6 +92,15 @@ class Trace:
         outer.wraps = True
         return None
 
+    def answered(self, run_id: UUID, message_id: str | None) -> None:
+        """Note which message a model gave. A call that was open meanwhile and gives the same one passed it on."""
+        asked = self.models.pop(run_id, None)
+        if asked is None or message_id is None:
+            return
+        asked.wraps = asked.wraps or message_id in asked.inside
+        for other in tuple(self.models.values()):
+            other.inside.add(message_id)
+
     def failed(self, run_id: UUID, error: BaseException) -> None:
         """Note that a run failed. A model call right below it that a handler stopped gets no event of its own."""
         if not _stopped_by_a_handler(error):
