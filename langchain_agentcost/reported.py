@@ -112,7 +112,7 @@ class ReportedCounts:
         missing = total - added if type(total) is int else 0
         reasoning = found.get("reasoning_tokens", 0)
         cached = sum([found.get(name, 0) for name in INPUT_PARTS])
-        if missing and missing in (reasoning, reasoning + cached):
+        if reasoning and missing in (reasoning, reasoning + cached):
             found["output_tokens"] += reasoning
             self.anomalies.append(f"reasoning ({reasoning}) was reported beside output_tokens; added to it")
             missing -= reasoning
