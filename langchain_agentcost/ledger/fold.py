@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import add, attrgetter
+from operator import add as _plus
+from operator import attrgetter
 from typing import Any
 
 from langchain_agentcost.errors import InvalidEntry
@@ -28,22 +29,44 @@ TOKENS = (
 )
 """The counts of a `Usage`."""
 
-COUNTERS = ("n", "unpriced", "estimated", "flagged")
+COMMON = (
+    "n",
+    "unpriced",
+    "estimated",
+    "flagged",
+    "input_tokens",
+    "output_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "reasoning_tokens",
+    "total_nano",
+    "input_nano",
+    "output_nano",
+    "cache_read_nano",
+    "cache_write_nano",
+    "tool_nano",
+)
+"""What is added up of every entry."""
+
 SAVED = tuple(f"saved_{part}" for part in PARTS)
-MEASURES = (*COUNTERS, *TOKENS, *PARTS, *SAVED)
-"""What is added up, in the order of every row of measures."""
+
+RARE = ("cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens", "request_nano", *SAVED)
+"""What is added up of the few entries that have it."""
+
+MEASURES = (*COMMON, *RARE)
+"""A row of measures: the common ones first."""
 
 MAX_AMOUNT = 2**48
 """Counts and nano-USD beyond this (281 trillion tokens, 281,000 USD) are mistakes; sums of them must fit 64 bits."""
 
-tokens_of = attrgetter(*TOKENS)
+common_tokens = attrgetter(*(name for name in COMMON if name.endswith("_tokens")))
+rare_tokens = attrgetter(*(name for name in RARE if name.endswith("_tokens")))
+common_nano = attrgetter(*(name for name in COMMON if name.endswith("_nano")))
 parts_of = attrgetter(*PARTS)
 
-_NO_TOKENS = (0,) * len(TOKENS)
-_NO_PARTS = (0,) * len(PARTS)
-_TOKENS_AT = len(COUNTERS)
-_COST_AT = _TOKENS_AT + len(TOKENS)
-_SAVED_AT = _COST_AT + len(PARTS)
+NO_TOKENS = (0,) * 5
+NO_NANO = (0,) * 6
+_NO_RARE = (0,) * len(RARE)
 
 
 def check(entry: Entry) -> int:
@@ -60,20 +83,21 @@ def check(entry: Entry) -> int:
     at_us = microseconds(entry.at)
     if at_us < 0:
         raise InvalidEntry(f"Entry {entry.id[:60]!r} started before 1970: {entry.at.isoformat()}.")
-    usage, cost, saved = entry.usage, entry.cost, entry.saved
-    if usage is not None:
-        _sensible(entry, tokens_of(usage))
-    if cost is not None:
-        _sensible(entry, parts_of(cost))
-    if saved is not None:
-        _sensible(entry, parts_of(saved))
-    return at_us
-
-
-def _sensible(entry: Entry, amounts: Sequence[int]) -> None:
+    amounts = (0, *amounts_of(entry))
     if max(amounts) > MAX_AMOUNT or min(amounts) < -MAX_AMOUNT:
         worst = max(amounts, key=abs)
         raise InvalidEntry(f"Entry {entry.id[:60]!r} has a count or amount beyond {MAX_AMOUNT}: {worst:.3g}.")
+    return at_us
+
+
+def amounts_of(entry: Entry) -> Iterator[int]:
+    """Every count and amount of an entry."""
+    if entry.usage is not None:
+        yield from common_tokens(entry.usage)
+        yield from rare_tokens(entry.usage)
+    for cost in (entry.cost, entry.saved):
+        if cost is not None:
+            yield from parts_of(cost)
 
 
 def unpriced(entry: Entry) -> int:
@@ -103,70 +127,70 @@ def measures(entry: Entry) -> tuple[int, ...]:
         unpriced(entry),
         usage is not None and usage.estimated,
         flagged(entry),
-        *(_NO_TOKENS if usage is None else tokens_of(usage)),
-        *(_NO_PARTS if cost is None else parts_of(cost)),
-        *(_NO_PARTS if saved is None else parts_of(saved)),
+        *(NO_TOKENS if usage is None else common_tokens(usage)),
+        *(NO_NANO if cost is None else common_nano(cost)),
+        *(NO_TOKENS[:3] if usage is None else rare_tokens(usage)),
+        0 if cost is None else cost.request_nano,
+        *((0,) * len(PARTS) if saved is None else parts_of(saved)),
     )
 
 
 @dataclass(slots=True)
 class Group:
-    """The sums of one group while it is being added up."""
+    """The sums of one group while it is being added up: a row of `MEASURES` for each kind and status."""
 
-    calls: int = 0
-    llm_calls: int = 0
-    cache_hits: int = 0
-    unpriced: int = 0
-    estimated: int = 0
-    flagged: int = 0
-    failed: int = 0
-    tokens: Sequence[int] = _NO_TOKENS
-    cost: Sequence[int] = _NO_PARTS
-    failed_cost: Sequence[int] = _NO_PARTS
-    saved: Sequence[int] = _NO_PARTS
+    rows: dict[tuple[str, str], Sequence[int]] = field(default_factory=dict)
     latency: Counter[int] = field(default_factory=Counter)
 
     def add(self, kind: str, status: str, row: Sequence[int]) -> None:
-        """Add a row of `MEASURES` of entries that share kind and status."""
-        count, unpriced, estimated, flagged = row[:_TOKENS_AT]
-        cost = row[_COST_AT:_SAVED_AT]
-        self.cost = [*map(add, self.cost, cost)]
-        self.saved = [*map(add, self.saved, row[_SAVED_AT:])]
-        self.unpriced += unpriced
-        if kind in CALL_KINDS:
-            self.calls += count
-            self.flagged += flagged
-            self.llm_calls += count * (kind == "llm")
-            self.cache_hits += count * (kind == "cache_hit")
-            self.failed += count * (status != "ok")
-        if kind in CONSUMING_KINDS:
-            self.tokens = [*map(add, self.tokens, row[_TOKENS_AT:_COST_AT])]
-            self.estimated += estimated
-        if status != "ok":
-            self.failed_cost = [*map(add, self.failed_cost, cost)]
+        """Add a row of entries that share kind and status."""
+        known = self.rows.get((kind, status))
+        self.rows[kind, status] = row if known is None else [*map(_plus, known, row)]
+
+    def add_rare(self, kind: str, status: str, row: Sequence[int]) -> None:
+        """Add the rare measures alone."""
+        self.add(kind, status, (*(0,) * len(COMMON), *row))
+
+    def add_common(self, kind: str, status: str, row: Sequence[int]) -> None:
+        """Add the common measures alone."""
+        self.add(kind, status, (*row, *_NO_RARE))
 
     def total(self, key: tuple[Value, ...]) -> Total:
-        """Close the group."""
+        """Close the group: what each kind contributes is decided here."""
+        every, calls = self._sum(_any), self._sum(lambda kind, _: kind in CALL_KINDS)
+        consumed = self._sum(lambda kind, _: kind in CONSUMING_KINDS)
         return Total(
             key=key,
-            calls=self.calls,
-            llm_calls=self.llm_calls,
-            usage=Usage(**_named(TOKENS, self.tokens), estimated=self.estimated > 0),
-            cost=Cost(**_named(PARTS, self.cost)),
-            saved=Cost(**_named(PARTS, self.saved)),
-            unpriced_calls=self.unpriced,
-            estimated_calls=self.estimated,
-            flagged_calls=self.flagged,
-            failed_calls=self.failed,
-            failed_cost=Cost(**_named(PARTS, self.failed_cost)),
-            cache_hits=self.cache_hits,
+            calls=calls["n"],
+            llm_calls=self._sum(lambda kind, _: kind == "llm")["n"],
+            usage=Usage(**{name: consumed[name] for name in TOKENS}, estimated=consumed["estimated"] > 0),
+            cost=_cost(every),
+            saved=_cost(every, "saved_"),
+            unpriced_calls=every["unpriced"],
+            estimated_calls=consumed["estimated"],
+            flagged_calls=calls["flagged"],
+            failed_calls=self._sum(lambda kind, status: kind in CALL_KINDS and status != "ok")["n"],
+            failed_cost=_cost(self._sum(lambda _, status: status != "ok")),
+            cache_hits=self._sum(lambda kind, _: kind == "cache_hit")["n"],
             latency_p50_s=percentile(self.latency, 0.50),
             latency_p95_s=percentile(self.latency, 0.95),
         )
 
+    def _sum(self, counts: Callable[[str, str], bool]) -> dict[str, Any]:
+        rows = [row for (kind, status), row in self.rows.items() if counts(kind, status)]
+        return dict(zip(MEASURES, map(sum, zip(*rows, strict=True)), strict=True)) if rows else dict(_NOTHING)
 
-def _named(names: Sequence[str], amounts: Sequence[int]) -> dict[str, Any]:
-    return dict(zip(names, amounts, strict=True))
+
+_NOTHING = dict.fromkeys(MEASURES, 0)
+
+
+def _any(kind: str, status: str) -> bool:
+    return True
+
+
+def _cost(sums: Mapping[str, int], prefix: str = "") -> Cost:
+    named: dict[str, Any] = {part: sums[prefix + part] for part in PARTS}
+    return Cost(**named)
 
 
 def ranked(totals: Iterable[Total]) -> tuple[Total, ...]:

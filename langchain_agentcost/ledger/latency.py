@@ -10,6 +10,7 @@ GROWTH = 1.02
 
 _LOG_GROWTH = log(GROWTH)
 _SHORTEST_S, _LONGEST_S = 1e-6, 1e9
+_SHORTEST, _LONGEST = ceil(log(_SHORTEST_S) / _LOG_GROWTH), ceil(log(_LONGEST_S) / _LOG_GROWTH)
 
 
 def bucket(duration_s: float) -> int:
@@ -22,7 +23,9 @@ def bucket(duration_s: float) -> int:
         >>> bucket(1.0), bucket(0.0) == bucket(1e-6)
         (0, True)
     """
-    return ceil(log(min(max(duration_s, _SHORTEST_S), _LONGEST_S)) / _LOG_GROWTH)
+    if _SHORTEST_S < duration_s < _LONGEST_S:
+        return ceil(log(duration_s) / _LOG_GROWTH)
+    return _SHORTEST if duration_s <= _SHORTEST_S else _LONGEST
 
 
 def percentile(counts: Mapping[int, int], share: float) -> float | None:

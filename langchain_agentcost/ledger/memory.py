@@ -14,7 +14,7 @@ from langchain_agentcost.attribution import DIMENSIONS
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.base import Total, Where
 from langchain_agentcost.ledger.entry import Entry
-from langchain_agentcost.ledger.fold import Group, check, latency_bucket, measures, ranked
+from langchain_agentcost.ledger.fold import MEASURES, Group, check, latency_bucket, measures, ranked
 from langchain_agentcost.ledger.fork import rest_at_fork
 from langchain_agentcost.ledger.query import DAY_US, UNROLLED, Query, Value, ask, column_of, day_name, microseconds
 
@@ -160,7 +160,7 @@ class MemoryLedger:
         cells = self._cells
         for entry in self._pending:
             key = (*_labels_of(entry.attribution), microseconds(entry.at) // DAY_US, entry.kind, entry.status)
-            row, latency = cells.get(key) or cells.setdefault(key, ([0] * len(measures(entry)), Counter()))
+            row, latency = cells.get(key) or cells.setdefault(key, ([0] * len(MEASURES), Counter()))
             row[:] = map(add, row, measures(entry))
             number = latency_bucket(entry)
             if number is not None:

@@ -52,8 +52,11 @@ class Query:
     @property
     def rolled(self) -> bool:
         """Whether sums per day can answer it."""
-        columns = {*self.by, *(column for column, _ in self.conditions)}
-        return not columns & UNROLLED
+        return not self.names(*UNROLLED)
+
+    def names(self, *columns: str) -> bool:
+        """Whether the question names one of these columns."""
+        return not {*self.by, *(column for column, _ in self.conditions)}.isdisjoint(columns)
 
     def covers(self, at_us: int) -> bool:
         """Whether an instant is within the time asked for."""

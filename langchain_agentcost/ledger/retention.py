@@ -6,9 +6,10 @@ import sqlite3
 
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.query import DAY_US
-from langchain_agentcost.ledger.schema import fold, fold_day
+from langchain_agentcost.ledger.schema import DAILY, fold, fold_day
 
 _TABLES = ("attribution", "run", "detail")
+"""Labels that entries point to, each by a column of the same name."""
 
 
 def prune(connection: sqlite3.Connection, before_us: int) -> int:
@@ -23,7 +24,7 @@ def prune(connection: sqlite3.Connection, before_us: int) -> int:
     removed = connection.execute("DELETE FROM entry WHERE at < ?", (before_us,)).rowcount
     for table in ("extra", "fingerprint"):
         connection.execute(f"DELETE FROM {table} WHERE seq NOT IN (SELECT seq FROM entry)")  # noqa: S608  # constants
-    for table in ("rollup", "latency"):
+    for table in DAILY:
         connection.execute(f"DELETE FROM {table} WHERE day <= ?", (day,))  # noqa: S608  # same
     fold_day(connection, day)
     _drop_unused(connection)
@@ -39,21 +40,22 @@ def forget(connection: sqlite3.Connection, user: str) -> int:
         How many entries lost a label.
     """
     connection.execute("BEGIN IMMEDIATE")
-    connection.execute("CREATE TEMP TABLE theirs AS SELECT id FROM attribution WHERE user = ?", (user,))
     connection.execute(
-        "CREATE TEMP TABLE runs AS SELECT id FROM run WHERE session IN (SELECT r.session FROM run r "
-        "JOIN entry e ON e.run = r.id WHERE e.attribution IN (SELECT id FROM theirs))"
+        "CREATE TEMP TABLE theirs AS SELECT r.id, r.session FROM run r JOIN person p ON p.id = r.person "
+        "WHERE p.user = ?",
+        (user,),
     )
-    touched = "FROM entry WHERE attribution IN (SELECT id FROM theirs) OR run IN (SELECT id FROM runs)"
-    (changed,) = connection.execute(f"SELECT count(*) {touched}").fetchone()
+    connection.execute("CREATE TEMP TABLE shared AS SELECT id FROM run WHERE session IN (SELECT session FROM theirs)")
     connection.execute(
-        "DELETE FROM fingerprint WHERE seq IN (SELECT seq FROM entry WHERE attribution IN (SELECT id FROM theirs))"
+        "DELETE FROM fingerprint WHERE seq IN (SELECT seq FROM entry WHERE run IN (SELECT id FROM theirs))"
     )
-    connection.execute("UPDATE attribution SET user = NULL, key = NULL WHERE id IN (SELECT id FROM theirs)")
-    connection.execute("UPDATE run SET session = NULL, key = NULL WHERE id IN (SELECT id FROM runs)")
+    touched = "run IN (SELECT id FROM theirs UNION SELECT id FROM shared)"
+    (changed,) = connection.execute(f"SELECT count(*) FROM entry WHERE {touched}").fetchone()  # noqa: S608  # a constant
+    connection.execute("UPDATE run SET session = NULL, key = NULL WHERE id IN (SELECT id FROM shared)")
+    connection.execute("UPDATE person SET user = NULL, key = NULL WHERE user = ?", (user,))
     connection.execute("UPDATE state SET generation = generation + 1")
     connection.execute("DROP TABLE theirs")
-    connection.execute("DROP TABLE runs")
+    connection.execute("DROP TABLE shared")
     connection.execute("COMMIT")
     return int(changed)
 
@@ -76,4 +78,5 @@ def wipe(connection: sqlite3.Connection) -> None:
 def _drop_unused(connection: sqlite3.Connection) -> None:
     for table in _TABLES:
         connection.execute(f"DELETE FROM {table} WHERE id NOT IN (SELECT {table} FROM entry)")  # noqa: S608  # constants
+    connection.execute("DELETE FROM person WHERE id NOT IN (SELECT person FROM run)")
     connection.execute("UPDATE state SET generation = generation + 1")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from hashlib import blake2b
 from operator import attrgetter
@@ -13,7 +12,17 @@ from typing import Any, get_args
 
 from langchain_agentcost.attribution import Attribution
 from langchain_agentcost.ledger.entry import Entry, InputSplit, Kind, Status
-from langchain_agentcost.ledger.fold import TOKENS, check, flagged, latency_bucket, parts_of, unpriced
+from langchain_agentcost.ledger.fold import (
+    TOKENS,
+    check,
+    common_nano,
+    common_tokens,
+    flagged,
+    latency_bucket,
+    parts_of,
+    rare_tokens,
+    unpriced,
+)
 from langchain_agentcost.ledger.query import instant
 from langchain_agentcost.pricing.cost import PARTS, Cost, PriceSource
 from langchain_agentcost.usage import Usage
@@ -25,19 +34,7 @@ STATUSES: tuple[str, ...] = get_args(Status)
 KIND_NUMBERS = {name: number for number, name in enumerate(KINDS)}
 STATUS_NUMBERS = {name: number for number, name in enumerate(STATUSES)}
 
-LABELS = (
-    "tenant",
-    "user",
-    "workflow",
-    "agent",
-    "node",
-    "tool",
-    "provider",
-    "model",
-    "deployment",
-    "variant",
-    "purpose",
-)
+LABELS = ("tenant", "workflow", "agent", "node", "tool", "provider", "model", "deployment", "variant", "purpose")
 """The columns of `attribution`, before its tags."""
 
 COLUMNS = (
@@ -53,11 +50,6 @@ EXTRA_COLUMNS = (
 )
 
 _labels_of = attrgetter(*LABELS, "tags")
-_common_tokens = attrgetter(
-    "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"
-)
-_rare_tokens = attrgetter("cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens")
-_common_nano = attrgetter("total_nano", "input_nano", "output_nano", "cache_read_nano", "cache_write_nano", "tool_nano")
 _split_of = attrgetter("new_tokens", "resent_tokens", "tool_schema_tokens", "tool_result_tokens")
 
 _MAX_CACHED = 50_000
@@ -70,13 +62,13 @@ def packed(text: str | None) -> str | bytes | None:
         >>> len(packed("019ab0c4-1d8e-7000-8000-0123456789ab")), packed("ticket-7")
         (16, 'ticket-7')
     """
-    if text is None or len(text) != 36:
+    if text is None or len(text) != 36 or text[8:24:5] != "----" or text != text.lower():
         return text
     try:
         raw = bytes.fromhex(text.replace("-", ""))
     except ValueError:
         return text
-    return raw if unpacked(raw) == text else text
+    return raw if len(raw) == 16 else text
 
 
 def unpacked(value: str | bytes | None) -> str | None:
@@ -97,27 +89,35 @@ class Labels:
         self.generation = -1
         self._ids: dict[tuple[Any, ...], int] = {}
 
-    def refresh(self, connection: sqlite3.Connection) -> bool:
-        """Drop what is cached if the generation has changed, and say whether it has."""
+    def refresh(self, connection: sqlite3.Connection) -> None:
+        """Drop what is cached if the generation has changed."""
         (generation,) = connection.execute("SELECT generation FROM state").fetchone()
-        if generation == self.generation:
-            return False
-        self.generation = generation
-        self._ids.clear()
-        return True
+        if generation != self.generation:
+            self.generation = generation
+            self._ids.clear()
 
-    def ids(self, connection: sqlite3.Connection, entry: Entry) -> tuple[int, int, int]:
-        """The ids of an entry's attribution, run and detail, written where they are new."""
+    def known(self, entry: Entry) -> tuple[int, int, int] | None:
+        """The ids of an entry's attribution, run and detail, where all three are cached."""
+        who, ids = entry.attribution, self._ids
+        attribution, run = ids.get(_labels_of(who)), ids.get((who.user, who.session, who.run))
+        detail = ids.get(_detail_of(entry))
+        return (attribution, run, detail) if attribution and run and detail else None
+
+    def write(self, connection: sqlite3.Connection, entry: Entry) -> tuple[int, int, int]:
+        """The same ids, written where they are new."""
         who = entry.attribution
-        labels, run, detail = _labels_of(who), (who.session, who.run), _detail_of(entry)
-        known = self._ids
+        labels, run, detail = _labels_of(who), (who.user, who.session, who.run), _detail_of(entry)
+        person = self._write(connection, (who.user,), _PERSON, (who.user,))
         return (
-            known.get(labels) or self._write(connection, labels, _ATTRIBUTION, (*labels[:-1], _json(labels[-1]))),
-            known.get(run) or self._write(connection, run, _RUN, (packed(run[0]), packed(run[1]))),
-            known.get(detail) or self._write(connection, detail, _DETAIL, (*detail[:3], *map(_json, detail[3:]))),
+            self._write(connection, labels, _ATTRIBUTION, (*labels[:-1], _json(labels[-1]))),
+            self._write(connection, run, _RUN, (person, packed(who.session), packed(who.run))),
+            self._write(connection, detail, _DETAIL, (*detail[:3], *map(_json, detail[3:]))),
         )
 
     def _write(self, connection: sqlite3.Connection, key: tuple[Any, ...], table: str, values: Sequence[object]) -> int:
+        known = self._ids.get(key)
+        if known:
+            return known
         digest = blake2b(repr(values).encode(), digest_size=16).digest()
         marks = ", ".join("?" * len(values))
         connection.execute(f"INSERT INTO {table} VALUES (?, {marks}) ON CONFLICT DO NOTHING", (digest, *values))  # noqa: S608  # a constant below
@@ -130,7 +130,8 @@ class Labels:
 
 
 _ATTRIBUTION = f"attribution (key, {', '.join(LABELS)}, tags)"
-_RUN = "run (key, session, run)"
+_PERSON = "person (key, user)"
+_RUN = "run (key, person, session, run)"
 _DETAIL = "detail (key, name, error_type, success, usage, cost, saved)"
 
 
@@ -154,20 +155,29 @@ def row_of(entry: Entry, ids: tuple[int, int, int]) -> tuple[object, ...]:
         latency_bucket(entry),
         (usage is not None and usage.estimated) + 2 * flagged(entry),
         unpriced(entry),
-        *(_NONE[:5] if usage is None else _common_tokens(usage)),
-        *(_NONE[:6] if cost is None else _common_nano(cost)),
+        *(_NONE[:5] if usage is None else common_tokens(usage)),
+        *(_NONE[:6] if cost is None else common_nano(cost)),
         *(_NONE[:4] if split is None else _split_of(split)),
     )
 
 
-def extra_of(entry: Entry) -> tuple[object, ...] | None:
-    """What few entries have, as the values of `EXTRA_COLUMNS`; None where there is nothing."""
+def has_extra(entry: Entry) -> bool:
+    """Whether an entry has what few entries have."""
+    usage, cost = entry.usage, entry.cost
+    if entry.value is not None or entry.saved is not None or (cost is not None and cost.request_nano):
+        return True
+    return usage is not None and any(rare_tokens(usage))
+
+
+def extra_of(entry: Entry) -> tuple[object, ...]:
+    """What few entries have, as the values of `EXTRA_COLUMNS`."""
     usage, cost, saved, value = entry.usage, entry.cost, entry.saved, entry.value
-    tokens = _NONE[:3] if usage is None else _rare_tokens(usage)
-    request = None if cost is None else cost.request_nano
-    if value is None and saved is None and not request and not any(tokens):
-        return None
-    return (None if value is None else str(value), *tokens, request, *(_NONE[:7] if saved is None else parts_of(saved)))
+    return (
+        None if value is None else str(value),
+        *(_NONE[:3] if usage is None else rare_tokens(usage)),
+        None if cost is None else cost.request_nano,
+        *(_NONE[:7] if saved is None else parts_of(saved)),
+    )
 
 
 _NONE: tuple[None, ...] = (None,) * 7
@@ -185,22 +195,22 @@ class Reader:
     """Turns rows of `SELECT` back into entries; labels are read once each."""
 
     def __init__(self) -> None:
-        self._attributions: dict[int, Attribution] = {}
-        self._runs: dict[int, tuple[str | None, str | None]] = {}
+        self._attributions: dict[int, dict[str, Any]] = {}
+        self._runs: dict[int, dict[str, Any]] = {}
         self._details: dict[int, tuple[Any, ...]] = {}
 
     def entry(self, connection: sqlite3.Connection, row: Sequence[Any]) -> Entry:
         """One row as an entry."""
         (_, packed_id, parent, kind, status, at, attribution, run, step, attempt, detail) = row[:11]
-        session, run_label = _cached(self._runs, run, connection, _read_run)
-        who = _cached(self._attributions, attribution, connection, _read_attribution)
+        whose = _cached(self._runs, run, connection, _read_run)
+        what = _cached(self._attributions, attribution, connection, _read_attribution)
         name, error_type, success, usage, cost, saved = _cached(self._details, detail, connection, _read_detail)
         extra = row[31:43]
         return Entry(
             id=str(unpacked(packed_id)),
             kind=KINDS[kind],
             at=instant(at),
-            attribution=replace(who, session=session, run=run_label, step=step, attempt=attempt),
+            attribution=Attribution(**what, **whose, step=step, attempt=attempt),
             duration_s=row[11],
             first_token_s=row[12],
             usage=None if row[16] is None else _usage(row, extra, usage),
@@ -268,16 +278,17 @@ def _cached(cache: dict[int, Any], number: int, connection: sqlite3.Connection, 
     return value
 
 
-def _read_run(connection: sqlite3.Connection, number: int) -> tuple[str | None, str | None]:
-    session, run = connection.execute("SELECT session, run FROM run WHERE id = ?", (number,)).fetchone()
-    return unpacked(session), unpacked(run)
+def _read_run(connection: sqlite3.Connection, number: int) -> dict[str, Any]:
+    select = "SELECT user, session, run FROM run JOIN person ON person.id = run.person WHERE run.id = ?"
+    user, session, run = connection.execute(select, (number,)).fetchone()
+    return {"user": user, "session": unpacked(session), "run": unpacked(run)}
 
 
-def _read_attribution(connection: sqlite3.Connection, number: int) -> Attribution:
+def _read_attribution(connection: sqlite3.Connection, number: int) -> dict[str, Any]:
     select = f"SELECT {', '.join(LABELS)}, tags FROM attribution WHERE id = ?"  # noqa: S608  # constants
     *labels, tags = connection.execute(select, (number,)).fetchone()
     pairs = tuple((name, value) for name, value in json.loads(tags or "[]"))
-    return Attribution(**dict(zip(LABELS, labels, strict=True)), tags=pairs)
+    return {**dict(zip(LABELS, labels, strict=True)), "tags": pairs}
 
 
 def _read_detail(connection: sqlite3.Connection, number: int) -> tuple[Any, ...]:

@@ -2,8 +2,9 @@
 
 One narrow row an entry, whole numbers where possible, and one index: the id that keeps an entry from being counted
 twice. Labels repeat, so they are kept once, in `attribution` (who and what), `run` (session and workflow run) and
-`detail` (the rest), and entries point to them. What few entries have is in `extra` and `fingerprint`. `rollup` and
-`latency` are sums per day that the writer brings up to date every `FOLD_EVERY` entries; `state` says how far.
+`detail` (the rest), and entries point to them. What few entries have is in `extra` and `fingerprint`. `rollup`,
+`rare` and `latency` are sums per day that the writer brings up to date every `FOLD_EVERY` entries; `state` says how
+far, and `span` where the entries of a day stand.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from langchain_agentcost.errors import StoreUnavailable
-from langchain_agentcost.ledger.fold import MEASURES
+from langchain_agentcost.ledger.fold import COMMON, RARE
 from langchain_agentcost.ledger.query import DAY_US
 
 APPLICATION_ID: Final = 0x61676374
@@ -28,10 +29,11 @@ _APPLICATION_AT, _HEADER_BYTES = 68, 100
 _ENTRIES = """
 CREATE TABLE attribution (
     id INTEGER PRIMARY KEY, key BLOB UNIQUE,
-    tenant TEXT, user TEXT, workflow TEXT, agent TEXT, node TEXT, tool TEXT, provider TEXT, model TEXT,
+    tenant TEXT, workflow TEXT, agent TEXT, node TEXT, tool TEXT, provider TEXT, model TEXT,
     deployment TEXT, variant TEXT, purpose TEXT, tags TEXT
 );
-CREATE TABLE run (id INTEGER PRIMARY KEY, key BLOB UNIQUE, session, run);
+CREATE TABLE person (id INTEGER PRIMARY KEY, key BLOB UNIQUE, user TEXT);
+CREATE TABLE run (id INTEGER PRIMARY KEY, key BLOB UNIQUE, person INTEGER NOT NULL, session, run);
 CREATE TABLE detail (
     id INTEGER PRIMARY KEY, key BLOB UNIQUE,
     name TEXT, error_type TEXT, success INTEGER, usage TEXT, cost TEXT, saved TEXT
@@ -61,58 +63,57 @@ INSERT INTO state VALUES (1);
 _ROLLUP = f"""
 ALTER TABLE state ADD COLUMN folded INTEGER NOT NULL DEFAULT 0;
 CREATE TABLE rollup (
-    day INTEGER NOT NULL, attribution INTEGER NOT NULL, kind INTEGER NOT NULL, status INTEGER NOT NULL,
-    first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL, {", ".join(f"{name} INTEGER NOT NULL" for name in MEASURES)},
-    PRIMARY KEY (day, attribution, kind, status)
+    attribution INTEGER NOT NULL, kind INTEGER NOT NULL, status INTEGER NOT NULL, person INTEGER NOT NULL,
+    day INTEGER NOT NULL, {", ".join(f"{name} INTEGER NOT NULL" for name in COMMON)},
+    PRIMARY KEY (attribution, kind, status, person, day)
+) WITHOUT ROWID;
+CREATE TABLE rare (
+    attribution INTEGER NOT NULL, kind INTEGER NOT NULL, status INTEGER NOT NULL, person INTEGER NOT NULL,
+    day INTEGER NOT NULL, {", ".join(f"{name} INTEGER NOT NULL" for name in RARE)},
+    PRIMARY KEY (attribution, kind, status, person, day)
 ) WITHOUT ROWID;
 CREATE TABLE latency (
-    day INTEGER NOT NULL, attribution INTEGER NOT NULL, status INTEGER NOT NULL, bucket INTEGER NOT NULL,
-    n INTEGER NOT NULL, PRIMARY KEY (day, attribution, status, bucket)
+    attribution INTEGER NOT NULL, kind INTEGER NOT NULL, status INTEGER NOT NULL, bucket INTEGER NOT NULL,
+    day INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (attribution, kind, status, bucket, day)
 ) WITHOUT ROWID;
+CREATE TABLE span (day INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL);
 """
-
-EXTRA_MEASURES = frozenset(
-    name
-    for name in MEASURES
-    if name.startswith("saved_")
-    or name in ("cache_write_1h_tokens", "input_audio_tokens", "output_audio_tokens", "request_nano")
-)
-"""Measures that stand in `extra`."""
 
 _FROM_MARKS = {"n": "count(*)", "estimated": "sum(e.marks & 1)", "flagged": "sum(e.marks >> 1)"}
 
+COMMON_SUMS = ", ".join(_FROM_MARKS.get(name, f"ifnull(sum(e.{name}), 0)") for name in COMMON)
+"""The common measures, summed over `entry e`."""
 
-def _raw_sum(name: str) -> str:
-    if name in _FROM_MARKS:
-        return _FROM_MARKS[name]
-    table = "x" if name in EXTRA_MEASURES else "e"
-    return f"coalesce(sum({table}.{name}), 0)"
+RARE_SUMS = ", ".join(f"ifnull(sum(x.{name}), 0)" for name in RARE)
+"""The rare measures, summed over `RARE_TABLES`."""
+
+RARE_TABLES = "extra x CROSS JOIN entry e ON e.seq = x.seq"
+"""CROSS JOIN makes SQLite start from the few."""
+
+_CELL = "e.attribution, e.kind, e.status, (SELECT person FROM run WHERE id = e.run), e.at / 86400000000"
+_WITHIN = "BETWEEN :first AND :last AND e.at BETWEEN :since AND :until"
 
 
-RAW_SUMS = ", ".join(_raw_sum(name) for name in MEASURES)
-"""`MEASURES` summed over `entry e LEFT JOIN extra x`."""
+def _added(names: Sequence[str]) -> str:
+    return ", ".join(f"{name} = {name} + excluded.{name}" for name in names)
 
-RAW_TABLES = "entry e LEFT JOIN extra x ON x.seq = e.seq"
-
-_ADDED = ", ".join(f"{name} = {name} + excluded.{name}" for name in MEASURES)
 
 _FOLD = (
-    f"""
-INSERT INTO rollup
-SELECT e.at / 86400000000, e.attribution, e.kind, e.status, min(e.seq), max(e.seq), {RAW_SUMS}
-FROM {RAW_TABLES} WHERE e.seq BETWEEN :first AND :last AND e.at BETWEEN :since AND :until GROUP BY 1, 2, 3, 4
-ON CONFLICT DO UPDATE SET first_seq = min(first_seq, excluded.first_seq), last_seq = max(last_seq, excluded.last_seq),
-{_ADDED}
-""",  # noqa: S608  # put together from the constants above
-    """
-INSERT INTO latency
-SELECT e.at / 86400000000, e.attribution, e.status, e.bucket, count(*)
-FROM entry e WHERE e.seq BETWEEN :first AND :last AND e.at BETWEEN :since AND :until AND e.bucket IS NOT NULL
-GROUP BY 1, 2, 3, 4
-ON CONFLICT DO UPDATE SET n = n + excluded.n
-""",
+    f"INSERT INTO rollup SELECT {_CELL}, {COMMON_SUMS} FROM entry e WHERE e.seq {_WITHIN} GROUP BY 1, 2, 3, 4, 5 "  # noqa: S608  # put together from the constants above
+    f"ON CONFLICT DO UPDATE SET {_added(COMMON)}",
+    f"INSERT INTO rare SELECT {_CELL}, {RARE_SUMS} FROM {RARE_TABLES} WHERE x.seq {_WITHIN} GROUP BY 1, 2, 3, 4, 5 "  # noqa: S608  # same
+    f"ON CONFLICT DO UPDATE SET {_added(RARE)}",
+    "INSERT INTO latency SELECT e.attribution, e.kind, e.status, e.bucket, e.at / 86400000000, count(*) FROM entry e "  # noqa: S608  # same
+    f"WHERE e.seq {_WITHIN} AND e.bucket IS NOT NULL GROUP BY 1, 2, 3, 4, 5 "
+    "ON CONFLICT DO UPDATE SET n = n + excluded.n",
+    f"INSERT INTO span SELECT e.at / 86400000000, min(e.seq), max(e.seq) FROM entry e WHERE e.seq {_WITHIN} GROUP BY 1 "  # noqa: S608  # same
+    "ON CONFLICT DO UPDATE SET first_seq = min(first_seq, excluded.first_seq), "
+    "last_seq = max(last_seq, excluded.last_seq)",
     "UPDATE state SET folded = max(folded, :last)",
 )
+
+DAILY = ("rollup", "rare", "latency", "span")
+"""The tables that a fold writes, each with a `day`."""
 
 
 def fold(connection: sqlite3.Connection) -> None:

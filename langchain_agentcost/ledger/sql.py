@@ -1,128 +1,164 @@
-"""A checked `Query` as SQL: names come from tables in this file, values are always bound."""
+"""A checked `Query` as SQL: names come from tables in this file, values are always bound.
+
+Entries and sums per day are grouped by the numbers of their labels, and the few numbers that come out are turned into
+labels afterwards: that spares SQLite a join and a sort of wide rows.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from langchain_agentcost.ledger.fold import MEASURES
+from langchain_agentcost.ledger.fold import COMMON, RARE
 from langchain_agentcost.ledger.query import DAY_US, HOUR_US, Query, Value, day_name, hour_name
 from langchain_agentcost.ledger.rows import KIND_NUMBERS, KINDS, LABELS, STATUS_NUMBERS, STATUSES, packed, unpacked
-from langchain_agentcost.ledger.schema import RAW_SUMS, RAW_TABLES
+from langchain_agentcost.ledger.schema import COMMON_SUMS, RARE_SUMS, RARE_TABLES
 
 Bound = tuple[object, ...]
-
-_ATTRIBUTION = "JOIN attribution a ON a.id = e.attribution"
-_RUN = "JOIN run r ON r.id = e.run"
-_DETAIL = "JOIN detail d ON d.id = e.detail"
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """Where a column stands, and how its values are written and read."""
+    """Where a column stands, and how its values are written and read.
+
+    Args:
+        sql: The expression: over `entry e` or, where there is a `label`, over the label's tables.
+        label: What an entry holds the number of.
+        write: From a value to what SQLite holds.
+        read: Back.
+    """
 
     sql: str
-    join: str = ""
+    label: str = ""
     write: Callable[[Any], object] = lambda value: value
     read: Callable[[Any], Value] = lambda value: value
 
 
+_LABEL_TABLES = {
+    "attribution": "attribution l",
+    "run": "(SELECT run.id, user, session, run FROM run JOIN person ON person.id = run.person) l",
+    "person": "person l",
+    "detail": "detail l",
+}
+
 _COLUMNS: dict[str, _Column] = {
-    **{name: _Column(f"a.{name}", _ATTRIBUTION) for name in LABELS},
-    "session": _Column("r.session", _RUN, packed, unpacked),
-    "run": _Column("r.run", _RUN, packed, unpacked),
+    **{name: _Column(f"l.{name}", "attribution") for name in LABELS},
+    "user": _Column("l.user", "run"),
+    "session": _Column("l.session", "run", packed, unpacked),
+    "run": _Column("l.run", "run", packed, unpacked),
     "step": _Column("e.step"),
     "attempt": _Column("e.attempt"),
     "kind": _Column("e.kind", "", lambda kind: KIND_NUMBERS.get(kind, -1), KINDS.__getitem__),
     "status": _Column("e.status", "", lambda status: STATUS_NUMBERS.get(status, -1), STATUSES.__getitem__),
     "id": _Column("e.id", "", packed),
     "parent_id": _Column("e.parent", "", packed),
-    "name": _Column("d.name", _DETAIL),
+    "name": _Column("l.name", "detail"),
+    "day": _Column(f"e.at / {DAY_US}", "", read=day_name),
     "hour": _Column(f"e.at / {HOUR_US}", "", read=hour_name),
 }
-"""Every column that a question may name. `day` and `tag:NAME` depend on the question and are made below."""
+"""Every column that a question may name, beside `tag:NAME`."""
 
-_TAG = (
-    "(SELECT json_extract(value, '$[1]') FROM json_each(coalesce(a.tags, '[]')) "
-    "WHERE json_extract(value, '$[0]') = ? LIMIT 1)"
+_ROLLED = {"user": _Column("l.user", "person"), "day": _Column("e.day", "", read=day_name)}
+"""Columns that stand elsewhere in the sums per day."""
+
+_TAG = _Column(
+    "(SELECT json_extract(value, '$[1]') FROM json_each(ifnull(l.tags, '[]')) "
+    "WHERE json_extract(value, '$[0]') = ? LIMIT 1)",
+    "attribution",
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Select:
-    """The parts of a statement over `entry e` or `rollup e`, and what is bound to them."""
+    """Statements that answer a question from the entries, or from the sums per day, and what is bound to them."""
 
     query: Query
     rolled: bool = False
 
     def seqs(self, last: int, after: tuple[int, int], limit: int) -> tuple[str, Bound]:
         """The instants and sequence numbers that match, in order, from a place on."""
-        joins, condition, bound = self._where()
-        at, seq = after
-        statement = (
-            f"SELECT e.at, e.seq FROM entry e {joins} WHERE {condition} AND e.seq <= ? AND (e.at, e.seq) > (?, ?) "  # noqa: S608  # names from _COLUMNS
-            "ORDER BY e.at, e.seq LIMIT ?"
-        )
-        return statement, (*bound, last, at, seq, limit)
+        condition, bound = self._condition
+        within = "e.seq <= ? AND e.at >= ? AND e.at < ? AND (e.at, e.seq) > (?, ?)"
+        since, until = self.query.since_us or 0, 2**62 if self.query.until_us is None else self.query.until_us
+        statement = f"SELECT e.at, e.seq FROM entry e WHERE {condition} AND {within} ORDER BY e.at, e.seq LIMIT ?"  # noqa: S608  # names from _COLUMNS
+        return statement, (*bound, last, since, until, *after, limit)
 
-    def sums(self, span: str, spanned: Bound) -> tuple[str, Bound]:
-        """The measures by group, kind and status, for the entries or days of a span."""
-        joins, condition, bound = self._where()
-        keys, key_bound = self._keys()
-        tables, sums = ("rollup e", _ROLLED_SUMS) if self.rolled else (RAW_TABLES, RAW_SUMS)
-        statement = (
-            f"SELECT {keys}e.kind, e.status, {sums} FROM {tables} {joins} "  # noqa: S608  # names from _COLUMNS
-            f"WHERE {condition} AND {span} GROUP BY {self._places(2)}"
-        )
-        return statement, (*key_bound, *bound, *spanned)
+    def common(self, span: str, spanned: Bound) -> tuple[str, Bound]:
+        """The common measures by group, kind and status."""
+        tables, sums = ("rollup e", _sums(COMMON)) if self.rolled else ("entry e", COMMON_SUMS)
+        return self._grouped("e.kind, e.status", sums, tables, span, spanned)
+
+    def rare(self, span: str, spanned: Bound) -> tuple[str, Bound]:
+        """The rare measures by group, kind and status."""
+        tables, sums = ("rare e", _sums(RARE)) if self.rolled else (RARE_TABLES, RARE_SUMS)
+        return self._grouped("e.kind, e.status", sums, tables, span, spanned)
 
     def latencies(self, span: str, spanned: Bound) -> tuple[str, Bound]:
         """How many durations of model calls fell into each bucket, by group."""
-        joins, condition, bound = self._where()
-        keys, key_bound = self._keys()
-        table, count = (_LATENCY, "sum(e.n)") if self.rolled else ("entry e", "count(*)")
-        statement = (
-            f"SELECT {keys}e.bucket, {count} FROM {table} {joins} "  # noqa: S608  # names from _COLUMNS
-            f"WHERE {condition} AND e.bucket IS NOT NULL AND {span} GROUP BY {self._places(1)}"
-        )
-        return statement, (*key_bound, *bound, *spanned)
+        tables, sums = ("latency e", "sum(e.n)") if self.rolled else ("entry e", "count(*)")
+        return self._grouped("e.bucket", sums, tables, f"e.bucket IS NOT NULL AND {span}", spanned)
 
-    def key(self, row: tuple[Any, ...]) -> tuple[Value, ...]:
-        """The group's key, from the first columns of a row."""
-        return tuple(self._column(name).read(value) for name, value in zip(self.query.by, row, strict=False))
+    def keys(self, connection: sqlite3.Connection) -> Callable[[tuple[Any, ...]], tuple[Value, ...]]:
+        """Give the function that reads a group's key from the first columns of a row."""
+        places = self._places
+        parts = [(places.index(self._place(name)), self._reading(connection, name)) for name in self.query.by]
+        return lambda row: tuple(read(row[place]) for place, read in parts)
 
-    def named(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """Kind and status by name, the rest as it is."""
-        return (KINDS[row[0]], STATUSES[row[1]], *row[2:])
+    @property
+    def width(self) -> int:
+        """How many columns of a row the key is read from."""
+        return len(self._places)
 
-    def _places(self, more: int) -> str:
-        return ", ".join(str(i + 1) for i in range(len(self.query.by) + more))
+    @cached_property
+    def _places(self) -> list[str]:
+        return list(dict.fromkeys(self._place(name) for name in self.query.by))
 
-    def _keys(self) -> tuple[str, Bound]:
-        columns = "".join(f"{self._column(name).sql}, " for name in self.query.by)
-        return columns, tuple(name[4:] for name in self.query.by if name.startswith("tag:"))
+    def _grouped(self, within: str, sums: str, tables: str, span: str, spanned: Bound) -> tuple[str, Bound]:
+        condition, bound = self._condition
+        columns = ", ".join([*self._places, within])
+        groups = ", ".join(str(place + 1) for place in range(columns.count(",") + 1))
+        statement = f"SELECT {columns}, {sums} FROM {tables} WHERE {condition} AND {span} GROUP BY {groups}"  # noqa: S608  # names from _COLUMNS
+        return statement, (*bound, *spanned)
 
-    def _where(self) -> tuple[str, str, Bound]:
+    @cached_property
+    def _condition(self) -> tuple[str, Bound]:
         conditions = ["1"]
         bound: list[object] = []
         for name, values in self.query.conditions:
             column = self._column(name)
-            if name.startswith("tag:"):
-                bound.append(name[4:])
             stated = [column.write(value) for value in values if value is not None]
-            conditions.append(f"ifnull({column.sql} IN ({', '.join('?' * len(stated))}), {int(None in values)})")
-            bound += stated
-        names = (*self.query.by, *(name for name, _ in self.query.conditions))
-        joins = " ".join(dict.fromkeys(self._column(name).join for name in names))
-        return joins, " AND ".join(conditions), tuple(bound)
+            test = f"ifnull({column.sql} IN ({', '.join('?' * len(stated))}), {int(None in values)})"
+            if column.label:
+                test = f"e.{column.label} IN (SELECT l.id FROM {_LABEL_TABLES[column.label]} WHERE {test})"  # noqa: S608  # same
+            conditions.append(test)
+            bound += [*_tag_name(name), *stated]
+        return " AND ".join(conditions), tuple(bound)
+
+    def _place(self, name: str) -> str:
+        column = self._column(name)
+        return f"e.{column.label}" if column.label else column.sql
+
+    def _reading(self, connection: sqlite3.Connection, name: str) -> Callable[[Any], Value]:
+        column = self._column(name)
+        if not column.label:
+            return column.read
+        select = f"SELECT l.id, {column.sql} FROM {_LABEL_TABLES[column.label]}"  # noqa: S608  # names from _COLUMNS
+        rows = connection.execute(select, _tag_name(name))
+        labels: Mapping[int, Value] = {number: column.read(value) for number, value in rows}
+        return labels.__getitem__
 
     def _column(self, name: str) -> _Column:
-        if name == "day":
-            return _Column("e.day" if self.rolled else f"e.at / {DAY_US}", "", read=day_name)
-        return _Column(_TAG, _ATTRIBUTION) if name.startswith("tag:") else _COLUMNS[name]
+        if name.startswith("tag:"):
+            return _TAG
+        return (self.rolled and _ROLLED.get(name)) or _COLUMNS[name]
 
 
-_ROLLED_SUMS = ", ".join(f"sum(e.{name})" for name in MEASURES)
+def _sums(names: tuple[str, ...]) -> str:
+    return ", ".join(f"sum(e.{name})" for name in names)
 
-_LATENCY = f"(SELECT day, attribution, {KIND_NUMBERS['llm']} AS kind, status, bucket, n FROM latency) e"  # noqa: S608  # a number
+
+def _tag_name(name: str) -> tuple[str, ...]:
+    return (name[4:],) if name.startswith("tag:") else ()

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 from langchain_agentcost.errors import InvalidEntry
 from langchain_agentcost.ledger import retention
@@ -19,7 +19,18 @@ from langchain_agentcost.ledger.entry import Entry
 from langchain_agentcost.ledger.file import prepare
 from langchain_agentcost.ledger.fold import Group, ranked
 from langchain_agentcost.ledger.query import DAY_US, Query, Value, ask
-from langchain_agentcost.ledger.rows import COLUMNS, EXTRA_COLUMNS, SELECT, Labels, Reader, extra_of, row_of
+from langchain_agentcost.ledger.rows import (
+    COLUMNS,
+    EXTRA_COLUMNS,
+    KINDS,
+    SELECT,
+    STATUSES,
+    Labels,
+    Reader,
+    extra_of,
+    has_extra,
+    row_of,
+)
 from langchain_agentcost.ledger.schema import FOLD_EVERY, fold
 from langchain_agentcost.ledger.sql import Bound, Select
 
@@ -74,14 +85,10 @@ class SQLiteLedger:
 
     def append(self, entry: Entry) -> None:
         """Keep an entry; see `Ledger.append`."""
-        extra = extra_of(entry)
         try:
             with self._writer as connection:
-                if extra or entry.fingerprints is not None:
-                    seq = self._append_wide(connection, entry, extra)
-                else:
-                    seq = self._insert(connection, entry)
-                if seq and seq % FOLD_EVERY == 0:
+                seq = self._insert(connection, entry) or self._insert_all(connection, entry)
+                if seq % FOLD_EVERY == 0 and seq:
                     _fold_if_possible(connection)
         except (OverflowError, UnicodeEncodeError) as error:
             raise InvalidEntry(f"Entry {entry.id[:60]!r} holds what SQLite cannot: {error}.") from error
@@ -106,6 +113,8 @@ class SQLiteLedger:
             connection.execute("BEGIN")
             for select, span, bound in _spans(connection, query):
                 _add(connection, select, span, bound, groups)
+            for select, span, bound in _spans(connection, query, latency=True):
+                _add_latency(connection, select, span, bound, groups)
             connection.execute("COMMIT")
         return ranked(group.total(key) for key, group in groups.items())
 
@@ -137,26 +146,31 @@ class SQLiteLedger:
         """Close it."""
         self.close()
 
-    def _append_wide(self, connection: sqlite3.Connection, entry: Entry, extra: tuple[object, ...] | None) -> int:
+    def _insert(self, connection: sqlite3.Connection, entry: Entry) -> int:
+        """Insert an entry of the common kind, all in one row of known labels.
+
+        Returns:
+            Its number; 0 where it is not of that kind, or may be there already.
+        """
+        ids = self._labels.known(entry)
+        if ids is None or entry.fingerprints is not None or has_extra(entry):
+            return 0
+        cursor = connection.execute(_INSERT, (*row_of(entry, ids), self._labels.generation))
+        return (cursor.lastrowid or 0) if cursor.rowcount else 0
+
+    def _insert_all(self, connection: sqlite3.Connection, entry: Entry) -> int:
+        """Insert any entry, with its labels, in one transaction; gives 0 where it is there already."""
         connection.execute("BEGIN IMMEDIATE")
-        seq = self._insert(connection, entry)
-        if seq and extra:
-            connection.execute(_INSERT_EXTRA, (seq, *extra))
+        self._labels.refresh(connection)
+        row = row_of(entry, self._labels.write(connection, entry))
+        cursor = connection.execute(_INSERT, (*row, self._labels.generation))
+        seq = (cursor.lastrowid or 0) if cursor.rowcount else 0
+        if seq and has_extra(entry):
+            connection.execute(_INSERT_EXTRA, (seq, *extra_of(entry)))
         if seq and entry.fingerprints is not None:
             connection.execute(_INSERT_FINGERPRINT, (seq, json.dumps(entry.fingerprints)))
         connection.execute("COMMIT")
         return seq
-
-    def _insert(self, connection: sqlite3.Connection, entry: Entry) -> int:
-        """Insert the row; gives its number, or 0 where the id is there already."""
-        while True:
-            labels = self._labels
-            row = row_of(entry, labels.ids(connection, entry))
-            cursor = connection.execute(_INSERT, (*row, labels.generation))
-            if cursor.rowcount:
-                return cursor.lastrowid or 0
-            if not labels.refresh(connection):
-                return 0
 
     def _iterate(self, select: Select) -> Iterator[Entry]:
         reader = Reader()
@@ -190,13 +204,18 @@ def _fold_if_possible(connection: sqlite3.Connection) -> None:
         connection.rollback()
 
 
-def _spans(connection: sqlite3.Connection, query: Query) -> Iterator[tuple[Select, str, Bound]]:
-    """Where the answer comes from: sums per day for whole days, entries for the rest."""
+def _spans(
+    connection: sqlite3.Connection, query: Query, *, latency: bool = False
+) -> Iterator[tuple[Select, str, Bound]]:
+    """Where the answer comes from: sums per day for whole days, entries for the rest.
+
+    Durations are not kept apart by user, there would be almost one bucket an entry: these are counted one by one.
+    """
     since, until = query.since_us or 0, 2**62 if query.until_us is None else query.until_us
     (folded,) = connection.execute("SELECT folded FROM state").fetchone()
-    raw, within = Select(query), "e.at >= ? AND e.at < ?"
-    yield raw, f"{within} AND e.seq > ?", (since, until, folded)
-    if not query.rolled:
+    raw = Select(query)
+    yield raw, "e.seq > ? AND e.at >= ? AND e.at < ?", (folded, since, until)
+    if not query.rolled or (latency and query.names("user")):
         yield _folded_span(connection, raw, (since, until), folded)
         return
     first, end = query.whole_days()
@@ -211,18 +230,21 @@ def _folded_span(
     connection: sqlite3.Connection, raw: Select, time: tuple[int, int], folded: int
 ) -> tuple[Select, str, Bound]:
     """The entries of a time that are in the sums per day, which know where in the file they stand."""
-    days = (time[0] // DAY_US, time[1] // DAY_US)
-    where = "SELECT min(first_seq), max(last_seq) FROM rollup WHERE day BETWEEN ? AND ?"
-    low, high = connection.execute(where, days).fetchone()
-    span = "e.seq BETWEEN ? AND ? AND e.at >= ? AND e.at < ?"
-    return raw, span, (low or 0, min(high or 0, folded), *time)
+    where = "SELECT ifnull(min(first_seq), 0), ifnull(max(last_seq), 0) FROM span WHERE day BETWEEN ? AND ?"
+    low, high = connection.execute(where, (time[0] // DAY_US, time[1] // DAY_US)).fetchone()
+    return raw, "e.seq BETWEEN ? AND ? AND e.at >= ? AND e.at < ?", (low, min(high, folded), *time)
 
 
 def _add(connection: sqlite3.Connection, select: Select, span: str, bound: Bound, groups: _Groups) -> None:
-    width = len(select.query.by)
-    row: tuple[Any, ...]
-    for row in connection.execute(*select.sums(span, bound)):
-        kind, status, *sums = select.named(row[width:])
-        groups.setdefault(select.key(row), Group()).add(kind, status, sums)
+    width, key_of = select.width, select.keys(connection)
+    for row in connection.execute(*select.common(span, bound)):
+        group = groups.setdefault(key_of(row), Group())
+        group.add_common(KINDS[row[width]], STATUSES[row[width + 1]], row[width + 2 :])
+    for row in connection.execute(*select.rare(span, bound)):
+        groups[key_of(row)].add_rare(KINDS[row[width]], STATUSES[row[width + 1]], row[width + 2 :])
+
+
+def _add_latency(connection: sqlite3.Connection, select: Select, span: str, bound: Bound, groups: _Groups) -> None:
+    width, key_of = select.width, select.keys(connection)
     for row in connection.execute(*select.latencies(span, bound)):
-        groups[select.key(row)].latency[row[width]] += row[width + 1]
+        groups[key_of(row)].latency[row[width]] += row[width + 1]
