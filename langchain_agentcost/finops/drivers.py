@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from typing import ClassVar
+from operator import add
+from typing import Any, ClassVar
 
 from langchain_agentcost.attribution import label
 from langchain_agentcost.finops import table
 from langchain_agentcost.finops.base import Note, Report
 from langchain_agentcost.finops.notes import standing_notes
-from langchain_agentcost.finops.pieces import ABANDONED, CORRECTIONS, DRIVERS, Marks, Piece, pieces
+from langchain_agentcost.finops.pieces import ABANDONED, CORRECTIONS, DRIVERS, TOKENS, Marks, Piece, nano_of, pieces
 from langchain_agentcost.finops.requests import Requests
 from langchain_agentcost.finops.selection import Key, Selection, dimensions
 from langchain_agentcost.finops.single_turn import Multiple, Runs
@@ -132,28 +134,22 @@ def drivers(
 class _Slice:
     """The sum of one driver's pieces."""
 
-    __slots__ = ("calls", "input", "nano", "output", "read", "unpriced")
+    __slots__ = ("calls", "nano", "tokens", "unpriced")
 
     def __init__(self) -> None:
-        self.calls = self.unpriced = self.input = self.read = self.output = 0
-        self.nano = [0] * len(PARTS)
+        self.calls = self.unpriced = 0
+        self.nano, self.tokens = [0] * len(PARTS), [0] * len(TOKENS)
 
     def add(self, piece: Piece, *, calls: int = 1, unpriced: bool = False) -> None:
         self.calls += calls
         self.unpriced += unpriced
-        self.input += piece.input_tokens
-        self.read += piece.cache_read_tokens
-        self.output += piece.output_tokens
-        for at, name in enumerate(PARTS):
-            self.nano[at] += getattr(piece.cost, name)
+        self.nano[:] = map(add, self.nano, piece.nano)
+        self.tokens[:] = map(add, self.tokens, piece.tokens)
 
     def total(self, key: Key) -> Total:
+        tokens: dict[str, Any] = dict(zip(TOKENS, self.tokens, strict=True))
         return Total(
-            key,
-            calls=self.calls,
-            usage=Usage(input_tokens=self.input, output_tokens=self.output, cache_read_tokens=self.read),
-            cost=made_cost(self.nano),
-            unpriced_calls=self.unpriced,
+            key, calls=self.calls, usage=Usage(**tokens), cost=made_cost(self.nano), unpriced_calls=self.unpriced
         )
 
 
@@ -162,7 +158,7 @@ def _slices(selection: Selection, names: tuple[str, ...], runs: Runs) -> dict[Ke
     # A branch can be given up after `until`, and the mark need not be booked to the tenant that is asked about.
     marks = Marks(selection.ledger.entries({"kind": "outcome", "name": ABANDONED}))
     corrections = _Corrections(selection, names)
-    slices: dict[Key, _Slice] = {}
+    slices: defaultdict[Key, _Slice] = defaultdict(_Slice)
     for entry in selection.entries():
         if entry.kind == "correction":
             continue
@@ -172,9 +168,9 @@ def _slices(selection: Selection, names: tuple[str, ...], runs: Runs) -> dict[Ke
         unpriced = cost is None and entry.kind in PAID_KINDS
         key = _key(entry, names)
         for piece in cut:
-            slices.setdefault((*key, piece.driver), _Slice()).add(piece, unpriced=unpriced)
+            slices[*key, piece.driver].add(piece, unpriced=unpriced)
     for key, cost in corrections.open():
-        slices.setdefault((*key, CORRECTIONS), _Slice()).add(Piece(CORRECTIONS, cost), calls=0)
+        slices[*key, CORRECTIONS].add(Piece(CORRECTIONS, nano_of(cost)), calls=0)
     return slices
 
 

@@ -12,13 +12,13 @@ from langchain_agentcost.ledger.base import Total
 _MODELS_NAMED = 5
 
 
-def standing_notes(selection: Selection, total: Total, requests: Requests) -> tuple[Note, ...]:
+def standing_notes(selection: Selection, total: Total, requests: Requests | None) -> tuple[Note, ...]:
     """Write the lines under a report.
 
     Args:
         selection: What the report is about.
         total: Its total.
-        requests: Its model calls per workflow run.
+        requests: Its model calls per workflow run; None where they were not counted.
 
     Returns:
         One note each for unpriced, estimated, flagged and failed calls, savings, prompt cache, latency and requests.
@@ -31,7 +31,7 @@ def standing_notes(selection: Selection, total: Total, requests: Requests) -> tu
         Note("Saved", _spend(total.saved.total_nano, total.cache_hits, "cache hits")),
         Note("Prompt cache", _prompt_cache(total)),
         Note("Latency", _latency(total)),
-        Note("Calls per request", str(requests)),
+        Note("Calls per request", "not counted here; the report by driver does" if requests is None else str(requests)),
     )
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from operator import attrgetter
 from typing import NamedTuple
 
 from langchain_agentcost.finops.prompt_bill import Segment, divide
 from langchain_agentcost.ledger.entry import CONSUMING_KINDS, Entry, InputSplit
-from langchain_agentcost.pricing.cost import Cost
+from langchain_agentcost.pricing.cost import PARTS, Cost
 from langchain_agentcost.usage import Usage
 
 ABANDONED = "abandoned"
@@ -37,21 +38,21 @@ DRIVERS: dict[str, str] = {
 
 
 class Piece(NamedTuple):
-    """A part of one call.
+    """A part of one call, in plain numbers: a ledger has millions.
 
     Args:
         driver: What its money went into, a name of `DRIVERS`.
-        cost: The money.
-        input_tokens: The prompt tokens in it.
-        cache_read_tokens: Those of them that the provider's prompt cache served.
-        output_tokens: The generated tokens in it.
+        nano: The money in nano-USD, in the order of `PARTS`.
+        tokens: Its tokens, in the order of `TOKENS`.
     """
 
     driver: str
-    cost: Cost
-    input_tokens: int = 0
-    cache_read_tokens: int = 0
-    output_tokens: int = 0
+    nano: tuple[int, ...]
+    tokens: tuple[int, ...] = (0, 0, 0)
+
+
+TOKENS = ("input_tokens", "cache_read_tokens", "output_tokens")
+"""The counts of a `Usage` that a piece has."""
 
 
 class Marks:
@@ -101,16 +102,23 @@ def pieces(entry: Entry, cost: Cost | None, marks: Marks) -> tuple[Piece, ...]:
     Returns:
         The pieces; their costs sum to `cost`, part by part.
     """
-    money = cost or Cost()
+    nano = nano_of(cost) if cost else _NO_MONEY
     if entry.kind not in CONSUMING_KINDS:
-        return (Piece("overhead", money),) if cost and cost.total_nano else ()
-    usage = entry.usage or Usage()
+        return (Piece("overhead", nano),) if any(nano) else ()
+    usage = entry.usage or _NO_USAGE
     for driver, holds in _WHOLE:
         if holds(entry, marks):
-            return (Piece(driver, money, usage.input_tokens, usage.cache_read_tokens, usage.output_tokens),)
-    cut = tuple(piece for piece in _own_work(entry, usage, money) if any(piece[2:]) or piece.cost != Cost())
+            return (Piece(driver, nano, _tokens_of(usage)),)
+    found = _own_work(entry.split, usage, cost or _NO_COST)
+    cut = tuple([piece for piece in found if any(piece.nano) or any(piece.tokens)])
     # A call of which nothing is known is still a call.
-    return cut or (Piece(NOT_ANALYSED, money),)
+    return cut or (Piece(NOT_ANALYSED, nano),)
+
+
+nano_of = attrgetter(*PARTS)
+_tokens_of = attrgetter(*TOKENS)
+_NO_COST, _NO_USAGE = Cost(), Usage()
+_NO_MONEY: tuple[int, ...] = nano_of(_NO_COST)
 
 
 def _below(node: str, mark: str) -> bool:
@@ -132,40 +140,36 @@ WHOLE_CALLS = frozenset(driver for driver, _ in _WHOLE)
 """Their names. A model call in none of them is the agent's own work."""
 
 
-def _own_work(entry: Entry, usage: Usage, cost: Cost) -> list[Piece]:
+def _own_work(split: InputSplit | None, usage: Usage, cost: Cost) -> list[Piece]:
     """Divide a model call that was none of the whole-call drivers."""
-    split = entry.split
-    parts = cost.input_nano + cost.cache_read_nano + cost.cache_write_nano
-    other = cost.output_nano + cost.tool_nano + cost.request_nano
     found = [
-        Piece("output", Cost(cost.output_nano, output_nano=cost.output_nano), output_tokens=usage.output_tokens),
-        Piece("tools", Cost(cost.tool_nano, tool_nano=cost.tool_nano)),
-        Piece("request fees", Cost(cost.request_nano, request_nano=cost.request_nano)),
+        Piece("output", _nano(output=cost.output_nano), (0, 0, usage.output_tokens)),
+        Piece("tools", _nano(tool=cost.tool_nano)),
+        Piece("request fees", _nano(request=cost.request_nano)),
     ]
     # A cost whose parts do not sum to its total was not made by this package; no nano of it may get lost.
-    rest = cost.total_nano - parts - other
-    if split is None or not usage.input_tokens or sum(_counts(split)) != usage.input_tokens:
-        whole = Cost(
-            parts + rest,
-            input_nano=cost.input_nano,
-            cache_read_nano=cost.cache_read_nano,
-            cache_write_nano=cost.cache_write_nano,
-        )
-        return [Piece(NOT_ANALYSED, whole, usage.input_tokens, usage.cache_read_tokens), *found]
+    odd = 2 * cost.total_nano - sum(nano_of(cost))
+    if split is None or not usage.input_tokens or sum(_split_of(split)) != usage.input_tokens:
+        money = _nano(cost.input_nano, cost.cache_read_nano, cost.cache_write_nano, odd=odd)
+        found.append(Piece(NOT_ANALYSED, money, (usage.input_tokens, usage.cache_read_tokens, 0)))
+        return found
     bill = divide(cost, usage, split)
-    return [
-        _piece("new context", bill.new),
-        _piece("re-sent context", bill.resent),
-        _piece("tool schemas", bill.tool_schemas),
-        _piece("tool results", bill.tool_results),
-        Piece(NOT_ANALYSED, Cost(rest)),
-        *found,
-    ]
+    found += [_piece(driver, segment) for driver, segment in zip(_SEGMENTS, bill, strict=True)]
+    found.append(Piece(NOT_ANALYSED, _nano(odd=odd)))
+    return found
+
+
+_SEGMENTS = ("tool schemas", "re-sent context", "new context", "tool results")
+_split_of = attrgetter("new_tokens", "resent_tokens", "tool_schema_tokens", "tool_result_tokens")
 
 
 def _piece(driver: str, segment: Segment) -> Piece:
-    return Piece(driver, segment.cost, segment.tokens, segment.cache_read_tokens)
+    tokens, read_tokens, read, write, uncached = segment
+    return Piece(driver, (read + write + uncached, uncached, 0, read, write, 0, 0), (tokens, read_tokens, 0))
 
 
-def _counts(split: InputSplit) -> tuple[int, int, int, int]:
-    return split.new_tokens, split.resent_tokens, split.tool_schema_tokens, split.tool_result_tokens
+def _nano(
+    uncached: int = 0, read: int = 0, write: int = 0, *, output: int = 0, request: int = 0, tool: int = 0, odd: int = 0
+) -> tuple[int, ...]:
+    """Amounts in the order of `PARTS`; `odd` is part of the total alone."""
+    return uncached + read + write + output + request + tool + odd, uncached, output, read, write, request, tool

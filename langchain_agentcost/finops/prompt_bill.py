@@ -16,12 +16,21 @@ class Segment(NamedTuple):
     Args:
         tokens: Its tokens.
         cache_read_tokens: Those of them that the provider's prompt cache served.
-        cost: What they cost: cache reads, cache writes and uncached input.
+        cache_read_nano: What reading those cost, in nano-USD.
+        cache_write_nano: What writing others to the cache cost.
+        input_nano: What the uncached ones cost.
     """
 
     tokens: int
     cache_read_tokens: int
-    cost: Cost
+    cache_read_nano: int = 0
+    cache_write_nano: int = 0
+    input_nano: int = 0
+
+    @property
+    def nano(self) -> int:
+        """All that it cost, in nano-USD."""
+        return self.cache_read_nano + self.cache_write_nano + self.input_nano
 
 
 class Prompt(NamedTuple):
@@ -56,7 +65,7 @@ def divide(cost: Cost, usage: Usage, split: InputSplit) -> Prompt:
         ...     Usage(input_tokens=40, cache_read_tokens=30),
         ...     InputSplit(tool_schema_tokens=20, resent_tokens=10, new_tokens=10),
         ... )
-        >>> bill.tool_schemas.cost.total_nano, bill.resent.cost.total_nano, bill.new.cost.total_nano
+        >>> bill.tool_schemas.nano, bill.resent.nano, bill.new.nano
         (20, 10, 100)
     """
     whole = (split.tool_schema_tokens, split.resent_tokens, split.new_tokens, split.tool_result_tokens)
@@ -68,16 +77,7 @@ def divide(cost: Cost, usage: Usage, split: InputSplit) -> Prompt:
         share_out(amount, lane if any(lane) else whole)
         for amount, lane in zip((cost.cache_read_nano, cost.cache_write_nano, cost.input_nano), lanes, strict=True)
     ]
-    return Prompt(
-        *(
-            Segment(
-                tokens,
-                lanes[0][at],
-                Cost(read + write + rest, cache_read_nano=read, cache_write_nano=write, input_nano=rest),
-            )
-            for at, (tokens, read, write, rest) in enumerate(zip(whole, *amounts, strict=True))
-        )
-    )
+    return Prompt(*map(Segment, whole, lanes[0], *amounts))
 
 
 def share_out(amount: int, weights: Sequence[int]) -> tuple[int, ...]:
@@ -94,18 +94,22 @@ def share_out(amount: int, weights: Sequence[int]) -> tuple[int, ...]:
         >>> share_out(100, (1, 1, 1)), share_out(-3, (1, 1))
         ((34, 33, 33), (-1, -2))
     """
+    if not amount:
+        return (0,) * len(weights)
     total = sum(weights)
     cut = [divmod(amount * weight, total) for weight in weights]
-    missing = amount - sum(whole for whole, _ in cut)
+    missing = amount - sum([whole for whole, _ in cut])
     order = sorted(range(len(cut)), key=lambda at: -cut[at][1])[:missing]
     return tuple(whole + (at in order) for at, (whole, _) in enumerate(cut))
 
 
 def _tokens(whole: Sequence[int], start: int, end: int) -> tuple[int, int, int, int]:
     """Count each part's tokens between two places of the prompt."""
+    if start >= end:
+        return 0, 0, 0, 0
     schemas, resent, new, results = whole
     tail = schemas + resent
-    first, last = (min(max(place - tail, 0), new + results) for place in (start, end))
+    first, last = min(max(start - tail, 0), new + results), min(max(end - tail, 0), new + results)
     # The mixed tail is cut by running totals, so that the pieces of all three lanes sum to the part's own tokens.
     mixed = new + results or 1
     of_new = last * new // mixed - first * new // mixed

@@ -63,5 +63,5 @@ def report(
         by=names,
         rows=selection.totals(names) if names else (),
         total=total,
-        notes=standing_notes(selection, total, requests_of(selection)),
+        notes=standing_notes(selection, total, requests_of(selection, total)),
     )

@@ -8,6 +8,7 @@ from math import ceil
 from typing import TypeVar
 
 from langchain_agentcost.finops.selection import Selection
+from langchain_agentcost.ledger.base import Total
 
 N = TypeVar("N", int, float)
 
@@ -43,8 +44,22 @@ class Requests:
         return f"p50 {self.calls_p50:,}, p90 {self.calls_p90:,} model calls per workflow run ({self.runs:,} runs)"
 
 
-def requests_of(selection: Selection) -> Requests:
-    """Count the model calls of each workflow run of a selection."""
+COUNTED_UP_TO = 20_000
+"""Calls of a plain report beyond which runs are not told apart: that reads every entry, and its sums do not."""
+
+
+def requests_of(selection: Selection, total: Total) -> Requests | None:
+    """Count the model calls of each workflow run of a selection.
+
+    Args:
+        selection: The selection.
+        total: Its total.
+
+    Returns:
+        The counts; None for more than `COUNTED_UP_TO` calls.
+    """
+    if total.calls > COUNTED_UP_TO:
+        return None
     totals = selection.totals(("run",))
     return Requests.of([total.llm_calls for total in totals if total.key[0] is not None and total.llm_calls])
 

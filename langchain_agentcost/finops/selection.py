@@ -60,5 +60,5 @@ def dimensions(by: str | Sequence[str]) -> tuple[str, ...]:
         >>> dimensions("agent, model"), dimensions(["agent", "agent"]), dimensions("")
         (('agent', 'model'), ('agent',), ())
     """
-    names = by.split(",") if isinstance(by, str) else by
-    return tuple(dict.fromkeys(name.strip() for name in names if name.strip()))
+    names = [name.strip() for name in by.split(",")] if isinstance(by, str) else by
+    return tuple(dict.fromkeys(name for name in names if name))

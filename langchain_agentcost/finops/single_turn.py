@@ -74,7 +74,7 @@ class Runs:
         run.calls += entry.kind == "llm"
         run.nano += cost.total_nano if cost else 0
         run.unknown |= cost is None and entry.kind in PAID_KINDS
-        if entry.kind == "llm" and not any(piece.driver in WHOLE_CALLS for piece in pieces):
+        if entry.kind == "llm" and pieces[0].driver not in WHOLE_CALLS:
             run.last_output_nano = _sum(pieces, "output")
             if run.first_input_nano is None:
                 run.first_input_nano = _sum(pieces, "new context", NOT_ANALYSED)
@@ -107,4 +107,4 @@ class Runs:
 
 
 def _sum(pieces: Sequence[Piece], *drivers: str) -> int:
-    return sum(piece.cost.total_nano for piece in pieces if piece.driver in drivers)
+    return sum(piece.nano[0] for piece in pieces if piece.driver in drivers)
