@@ -41,7 +41,7 @@ _SUBSTITUTES: tuple[tuple[str, tuple[str, ...], bool], ...] = (
     ("cache_write", ("input",), True),
     ("cache_write_1h", ("cache_write", "input"), True),
     ("input_audio", ("input",), True),
-    ("cache_audio_read", ("cache_read", "input_audio"), True),
+    ("cache_audio_read", ("cache_read", "input_audio", "input"), True),
     ("output_audio", ("output",), True),
     ("reasoning", ("output",), False),
 )
@@ -259,8 +259,8 @@ def _completed(stated: Mapping[str, Rate], notes: Mapping[str, str]) -> tuple[di
     """Fill the rates that the source does not state, and note where that was more than a formality."""
     rates, said = dict(stated), dict(notes)
     for name, others, telling in _SUBSTITUTES:
-        substitute = next((other for other in others if other in rates), None)
-        if name in rates or substitute is None:
+        substitute = next((other for other in others if other in stated), None)
+        if name in stated or substitute is None:
             continue
         rates[name] = rates[substitute]
         if telling:

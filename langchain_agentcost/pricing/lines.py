@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -40,9 +40,17 @@ class Scope:
         pattern = re.compile(translate(self.model)) if is_pattern(self.model) else None
         object.__setattr__(self, "_pattern", pattern)
 
-    def covers(self, names: Iterable[str], provider: str | None, at: datetime) -> bool:
-        """Whether it is for a call. A call whose provider nobody stated is covered by its model's name alone."""
-        if not self.since <= at < self.until or (self.provider and provider and self.provider != provider):
+    def covers(self, names: Iterable[str], providers: Container[str] | None, at: datetime) -> bool:
+        """Whether it is for a call.
+
+        Args:
+            names: The names that the call's model may have.
+            providers: Who may have served it; None where nobody said: then the name alone decides.
+            at: When it was.
+        """
+        if not self.since <= at < self.until:
+            return False
+        if self.provider and providers is not None and self.provider not in providers:
             return False
         pattern = self._pattern
         return any(pattern.match(name) if pattern else name == self.model for name in names)

@@ -34,7 +34,7 @@ _FAMILIES = (("vertex_ai", "google"), ("bedrock", "aws"), ("azure", "azure"), ("
 """LiteLLM splits some providers by the kind of model; they start alike."""
 
 _MOST = Decimal(1)
-"""USD per token above which a rate is a mistake."""
+"""USD per token, or per request, above which a price is a mistake."""
 
 
 def looks_like_litellm(values: Mapping[str, Any]) -> bool:
@@ -59,7 +59,8 @@ def model_lines(table: Table) -> tuple[ModelLine, ...]:
         for suffix, tier in _SUFFIXES.items():
             rates = _rates(entry, suffix)
             if "input" in rates:
-                found.append(ModelLine(scope, rates=rates, service_tier=tier))
+                fee = entry.number("input_cost_per_request", at_most=_MOST, unit="USD per request")
+                found.append(ModelLine(scope, rates=rates, service_tier=tier, request=fee))
     return tuple(found)
 
 

@@ -137,11 +137,13 @@ class Reference:
 
     Args:
         provider: Who serves it, by `provider_id`; None where the run does not say.
+        providers: Whose lines of a price file may be for it; None for anybody's.
         names: The names it may have in a user's price file, the most literal first.
         attempts: Where to look in the bundled list, in order; empty for servers that no list covers.
     """
 
     provider: str | None
+    providers: frozenset[str] | None
     names: tuple[str, ...]
     attempts: tuple[Attempt, ...]
 
@@ -178,16 +180,18 @@ def refer(model: str, provider: str | None, *, known: frozenset[str]) -> Referen
     name = _ARN.sub("", _PATHS.sub("", literal))
     served_by = provider_id(provider)
     prefix, rest = _prefixed(name, known)
-    names = tuple(dict.fromkeys((literal, name, rest or name, *_bases(rest or name))))
+    names = tuple(dict.fromkeys((literal, name, rest or name)))
     if served_by in LOCAL or served_by in UNLISTED:
-        return Reference(served_by, names, ())
+        return Reference(served_by, frozenset({served_by}), names, ())
     if served_by in known:
         own = (Attempt(served_by, name), *_through_generic_client(served_by, prefix, rest))
-        return Reference(served_by, names, _with_bases(own))
+        return Reference(served_by, frozenset({served_by}), names, _with_bases(own))
     if prefix:
         named = (Attempt(prefix, rest),) if prefix in known else ()
-        return Reference(prefix, names, _with_bases(named))
-    return Reference(served_by, names, _with_bases((Attempt(_guessed(name), name),)))
+        return Reference(prefix, frozenset({prefix, served_by or prefix}), names, _with_bases(named))
+    # A provider that nobody knows may be anybody's, but not another one that only the user knows.
+    providers = known | {served_by} if served_by else None
+    return Reference(served_by, providers, names, _with_bases((Attempt(_guessed(name), name),)))
 
 
 def _prefixed(name: str, known: frozenset[str]) -> tuple[str | None, str]:

@@ -24,7 +24,7 @@ service_tier = "batch"
 input = 1.25
 output = 5
 request = 0.001                  # per request
-task = 0.05                      # per task
+task = 0.05                      # per task: a workflow run, paid with its first call
 tiers = [{ above_input_tokens = 200_000, input = 2.5, output = 7.5 }]
 server_tools = { web_search = 0.01 }
 
@@ -67,6 +67,7 @@ Example:
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -108,6 +109,7 @@ class PriceOverrides:
     version: str = field(init=False)
     _named: Mapping[str, tuple[int, ...]] = field(init=False, repr=False, compare=False)
     _patterns: tuple[int, ...] = field(init=False, repr=False, compare=False)
+    _edges: tuple[datetime, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         content = (self.models, self.discounts, self.tools, self.hosted, self.currency)
@@ -119,6 +121,9 @@ class PriceOverrides:
         object.__setattr__(self, "_named", named)
         patterns = (number for number, line in enumerate(self.models) if is_pattern(line.scope.model))
         object.__setattr__(self, "_patterns", tuple(patterns))
+        scopes = [*(line.scope for line in self.models), *(line.scope for line in self.discounts)]
+        edges = {edge for scope in scopes for edge in (scope.since, scope.until)} | set(ALWAYS)
+        object.__setattr__(self, "_edges", tuple(sorted(edges)))
 
     @classmethod
     def load(cls, given: Given) -> Self:
@@ -197,7 +202,7 @@ million tokens, got -1.
         fitting = [
             line
             for line in (self.models[number] for number in sorted({*exact, *self._patterns}))
-            if line.service_tier in (tier, None) and line.scope.covers(reference.names, reference.provider, at)
+            if line.service_tier in (tier, None) and line.scope.covers(reference.names, reference.providers, at)
         ]
         return next((line for line in fitting if line.service_tier == tier), fitting[0] if fitting else None)
 
@@ -211,14 +216,13 @@ million tokens, got -1.
         """
         provider, model = listed
         names = (*reference.names, model.lower())
-        fitting = (d for d in self.discounts if d.scope.covers(names, reference.provider or provider, at))
-        return next(fitting, None)
+        providers = {provider} if provider else reference.providers
+        return next((d for d in self.discounts if d.scope.covers(names, providers, at)), None)
 
     def hosted_rate(self, reference: Reference) -> HostedRate | None:
         """Give the hosted rate of a model."""
-        at = ALWAYS[0]
-        fitting = (rate for scope, rate in self.hosted if scope.covers(reference.names, reference.provider, at))
-        return next(fitting, None)
+        names, providers = reference.names, reference.providers
+        return next((rate for scope, rate in self.hosted if scope.covers(names, providers, ALWAYS[0])), None)
 
     def tool(self, name: str) -> ToolRate | None:
         """Give the price of a tool."""
@@ -227,10 +231,8 @@ million tokens, got -1.
 
     def steady(self, at: datetime) -> tuple[datetime, datetime]:
         """Give the time around an instant in which no line starts or ends."""
-        scopes = [*(line.scope for line in self.models), *(line.scope for line in self.discounts)]
-        edges = {edge for scope in scopes for edge in (scope.since, scope.until)} | set(ALWAYS)
-        since = max(edge for edge in edges if edge <= at)
-        return since, min((edge for edge in edges if edge > at), default=ALWAYS[1])
+        after = bisect_right(self._edges, at)
+        return self._edges[after - 1], self._edges[min(after, len(self._edges) - 1)]
 
 
 def _tool(name: str, holder: Table) -> ToolRate:

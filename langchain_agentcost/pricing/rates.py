@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from math import inf
 
 from langchain_agentcost.errors import PriceNotFound
 from langchain_agentcost.money import to_nano
@@ -35,7 +36,9 @@ class ToolRate:
         """Give the price of one call in USD; None where it depends on a duration that was not measured."""
         if not self.per_second:
             return self.per_call
-        return None if duration_s is None else self.per_call + self.per_second * Decimal(duration_s)
+        if duration_s is None or not 0 <= duration_s < inf:
+            return None
+        return self.per_call + self.per_second * Decimal(duration_s)
 
     def cost(self, price: PriceSource, *, duration_s: float | None = None) -> Cost | None:
         """Give the price of one call as a cost."""
