@@ -54,13 +54,23 @@ def _make(path: Path) -> None:
         connection = connect(new)
         try:
             connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
+            connection.execute("PRAGMA synchronous = OFF")  # nobody knows the file yet: one sync at the end will do
             migrate(connection)
             connection.execute("PRAGMA journal_mode = WAL")
         finally:
             connection.close()
+        _sync(new)
         new.replace(path)
     finally:
         _remove(new)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:
