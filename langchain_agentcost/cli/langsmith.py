@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -108,6 +109,7 @@ def _client() -> Iterator[Client]:
 
     if not any(os.environ.get(name) for name in KEY_VARIABLES):
         _fail(f"no LangSmith key: set {KEY_VARIABLES[0]} to one from Settings > API Keys of your workspace.")
+    logging.getLogger("langsmith").setLevel(logging.ERROR)  # what it warns of is said below, in one sentence
     client = Client()
     try:
         yield client

@@ -1,4 +1,4 @@
-"""What the LangSmith tests run on: a chat model with a canned usage, graphs around it, and prices that are easy to add."""
+"""What the LangSmith tests run on: a chat model with a canned usage, graphs around it, and easy prices."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.graph.state import CompiledStateGraph
-
 from langsmith import Client
+from pydantic import Field
 
 from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
 from langchain_agentcost.pricing import PriceBook
@@ -55,7 +55,7 @@ class Canned(BaseChatModel):
     model: str = "small"
     answered_by: str | None = None
     copies: int = 1
-    calls: list[dict[str, Any]] = []
+    calls: list[dict[str, Any]] = Field(default_factory=list)
     error: Any = None
     inner: Any = None
 
@@ -88,11 +88,11 @@ class Streaming(Canned):
         for number, word in enumerate(self.reply.split(" ")):
             if number == self.breaks_after:
                 raise ConnectionError("the line broke")
-            chunk = ChatGenerationChunk(message=AIMessageChunk(f"{word} "))
+            chunk = ChatGenerationChunk(message=AIMessageChunk(content=f"{word} "))
             if run_manager:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
-        yield ChatGenerationChunk(message=AIMessageChunk("", usage_metadata=self.usage))
+        yield ChatGenerationChunk(message=AIMessageChunk(content="", usage_metadata=self.usage))
 
 
 @tool
@@ -125,7 +125,7 @@ def desk(model: BaseChatModel, *, name: str = "desk") -> CompiledStateGraph[Any,
     return graph.compile(name=name)
 
 
-QUESTION = {"messages": [("user", "Where is my order?")]}
+QUESTION: Any = {"messages": [("user", "Where is my order?")]}
 RUNS_OF_THE_DESK = 10
 """The root, research and its graph, worker and draft with a function each, search, two model runs."""
 
@@ -138,7 +138,9 @@ class Traced:
         self.client = collector.client()
         if self.client.info.instance_flags == {"zstd_compression_enabled": True}:
             _wait_for_compression(self.client)
-        self.tracer = LangSmithCostTracer(**{"client": self.client, "project_name": "tests", "prices": book(), **options})
+        self.tracer = LangSmithCostTracer(
+            **{"client": self.client, "project_name": "tests", "prices": book(), **options}
+        )
 
     @property
     def callbacks(self) -> list[BaseCallbackHandler]:

@@ -63,7 +63,7 @@ async def _drive(graph: Any, how: str, config: Any) -> None:
 
 @pytest.mark.parametrize("wire", WIRES, ids=["zstd", "plain", "json"])
 @pytest.mark.parametrize("how", ["invoke", "ainvoke", "stream", "batch", "messages"])
-async def test_every_model_run_carries_its_cost_however_the_graph_is_run(wire: dict[str, bool], how: str) -> None:
+async def test_every_model_run_carries_its_cost_however_the_graph_is_run(wire: dict[str, Any], how: str) -> None:
     """The cost arrives on both model runs, in every encoding and in every way to run a graph."""
     with LangSmithCollector(**wire) as collector:
         traced = Traced(collector)
@@ -241,7 +241,7 @@ def test_a_stream_that_breaks_is_billed_by_an_estimate(traced: Traced) -> None:
 
 def test_a_stream_that_is_left_is_billed_by_an_estimate_and_marked(traced: Traced) -> None:
     """A consumer who leaves has paid for what came."""
-    stream = Streaming(reply="one two three four five").stream("Count.", {"callbacks": traced.callbacks})
+    stream: Any = Streaming(reply="one two three four five").stream("Count.", {"callbacks": traced.callbacks})
     next(stream)
     next(stream)
     stream.close()

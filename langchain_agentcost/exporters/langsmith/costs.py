@@ -1,8 +1,8 @@
 """How a cost is written on LangSmith's wire.
 
 LangSmith takes costs as JSON numbers, so this is the one place where money becomes a float: one division of whole
-nano-USD, whose shortest decimal form is the exact amount up to 9 million dollars a call. Nothing is ever added up in
-floats here.
+nano-USD, whose shortest decimal form is the exact amount up to a million dollars (15 digits). Nothing is ever added up
+in floats here.
 """
 
 from __future__ import annotations
