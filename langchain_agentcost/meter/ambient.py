@@ -47,13 +47,13 @@ def meter_costs(
         attribution: As for `CostMeter`.
 
     Yields:
-        The meter. Its ledger is closed at the end of the block, unless it was opened by the caller.
+        The meter. A ledger in memory can be read after the block; a file that the block opened is closed.
 
     Example:
         >>> from langchain_agentcost.testing import FakeMeteredChatModel
         >>> with meter_costs() as meter:
         ...     answer = FakeMeteredChatModel().invoke("Hi")
-        ...     print(meter.report(by="model").total.llm_calls)
+        >>> meter.report(by="model").total.llm_calls
         1
     """
     meter = CostMeter(ledger, prices=prices, attribution=attribution)

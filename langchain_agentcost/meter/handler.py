@@ -19,7 +19,7 @@ from langsmith.utils import tracing_is_enabled
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
 from langchain_agentcost.finops import Report, report
-from langchain_agentcost.ledger import Ledger, open_ledger
+from langchain_agentcost.ledger import Ledger, MemoryLedger, open_ledger
 from langchain_agentcost.ledger.base import Where
 from langchain_agentcost.meter.books import Books
 from langchain_agentcost.meter.journal import Journal
@@ -85,7 +85,7 @@ class CostMeter(GraphCallbackHandler):
         self.prices = prices if isinstance(prices, PriceBook) else PriceBook(prices)
         self.attribution = attribution if isinstance(attribution, AttributionMap) else AttributionMap(attribution or {})
         self.ledger = open_ledger(ledger or "memory://") if ledger is None or isinstance(ledger, str) else ledger
-        self._owns_ledger = self.ledger is not ledger
+        self._closes_ledger = self.ledger is not ledger and not isinstance(self.ledger, MemoryLedger)
         self.journal = Journal(self.ledger)
         self.books = Books(self.prices, self.attribution, self.journal)
         self._tracer: LangSmithCostTracer | None = None
@@ -166,9 +166,12 @@ class CostMeter(GraphCallbackHandler):
         self.books.record("abandoned", {"run": self._workflow_run(run), "node": node}, success=False)
 
     def close(self) -> None:
-        """Write what waits and close the ledger, unless the caller opened it. Closing twice is harmless."""
+        """Write what waits and close the file that the meter opened. Closing twice is harmless.
+
+        A ledger that the caller opened stays open, and one in memory stays readable.
+        """
         self.journal.close()
-        if self._owns_ledger:
+        if self._closes_ledger:
             self.ledger.close()
 
     def __enter__(self) -> Self:
