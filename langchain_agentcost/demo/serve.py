@@ -1,4 +1,4 @@
-"""The process that serves the local model: `python -m langchain_agentcost.demo.serve '{"model": …}'`.
+"""The process that serves the local model: `python serve.py '{"model": …}'`.
 
 A process of its own, because llama.cpp writes its log straight to the file descriptors 1 and 2: here they are the log
 file, and the caller's terminal stays the caller's. It ends when its standard input does, so it cannot outlive whoever
