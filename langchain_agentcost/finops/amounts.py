@@ -23,8 +23,9 @@ class Amount:
     """An amount of money as a report shows it.
 
     Args:
-        nano: The amount in nano-USD; None where it is not known.
+        nano: The amount in nano-USD, or in billionths of another currency; None where it is not known.
         known: How far it is known.
+        sign: What is written before it.
 
     Example:
         >>> str(Amount(12_000)), str(Amount(1_185_600, "at least")), str(Amount(None, "unknown"))
@@ -33,17 +34,19 @@ class Amount:
 
     nano: int | None
     known: Known = "exact"
+    sign: str = "$"
 
     @property
-    def usd(self) -> Decimal | None:
-        """The amount in USD, exactly; None where it is not known."""
+    def exact(self) -> Decimal | None:
+        """The amount in USD or the other currency, exactly; None where it is not known."""
         return None if self.nano is None else from_nano(self.nano)
 
     def __str__(self) -> str:
         """Write it for people; a lower bound is rounded down, so that it stays one."""
         if self.nano is None:
             return "-" if self.known == "no price" else self.known
-        return f">= {written_usd(self.nano, down=True)}" if self.known == "at least" else written_usd(self.nano)
+        at_least = self.known == "at least"
+        return ">= " * at_least + written_usd(self.nano, down=at_least, sign=self.sign)
 
 
 def cost_of(total: Total) -> Amount:
@@ -70,12 +73,13 @@ def cost_of(total: Total) -> Amount:
     return Amount(nano)
 
 
-def written_usd(nano: int, *, down: bool = False) -> str:
+def written_usd(nano: int, *, down: bool = False, sign: str = "$") -> str:
     """Write nano-USD as dollars: three significant digits below a dollar, cents above.
 
     Args:
         nano: The amount in nano-USD.
         down: Round towards minus infinity instead of to the nearest, half to even.
+        sign: What to write before the amount.
 
     Returns:
         The text; only an amount of 0 is written as $0.
@@ -85,14 +89,14 @@ def written_usd(nano: int, *, down: bool = False) -> str:
         ('$0.000000001', '$0.50', '$1,234.57', '$0')
     """
     if not nano:
-        return "$0"
+        return f"{sign}0"
     value = from_nano(nano)
     places = min(_MOST_PLACES, max(_LEAST_PLACES, _SIGNIFICANT - 1 - value.adjusted()))
     rounding = ROUND_FLOOR if down else ROUND_HALF_EVEN
     whole, _, decimals = f"{value.quantize(Decimal(1).scaleb(-places), rounding=rounding):,f}".partition(".")
     decimals = decimals[:_LEAST_PLACES] + decimals[_LEAST_PLACES:].rstrip("0")
-    sign = "-" if whole.startswith("-") else ""
-    return f"{sign}${whole.removeprefix('-')}.{decimals}"
+    minus = "-" * whole.startswith("-")
+    return f"{minus}{sign}{whole.removeprefix('-')}.{decimals}"
 
 
 def written_count(count: int) -> str:

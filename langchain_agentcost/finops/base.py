@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar
 
 from langchain_agentcost.finops import table
+from langchain_agentcost.finops.exchange import Exchange
 from langchain_agentcost.finops.render_data import to_csv, to_json
 from langchain_agentcost.finops.render_html import fragment, page
 from langchain_agentcost.finops.render_text import plain
@@ -45,6 +46,7 @@ class Report:
         rows: One a group, the dearest first.
         total: Over all rows.
         notes: The lines under the table.
+        exchange: The costs in the currency of the bill; None leaves them in USD alone.
     """
 
     title: str
@@ -52,6 +54,7 @@ class Report:
     rows: tuple[Total, ...]
     total: Total
     notes: tuple[Note, ...] = ()
+    exchange: Exchange | None = None
 
     MEASURES: ClassVar[tuple[Column, ...]] = (
         table.CALLS,
@@ -71,7 +74,8 @@ class Report:
     @property
     def columns(self) -> tuple[Column, ...]:
         """All columns, the key's first."""
-        return table.key_columns(self.by) + self.MEASURES
+        billed = (self.exchange.column(),) if self.exchange else ()
+        return (*table.key_columns(self.by), *self.MEASURES, *billed)
 
     def values(self, row: Total) -> tuple[Value, ...]:
         """Give the values of a row in the order of the columns."""

@@ -128,7 +128,7 @@ def outcomes(
         >>> ledger, now, run = open_ledger("memory://"), datetime.now(UTC), Attribution(run="r1")
         >>> ledger.append(Entry("1", "llm", now, run, cost=Cost(8, output_nano=8)))
         >>> ledger.append(Entry("2", "outcome", now, run, name="resolved", success=True))
-        >>> outcomes(ledger).rows[0].per_success.usd
+        >>> outcomes(ledger).rows[0].per_success.exact
         Decimal('8E-9')
     """
     selection = Selection(ledger, where, since, until)

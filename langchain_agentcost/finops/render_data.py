@@ -80,5 +80,5 @@ def _cell(value: Value) -> object:
 
 def _plain(value: Value) -> str | int | float | None:
     if isinstance(value, Amount):
-        value = value.usd
+        value = value.exact
     return f"{value:f}" if isinstance(value, Decimal) else value

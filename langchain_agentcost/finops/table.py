@@ -159,6 +159,5 @@ def aligned(cells: Iterable[str]) -> list[str]:
     tails = [len(cell) - cell.index(".") if "." in cell else 0 for cell in rows]
     longest = max(tails, default=0)
     return [
-        cell + " " * (longest - tail) if cell.startswith(("$", "-$", ">")) else cell
-        for cell, tail in zip(rows, tails, strict=True)
+        cell + " " * (longest - tail) if cell[-1:].isdigit() else cell for cell, tail in zip(rows, tails, strict=True)
     ]

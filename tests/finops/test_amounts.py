@@ -57,13 +57,13 @@ def test_a_lower_bound_is_never_written_above_the_amount(nano: int) -> None:
 def test_a_group_of_unpriced_calls_has_an_unknown_cost() -> None:
     """Without any price the cost is unknown, which is None for machines and never 0."""
     shown = cost_of(Total(calls=3, llm_calls=3, unpriced_calls=3))
-    assert (str(shown), shown.usd) == ("unknown", None)
+    assert (str(shown), shown.exact) == ("unknown", None)
 
 
 def test_a_partly_unpriced_group_costs_at_least_what_is_known() -> None:
     """The known part is a lower bound and says so."""
     shown = cost_of(Total(calls=3, llm_calls=3, unpriced_calls=1, cost=Cost(5_000, output_nano=5_000)))
-    assert (str(shown), shown.usd) == (">= $0.000005", Decimal("0.000005"))
+    assert (str(shown), shown.exact) == (">= $0.000005", Decimal("0.000005"))
 
 
 def test_tools_without_a_price_are_not_free() -> None:

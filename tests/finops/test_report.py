@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from booked import BACK_ENDS, START, Book, booked, cost, opened, usd
 
-from langchain_agentcost.errors import QueryError
+from langchain_agentcost.errors import PriceNotFound, QueryError
 from langchain_agentcost.finops import Drivers, Outcomes, Report, report
 from langchain_agentcost.ledger import Ledger
 from langchain_agentcost.ledger.query import GROUPS
+from langchain_agentcost.pricing import Currency
 from langchain_agentcost.usage import Usage
 
 STANDING = [
@@ -136,6 +137,15 @@ def test_many_unpriced_models_are_named_by_number_of_calls() -> None:
     assert "\x1b" not in _notes(report(booked(book(model="x\x1b[2J"))))["Unpriced calls"]
 
 
+def test_a_large_ledger_is_not_read_entry_by_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond a number of calls a plain report leaves telling the runs apart to the report by driver, and says so."""
+    book = Book()
+    ledger = booked(book(nano=1, run="r"), book(nano=1, run="r"))
+    monkeypatch.setattr("langchain_agentcost.finops.requests.COUNTED_UP_TO", 1)
+    assert _notes(report(ledger))["Calls per request"] == "not counted here; the report by driver does"
+    assert _notes(report(ledger, by="driver"))["Calls per request"].startswith("p50 2, p90 2")
+
+
 def test_conditions_and_times_narrow_the_report(desk: Ledger) -> None:
     """Only what is asked for is added up."""
     assert report(desk, where={"tenant": "acme"}).total.cost.total_nano == 800
@@ -173,6 +183,23 @@ def test_drivers_and_outcomes_are_reports_by_name() -> None:
     assert report(ledger, by="tenant,driver").rows[0].key == ("acme", "output")
     assert isinstance(report(ledger, by=("outcome", "tenant")), Outcomes)
     assert report(ledger, by=("outcome", "tenant")).rows[0].key == (None, "acme")
+
+
+def test_a_bill_is_shown_in_its_currency_at_the_rate_of_each_day() -> None:
+    """Spending of two days is converted at two rates and added up; what is not known stays unknown."""
+    book = Book()
+    days: list[dict[str, Any]] = [{"at": START}, {"at": START + timedelta(days=1)}]
+    euro = Currency("EUR", {date(2026, 1, 1): usd("0.5"), date(2026, 3, 3): usd("0.8")})
+    entries = [book(nano=1_000, node="a", **days[0]), book(nano=1_000, node="a", **days[1]), book(node="b", **days[1])]
+    made = report(booked(*entries), currency=euro)
+    rows = json.loads(made.to_json())
+    assert [row["cost_eur"] for row in (*rows["rows"], rows["total"])] == ["0.000001300", None, "0.000001300"]
+    assert str(made).splitlines()[2].split()[-2:] == ["cost", "EUR"]
+    assert str(made).splitlines()[-10].endswith(">= 0.0000013")
+    with pytest.raises(PriceNotFound, match="2026-03-02"):
+        report(booked(*entries), currency=Currency("EUR", {date(2026, 3, 3): usd("0.8")}))
+    with pytest.raises(QueryError, match="in USD"):
+        report(booked(*entries), by="driver", currency=euro)
 
 
 def test_without_dimensions_there_is_only_the_total(desk: Ledger) -> None:
