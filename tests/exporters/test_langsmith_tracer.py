@@ -7,10 +7,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import Generation
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
-from langsmith import get_current_run_tree, tracing_context
+from langsmith import get_current_run_tree, traceable, tracing_context
 from langsmith_world import (
     CACHED,
     CACHED_COST,
@@ -271,6 +273,41 @@ def test_a_cache_hit_costs_nothing_and_shows_what_it_saved(traced: Traced) -> No
     assert metadata(run)["agentcost_summary_llm_calls"] == 0
 
 
+def test_langchains_cache_is_seen_through_langchain_itself(traced: Traced) -> None:
+    """The same question twice with a real cache: one call is paid, one is saved."""
+    model = Canned(cache=InMemoryCache())
+    for _ in range(2):
+        model.invoke("Hi", {"callbacks": traced.callbacks})
+    paid, hit = traced.runs("llm")
+    assert exactly(costs(paid)["total_cost"]) == CACHED_COST
+    assert costs(hit) == {"total_cost": 0}
+    assert exactly(metadata(hit)["agentcost_summary_saved_usd"]) == CACHED_COST
+
+
+def test_a_cache_that_keeps_only_text_is_not_billed_by_an_estimate(traced: Traced) -> None:
+    """Such a hit carries no counts at all; it consumed nothing."""
+
+    class TextCache(InMemoryCache):
+        """A cache that forgets everything but the text, as some back ends do."""
+
+        def lookup(self, prompt: str, llm_string: str) -> Any:
+            """Give the text alone."""
+            found = super().lookup(prompt, llm_string)
+            return [Generation(text=generation.text) for generation in found] if found else None
+
+    model = Canned(cache=TextCache())
+    for _ in range(2):
+        model.invoke("Hi", {"callbacks": traced.callbacks})
+    hit = traced.runs("llm")[-1]
+    assert metadata(hit)["usage_metadata"] == {
+        "input_tokens": 0,
+        "output_tokens": 0,
+        "total_tokens": 0,
+        "total_cost": 0,
+    }
+    assert metadata(hit)["agentcost_cache"] == "langchain"
+
+
 def test_a_model_that_passes_the_call_on_is_not_billed_twice(traced: Traced) -> None:
     """The inner model's run has the cost; the outer one repeats the message and costs nothing itself."""
     graph = StateGraph(MessagesState).add_node("only", lambda s: {"messages": [Canned(inner=Canned()).invoke("Hi")]})
@@ -332,6 +369,26 @@ def test_an_explicit_tracer_works_where_the_environment_says_no(
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
     desk(Canned()).invoke(QUESTION, {"callbacks": traced.callbacks})
     assert len(traced.runs()) == RUNS_OF_THE_DESK
+
+
+def test_below_a_traceable_function_the_graph_is_the_root_of_its_sums(
+    collector: LangSmithCollector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """LangSmith's decorator makes a run above ours: runs hang below it, and the sums are on the graph's run."""
+    monkeypatch.setenv("LANGSMITH_TRACING", "true")
+    traced = Traced(collector)
+
+    @traceable
+    def answer() -> str:
+        return str(desk(Canned()).invoke(QUESTION, {"callbacks": traced.callbacks})["messages"][-1].text)
+
+    with tracing_context(enabled=True, client=traced.client, project_name="tests"):
+        answer()
+    top, graph, *_ = traced.runs()
+    assert graph["parent_run_id"] == top["id"]
+    assert len(traced.runs()) == RUNS_OF_THE_DESK + 1
+    assert exactly(metadata(graph)["agentcost_summary_total_usd"]) == Decimal("0.0063712")
+    assert not costs(top)
 
 
 def test_the_metadata_of_other_handlers_is_not_touched(traced: Traced) -> None:

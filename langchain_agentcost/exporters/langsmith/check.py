@@ -77,7 +77,7 @@ def check(client: Client, *, project: str = CHECK_PROJECT, timeout_s: float = 30
     run_id = uuid4()
     since = datetime.now(UTC) - timedelta(minutes=5)
     tracer = LangSmithCostTracer(client=client, project_name=project, prices=PriceBook(_PRICES))
-    _Probe().invoke("ping", config={"callbacks": [tracer], "run_id": run_id, "run_name": "agentcost check"})
+    _Probe(cache=False).invoke("ping", config={"callbacks": [tracer], "run_id": run_id, "run_name": "agentcost check"})
     client.flush(timeout=timeout_s)
     run = _wait_for(client, str(run_id), project=project, since=since, timeout_s=timeout_s)
     if run is None:

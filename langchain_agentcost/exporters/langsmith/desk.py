@@ -31,6 +31,9 @@ OF_THE_TRACE = ("workflow", "tenant", "user", "deployment", "variant")
 OF_THE_CALL = ("agent", "node", "step", "purpose")
 """What only model runs show."""
 
+_DEFAULT_TABLE = AttributionMap()
+"""Made once: LangChain makes a tracer, and with it a desk, for every clone, though clones share their first one's."""
+
 logger = logging.getLogger(__name__)
 
 
@@ -44,8 +47,8 @@ class Desk:
     """
 
     def __init__(self, prices: PriceBook | None, *, table: AttributionMap | None, secret: str | bytes | None) -> None:
-        table = table or AttributionMap()
-        self.mask = Mask(table.keys_of("user"), secret)
+        table = table or _DEFAULT_TABLE
+        self.mask = Mask(table.keys_of("user") if secret is not None else (), secret)
         if secret is not None and "user" in table.constants:
             constants = {**table.constants, "user": pseudonym(table.constants["user"], key=secret)}
             table = replace(table, constants=constants)

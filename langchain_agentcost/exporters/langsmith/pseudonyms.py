@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from hashlib import sha256
 from typing import Any
 
@@ -54,13 +54,10 @@ class Mask:
         self._keys = tuple(keys)
         self._secret = secret
 
-    def hide(self, metadata: Mapping[str, Any] | None) -> dict[str, Any] | None:
-        """Give the metadata with every user replaced; the mapping itself is not changed."""
-        if metadata is None:
-            return None
-        hidden = dict(metadata)
-        if self._secret is not None:
-            for key in self._keys:
-                if hidden.get(key) is not None:
-                    hidden[key] = pseudonym(hidden[key], key=self._secret)
-        return hidden
+    def hide(self, metadata: dict[str, Any] | None) -> dict[str, Any] | None:
+        """Give a copy of the metadata with every user replaced; without a secret, the metadata itself."""
+        if metadata is None or self._secret is None:
+            return metadata
+        secret = self._secret
+        hidden = {key: pseudonym(metadata[key], key=secret) for key in self._keys if metadata.get(key) is not None}
+        return {**metadata, **hidden}

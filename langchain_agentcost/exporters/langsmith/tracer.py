@@ -71,7 +71,8 @@ class LangSmithCostTracer(LangChainTracer):
         self, *, metadata: Mapping[str, str] | None = None, tags: list[str] | None = None
     ) -> Self:
         """Clone the tracer, as LangGraph does at every level; the clones share prices and open traces."""
-        clone = super().copy_with_metadata_defaults(metadata=self.desk.mask.hide(metadata), tags=tags)
+        stated = dict(metadata) if metadata is not None else None
+        clone = super().copy_with_metadata_defaults(metadata=self.desk.mask.hide(stated), tags=tags)
         clone = cast("Self", clone)
         clone.desk = self.desk
         return clone
