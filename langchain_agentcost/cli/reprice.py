@@ -46,9 +46,9 @@ def reprice(
             ("of them without a price before", f"{result.newly_priced:,}"),
             ("without a price still", f"{result.unpriced:,}"),
             ("unknown to these prices, left as booked", f"{result.kept:,}"),
-            ("before", f"{result.before.usd} USD"),
-            ("now" if not dry_run else "then", f"{result.after.usd} USD"),
-            ("difference", f"{result.difference.usd:+} USD"),
+            ("before", f"{result.before.usd:.9f} USD"),
+            ("now" if not dry_run else "then", f"{result.after.usd:.9f} USD"),
+            ("difference", f"{result.difference.usd:+.9f} USD"),
             ("prices", result.version),
         ]
     )
