@@ -8,7 +8,7 @@ import langchain_core.callbacks
 import langchain_core.language_models
 import langchain_core.tracers.langchain  # noqa: F401
 import langgraph.callbacks
-import langgraph.graph
+import langgraph.graph  # noqa: F401
 import langsmith  # noqa: F401
 
 started = time.perf_counter()
