@@ -8,6 +8,16 @@ from typing import Any
 INPUT_PARTS = ("cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
 """Disjoint parts of `input_tokens` by what happened to them in the provider's prompt cache."""
 
+COUNTS = (
+    "input_tokens",
+    "output_tokens",
+    *INPUT_PARTS,
+    "input_audio_tokens",
+    "reasoning_tokens",
+    "output_audio_tokens",
+)
+"""The counts of a `Usage`, in the order of its fields."""
+
 MAX_REPORTED_TOKENS = 10**12
 """A provider's count above this is a mistake: no call has a trillion tokens, and a ledger column holds 64 bits."""
 
@@ -22,14 +32,14 @@ class ReportedCounts:
         reported: LangChain's `UsageMetadata`. Unknown keys, costs among them, are never summed.
 
     Attributes:
-        counts: The counts by field of `Usage`; None where the input or the output is not known: it cannot be, and it
+        counts: All `COUNTS` by name, in order; None where the input or the output is not known: it cannot be, and it
             does not follow from the total either.
         tier: The service tier that prefixed keys tell; None where none does.
         anomalies: What was wrong, each a short sentence.
 
     Example:
-        >>> ReportedCounts({"input_tokens": float("nan"), "output_tokens": 2, "total_tokens": 5}).counts
-        {'input_tokens': 3, 'output_tokens': 2}
+        >>> ReportedCounts({"input_tokens": float("nan"), "output_tokens": 2, "total_tokens": 5}).counts["input_tokens"]
+        3
     """
 
     __slots__ = ("anomalies", "counts", "tier")
@@ -45,15 +55,15 @@ class ReportedCounts:
             given, made = self._wholes(reported, total)
         if given is None or made is None:
             return None
-        found = {"input_tokens": given, "output_tokens": made}
+        found = _NOTHING.copy()
+        found["input_tokens"], found["output_tokens"] = given, made
         for details, table in _DETAIL_KEYS:
             parts = reported.get(details)
             if parts:
                 self._add_parts(parts, table, found)
         if total != given + made and total is not None:
             self._reconcile(found, total)
-        if len(found) > 2:
-            self._check_parts(found)
+        self._check_parts(found)
         return found
 
     def _count(self, counts: Mapping[Any, Any], key: str) -> int | None:
@@ -94,7 +104,7 @@ class ReportedCounts:
                 counted = (
                     value if type(value) is int and 0 < value <= MAX_REPORTED_TOKENS else self._count(details, key) or 0
                 )
-                found[name] = found.get(name, 0) + counted
+                found[name] += counted
         if details.get("cache_creation"):
             split = sum(n for key in _TTL_KEYS if type(n := details.get(key)) is int)
             if split == details["cache_creation"]:
@@ -110,8 +120,8 @@ class ReportedCounts:
         """Explain a total that is not input plus output: by parts that were left out of them, else not at all."""
         added = found["input_tokens"] + found["output_tokens"]
         missing = total - added if type(total) is int else 0
-        reasoning = found.get("reasoning_tokens", 0)
-        cached = sum([found.get(name, 0) for name in INPUT_PARTS])
+        reasoning = found["reasoning_tokens"]
+        cached = sum([found[name] for name in INPUT_PARTS])
         if reasoning and missing in (reasoning, reasoning + cached):
             found["output_tokens"] += reasoning
             self.anomalies.append(f"reasoning ({reasoning}) was reported beside output_tokens; added to it")
@@ -125,19 +135,18 @@ class ReportedCounts:
 
     def _check_parts(self, found: dict[str, int]) -> None:
         """Compare the parts with their wholes."""
-        get = found.get
         given, made = found["input_tokens"], found["output_tokens"]
-        cached = get("cache_read_tokens", 0) + get("cache_write_tokens", 0) + get("cache_write_1h_tokens", 0)
+        cached = found["cache_read_tokens"] + found["cache_write_tokens"] + found["cache_write_1h_tokens"]
         if cached > given:
             self.anomalies.append(f"cached tokens ({cached}) exceed input_tokens ({given})")
-        for name, whole, total in (
-            ("input_audio_tokens", "input_tokens", given),
-            ("reasoning_tokens", "output_tokens", made),
-            ("output_audio_tokens", "output_tokens", made),
-        ):
-            if name in found and found[name] > total:
-                self.anomalies.append(f"{name} ({found[name]}) exceed {whole} ({total})")
+        if found["input_audio_tokens"] > given:
+            self.anomalies.append(f"input_audio_tokens ({found['input_audio_tokens']}) exceed input_tokens ({given})")
+        for name in ("reasoning_tokens", "output_audio_tokens"):
+            if found[name] > made:
+                self.anomalies.append(f"{name} ({found[name]}) exceed output_tokens ({made})")
 
+
+_NOTHING = dict.fromkeys(COUNTS, 0)
 
 _Table = dict[str, tuple[str | None, str | None]]
 

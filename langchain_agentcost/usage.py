@@ -8,21 +8,19 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from langchain_agentcost.errors import InvalidUsage
-from langchain_agentcost.reported import INPUT_PARTS, ReportedCounts, billed_tier, older_counts, response_tier, shown
+from langchain_agentcost.reported import (
+    COUNTS,
+    ReportedCounts,
+    billed_tier,
+    older_counts,
+    response_tier,
+    shown,
+)
 from langchain_agentcost.server_tools import ServerTools, server_tool_calls
 
 if TYPE_CHECKING:
     from langchain_core.messages import AIMessage, BaseMessage
     from langchain_core.outputs import LLMResult
-
-_COUNTS = (
-    "input_tokens",
-    "output_tokens",
-    *INPUT_PARTS,
-    "input_audio_tokens",
-    "reasoning_tokens",
-    "output_audio_tokens",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +78,7 @@ class Usage:
             self.output_audio_tokens,
         ):
             if type(value) is not int or value < 0:
-                name = next(name for name in _COUNTS if getattr(self, name) is value)
+                name = next(name for name in COUNTS if getattr(self, name) is value)
                 raise InvalidUsage(f"{name} must be a whole number of tokens of at least 0, got {shown(value)}.")
 
     @property
@@ -210,45 +208,40 @@ class Usage:
             ('Hi', None)
         """
         messages = _messages(result)
+        output = result.llm_output or {}
+        if not messages:
+            if batch_size > 1 and output.get("token_usage") == {}:
+                return None, cls()
+            return None, cls._from_llm_output(output)
+        usages = [usage for message in messages if (usage := cls.from_message(message)) is not None]
+        if not usages:
+            return messages[0], cls._from_llm_output(output)
         if len(messages) == 1:
-            usage = cls.from_message(messages[0])
-            if usage is not None or not result.llm_output:
-                return messages[0], usage
-        else:
-            usages = [usage for message in messages if (usage := cls.from_message(message)) is not None]
-            if usages:
-                return messages[0], _whole(usages)
-        return messages[0] if messages else None, cls._from_llm_output(result.llm_output, batch_size=batch_size)
+            return messages[0], usages[0]
+        return messages[0], _whole(usages, tier=billed_tier(output.get("service_tier")))
 
     @classmethod
     def _of(cls, report: ReportedCounts, tier: str | None, server_tools: ServerTools) -> Self:
-        get = (report.counts or {}).get
+        counts = report.counts or _NOTHING
         return cls(
-            get("input_tokens", 0),
-            get("output_tokens", 0),
-            get("cache_read_tokens", 0),
-            get("cache_write_tokens", 0),
-            get("cache_write_1h_tokens", 0),
-            get("input_audio_tokens", 0),
-            get("reasoning_tokens", 0),
-            get("output_audio_tokens", 0),
-            tier,
-            server_tools,
-            False,  # noqa: FBT003 -- positional for speed: this runs once per call
-            tuple(report.anomalies),
+            input_tokens=counts["input_tokens"],
+            output_tokens=counts["output_tokens"],
+            cache_read_tokens=counts["cache_read_tokens"],
+            cache_write_tokens=counts["cache_write_tokens"],
+            cache_write_1h_tokens=counts["cache_write_1h_tokens"],
+            input_audio_tokens=counts["input_audio_tokens"],
+            reasoning_tokens=counts["reasoning_tokens"],
+            output_audio_tokens=counts["output_audio_tokens"],
+            service_tier=tier,
+            server_tools=server_tools,
+            anomalies=tuple(report.anomalies),
         )
 
     @classmethod
-    def _from_llm_output(cls, output: Mapping[str, Any] | None, *, batch_size: int) -> Self | None:
+    def _from_llm_output(cls, output: Mapping[str, Any]) -> Self | None:
         """Read the token counts that text models, and chat models before `usage_metadata`, put beside the answer."""
-        reported = output.get("token_usage") if output else None
-        if batch_size > 1 and reported == {}:
-            return cls()
-        counts = older_counts(reported)
-        if not output or not counts:
-            return None
-        usage = cls.from_usage_metadata(counts, service_tier=output.get("service_tier"))
-        return usage if usage.total_tokens or not usage.anomalies else None
+        report = ReportedCounts(older_counts(output.get("token_usage")) or {})
+        return cls._of(report, billed_tier(output.get("service_tier")), ()) if report.counts else None
 
 
 def is_cache_hit(message: BaseMessage) -> bool:
@@ -298,15 +291,21 @@ def _messages(result: LLMResult) -> list[Any]:
     return [message for generation in generations if (message := getattr(generation, "message", None)) is not None]
 
 
+_NOTHING = dict.fromkeys(COUNTS, 0)
+
 _U = TypeVar("_U", bound=Usage)
 
 
-def _whole(usages: Sequence[_U]) -> _U:
-    """One usage for several generations of one prompt."""
-    if all(usage == usages[0] for usage in usages):
-        return usages[0]
-    usage = sum(usages[1:], usages[0])
-    return replace(usage, anomalies=(*usage.anomalies, f"{len(usages)} generations reported different usage; added up"))
+def _whole(usages: Sequence[_U], *, tier: str | None) -> _U:
+    """One usage for several generations of one prompt, whose tier langchain-core leaves beside them."""
+    first = replace(usages[0], server_tools=(), service_tier=usages[0].service_tier or tier)
+    tools: ServerTools = ()
+    for usage in usages:
+        tools = _added_tools(tools, usage.server_tools)
+    if all(replace(usage, server_tools=(), service_tier=first.service_tier) == first for usage in usages):
+        return replace(first, server_tools=tools)
+    added = sum(usages[1:], usages[0])
+    return replace(added, anomalies=(*added.anomalies, f"{len(usages)} generations reported different usage; added up"))
 
 
 def _added_tools(left: ServerTools, right: ServerTools) -> ServerTools:
