@@ -6,6 +6,7 @@ beside the database hands the turn on in order (0.13 s at worst), and no writer 
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import sys
@@ -44,10 +45,21 @@ _ADVICE = {
 }
 
 
+_OS_ADVICE = {
+    errno.EROFS: "Check the owner and mode of the file and its directory, or copy it to where it can be written",
+    errno.EACCES: "Check the owner and mode of the file and its directory",
+    errno.EPERM: "Check the owner and mode of the file and its directory",
+    errno.ENOSPC: "The disk is full: free some space",
+    errno.EFBIG: "The disk is full for this user: raise the limit of file sizes",
+    errno.EMFILE: "Raise the limit of open files",
+}
+
+
 def unavailable(path: Path, error: sqlite3.Error | OSError) -> StoreUnavailable:
     """Say what is wrong with a ledger's file and what to do."""
     if isinstance(error, OSError):
-        return StoreUnavailable(f"The ledger {path} cannot be used: {error.strerror or error}.")
+        advice = _OS_ADVICE.get(error.errno or 0, "See the system's log")
+        return StoreUnavailable(f"The ledger {path} cannot be used: {error.strerror or error}. {advice}.")
     name = getattr(error, "sqlite_errorname", None) or ""
     advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), "SQLite refused")
     return StoreUnavailable(f"The ledger {path} cannot be used: {advice} (SQLite: {error}).")

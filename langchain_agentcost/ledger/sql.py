@@ -61,6 +61,9 @@ _COLUMNS: dict[str, _Column] = {
 }
 """Every column that a question may name, beside `tag:NAME`."""
 
+_NOTHING = "x''"
+"""A value that nothing has: over an empty list, SQLite's `NULL IN ()` would be false instead of NULL."""
+
 _ROLLED = {"user": _Column("l.user", "person"), "day": _Column("e.day", "", read=day_name)}
 """Columns that stand elsewhere in the sums per day."""
 
@@ -130,7 +133,7 @@ class Select:
         for name, values in self.query.conditions:
             column = self._column(name)
             stated = [column.write(value) for value in values if value is not None]
-            test = f"ifnull({column.sql} IN ({', '.join('?' * len(stated))}), {int(None in values)})"
+            test = f"ifnull({column.sql} IN ({', '.join([_NOTHING, *'?' * len(stated)])}), {int(None in values)})"
             if column.label:
                 test = f"e.{column.label} IN (SELECT l.id FROM {_LABEL_TABLES[column.label]} WHERE {test})"  # noqa: S608  # same
             conditions.append(test)

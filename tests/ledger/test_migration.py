@@ -1,0 +1,92 @@
+"""How a file gets from one schema version to the next."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from made import call
+from reference import reference_totals
+
+from langchain_agentcost.ledger import SQLiteLedger
+from langchain_agentcost.ledger.access import connect
+from langchain_agentcost.ledger.schema import APPLICATION_ID, MIGRATIONS, VERSION, migrate
+
+
+def first_version(path: Path, entries: int) -> None:
+    """Make a file of version 1, from before there were sums per day, with entries in it."""
+    with SQLiteLedger(path) as ledger:
+        for number in range(entries):
+            ledger.append(call(number, node=f"n{number % 3}", minutes=number * 7))
+    connection = sqlite3.connect(path)
+    for table in ("rollup", "rare", "latency", "span"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("ALTER TABLE state DROP COLUMN folded")
+    connection.execute("PRAGMA user_version = 1")
+    connection.commit()
+    connection.close()
+
+
+def version(path: Path) -> tuple[int, int]:
+    """The version and the owner that a file states."""
+    connection = sqlite3.connect(path)
+    stated = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("user_version", "application_id")]
+    connection.close()
+    return stated[0], stated[1]
+
+
+def test_an_old_file_is_brought_up_to_date(tmp_path: Path) -> None:
+    """A file of version 1 gets its sums per day from the entries that it has, and gives the same totals."""
+    path = tmp_path / "ledger.db"
+    first_version(path, 500)
+    with SQLiteLedger(path) as ledger:
+        for by in (("node",), ("day",), ()):
+            assert list(ledger.totals(by)) == reference_totals(ledger.entries(), by)
+        assert sqlite3.connect(path).execute("SELECT folded FROM state").fetchone() == (500,)
+    assert version(path) == (VERSION, APPLICATION_ID)
+
+
+def test_processes_that_migrate_at_once_agree(tmp_path: Path) -> None:
+    """Of several processes that open an old file at once, one migrates it and all go on."""
+    path = tmp_path / "ledger.db"
+    first_version(path, 300)
+    script = """
+import os, sys
+from made import call
+from langchain_agentcost.ledger import SQLiteLedger
+for worker in range(6):
+    if os.fork() == 0:
+        with SQLiteLedger(sys.argv[1]) as ledger:
+            ledger.append(call(10**6 + worker))
+        os._exit(0)
+assert [os.wait()[1] for _ in range(6)] == [0] * 6
+"""
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parent)}
+    subprocess.run([sys.executable, "-c", script, str(path)], env=environment, check=True)
+    with SQLiteLedger(path) as ledger:
+        assert ledger.totals()[0].calls == 306
+        assert list(ledger.totals(("node",))) == reference_totals(ledger.entries(), ("node",))
+
+
+def test_a_step_that_fails_changes_nothing(tmp_path: Path) -> None:
+    """Either all steps are done or none: a failure in the middle leaves the old version whole."""
+    path = tmp_path / "ledger.db"
+    first_version(path, 10)
+
+    def breaks(connection: sqlite3.Connection) -> None:
+        connection.execute("CREATE TABLE half (x)")
+        connection.execute("SELECT nonsense")
+
+    connection = connect(path)
+    with pytest.raises(sqlite3.OperationalError, match="nonsense"):
+        migrate(connection, steps=(*MIGRATIONS, breaks))
+    tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    connection.close()
+    assert not tables & {"half", "rollup"}
+    assert version(path)[0] == 1
+    with SQLiteLedger(path) as ledger:
+        assert ledger.totals()[0].calls == 10

@@ -1,0 +1,114 @@
+"""Pruning and forgetting."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made import NOON, call, entries, few
+from reference import reference_totals
+
+from langchain_agentcost.errors import QueryError, StoreUnavailable
+from langchain_agentcost.ledger import Entry, Ledger, MemoryLedger, SQLiteLedger, sqlite
+
+
+def test_pruning_removes_what_is_old(ledger: Ledger) -> None:
+    """Entries before the instant are gone, those at it and after stay, and their ids may be used again."""
+    for number in range(4):
+        ledger.append(call(number, minutes=number))
+    assert ledger.prune(call(0, minutes=2).at) == 2
+    assert [entry.id for entry in ledger.entries()] == [call(2).id, call(3).id]
+    ledger.append(call(0, minutes=9))
+    assert ledger.totals()[0].calls == 3
+
+
+def test_pruning_needs_a_time_zone(ledger: Ledger) -> None:
+    """A naive instant could delete too much: it is refused."""
+    with pytest.raises(QueryError, match="time zone"):
+        ledger.prune(NOON.replace(tzinfo=None))
+
+
+def test_forgetting_removes_the_user_and_keeps_the_amounts(ledger: Ledger) -> None:
+    """The user's label and their sessions' are gone from all entries; totals by anything else stay the same."""
+    ledger.append(replace(call(1, user="ann", session="s1", node="a"), fingerprints=(("feed", 3),)))
+    ledger.append(replace(call(2, user="bob", session="s1", node="a"), fingerprints=(("beef", 3),)))
+    ledger.append(call(3, user="bob", session="s2", node="b"))
+    ledger.append(call(4, user="ann", session=None, node="b"))
+    before = ledger.totals(("node",))
+    assert ledger.forget("ann") == 3
+    assert ledger.totals(("node",)) == before
+    kept = [(e.attribution.user, e.attribution.session, e.fingerprints) for e in ledger.entries()]
+    assert kept == [(None, None, None), ("bob", None, (("beef", 3),)), ("bob", "s2", None), (None, None, None)]
+    assert ledger.forget("ann") == 0
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(entries, max_size=20), st.lists(entries, max_size=5), few([-20, 0, 6, 50]), st.booleans())
+def test_totals_stay_sums_of_the_entries(old: list[Entry], new: list[Entry], hours: int, forget_first: bool) -> None:
+    """Whatever is forgotten, pruned and appended again, both ledgers agree with each other and with their entries."""
+    kept: list[list[Entry]] = []
+    with TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sqlite, "FOLD_EVERY", 4)
+        with MemoryLedger() as memory, SQLiteLedger(Path(folder, "ledger.db")) as file:
+            for ledger in (memory, file):
+                for entry in old:
+                    ledger.append(entry)
+                if forget_first:
+                    ledger.forget("a")
+                ledger.prune(NOON + timedelta(hours=hours))
+                for entry in new:
+                    ledger.append(entry)
+                ledger.forget("a")
+                for by in (("user", "node"), ("day", "kind"), ("session",)):
+                    assert list(ledger.totals(by)) == reference_totals(ledger.entries(), by)
+                kept.append(list(ledger.entries()))
+    assert kept[0] == kept[1]
+
+
+def test_forgotten_text_is_in_no_file(tmp_path: Path, bytes_under: Callable[[Path], bytes]) -> None:
+    """The labels are gone from the database, its log and whatever else lies beside it, byte for byte."""
+    with SQLiteLedger(tmp_path / "ledger.db") as ledger:
+        for number in range(3000):
+            who = "mallory-the-canary" if number % 3 else f"user-{number}"
+            ledger.append(call(number, user=who, session=f"secret-session-{number % 3}", node=f"n{number % 50}"))
+        assert b"mallory" in bytes_under(tmp_path)
+        ledger.forget("mallory-the-canary")
+        held = bytes_under(tmp_path)
+        assert b"mallory" not in held
+        assert b"secret-session-1" not in held
+        assert b"secret-session-0" in held
+    assert b"mallory" not in bytes_under(tmp_path)
+
+
+def test_pruned_text_is_in_no_file(tmp_path: Path, bytes_under: Callable[[Path], bytes]) -> None:
+    """Labels that only pruned entries had are gone as well."""
+    with SQLiteLedger(tmp_path / "ledger.db") as ledger:
+        ledger.append(call(1, user="old-user", run="old-run", tags=(("ticket", "old-ticket"),)))
+        ledger.append(call(2, user="new-user", minutes=5))
+        ledger.prune(call(2, minutes=5).at)
+        held = bytes_under(tmp_path)
+        assert not [text for text in (b"old-user", b"old-run", b"old-ticket") if text in held]
+        assert b"new-user" in held
+
+
+def test_a_reader_elsewhere_that_keeps_old_pages_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the text cannot be wiped because another program reads, that is said, and the next try succeeds."""
+    monkeypatch.setattr("langchain_agentcost.ledger.access.BUSY_TIMEOUT_S", 0.2)
+    with SQLiteLedger(tmp_path / "ledger.db") as ledger:
+        ledger.append(call(1, user="ann"))
+        other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+        other.execute("BEGIN")
+        other.execute("SELECT * FROM entry").fetchall()
+        with pytest.raises(StoreUnavailable, match="Run the command again"):
+            ledger.forget("ann")
+        other.execute("COMMIT")
+        other.close()
+        assert ledger.forget("ann") == 0
+        assert ledger.totals(("user",))[0].key == (None,)
