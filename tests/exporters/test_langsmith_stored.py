@@ -28,11 +28,12 @@ from langsmith_world import (
 from urllib3 import Retry
 
 from langchain_agentcost.exporters.langsmith import backfill, check, import_feedback
-from langchain_agentcost.exporters.langsmith.check import POSTED
+from langchain_agentcost.exporters.langsmith.probe import POSTED
 from langchain_agentcost.exporters.langsmith.runs import PAGE, runs
 from langchain_agentcost.ledger import open_ledger
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.testing.collector import LangSmithCollector
+from langchain_agentcost.testing.langsmith_api import Answer, Request
 
 
 @pytest.fixture
@@ -200,6 +201,22 @@ def test_an_unreachable_server_is_an_error() -> None:
         client = collector.client(retry_config=Retry(0))
     with pytest.raises(LangSmithConnectionError):
         check(client)
+
+
+def test_a_server_that_is_too_old_says_so() -> None:
+    """Reading runs needs LangSmith 0.16; that is not a missing project."""
+
+    class Old(LangSmithCollector):
+        """A collector without the second version of the interface."""
+
+        def answer(self, request: Request) -> Answer:
+            """Know nothing of it."""
+            return (404, {}) if request.path.startswith("/api/v2") else super().answer(request)
+
+    with Old() as collector:
+        Canned().invoke("Hi", {"callbacks": Plain(collector).callbacks})
+        with pytest.raises(LangSmithError, match=r"LangSmith 0\.16 or later"):
+            check(collector.client(), timeout_s=0.5)
 
 
 def test_feedback_becomes_outcomes_of_its_trace(collector: LangSmithCollector) -> None:

@@ -6,13 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from langchain_core.language_models.base import LangSmithParams
-from langchain_core.language_models.chat_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langsmith.utils import LangSmithNotFoundError
 
 from langchain_agentcost.exporters.langsmith.runs import StoredRun, link_to, project_id, runs
 from langchain_agentcost.exporters.langsmith.tracer import LangSmithCostTracer
@@ -23,14 +20,6 @@ if TYPE_CHECKING:
 
 CHECK_PROJECT = "langchain-agentcost-check"
 """The project that the run of a check is posted to."""
-
-MODEL = "agentcost-check"
-"""A model that LangSmith has no price for: a cost that it shows can only be the one we sent."""
-
-_PRICES = {"models": [{"model": MODEL, "input": "1.00", "cache_read": "0.10", "output": "4.00"}]}
-_USAGE = {"input_tokens": 1000, "output_tokens": 50, "total_tokens": 1050, "input_token_details": {"cache_read": 600}}
-POSTED = Decimal("0.00066")
-"""What the run costs: 400 uncached, 600 cached and 50 generated tokens at 1.00, 0.10 and 4.00 USD a million."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +62,13 @@ def check(client: Client, *, project: str = CHECK_PROJECT, timeout_s: float = 30
     Raises:
         LangSmithError: If the service cannot be reached, or refuses the key.
     """
+    from langchain_agentcost.exporters.langsmith.probe import POSTED, PRICES, Probe  # noqa: PLC0415  # slow to import
+
     client.request_with_retries("GET", "/sessions", params={"limit": 1})
     run_id = uuid4()
     since = datetime.now(UTC) - timedelta(minutes=5)
-    tracer = LangSmithCostTracer(client=client, project_name=project, prices=PriceBook(_PRICES))
-    _Probe(cache=False).invoke("ping", config={"callbacks": [tracer], "run_id": run_id, "run_name": "agentcost check"})
+    tracer = LangSmithCostTracer(client=client, project_name=project, prices=PriceBook(PRICES))
+    Probe(cache=False).invoke("ping", config={"callbacks": [tracer], "run_id": run_id, "run_name": "agentcost check"})
     client.flush(timeout=timeout_s)
     run = _wait_for(client, str(run_id), project=project, since=since, timeout_s=timeout_s)
     if run is None:
@@ -88,8 +79,6 @@ def check(client: Client, *, project: str = CHECK_PROJECT, timeout_s: float = 30
 
 def _wait_for(client: Client, run_id: str, *, project: str, since: datetime, timeout_s: float) -> StoredRun | None:
     """Ask for a run until it has a cost; at the end what there is of it."""
-    from langsmith.utils import LangSmithNotFoundError  # noqa: PLC0415  # langsmith is slow to import
-
     deadline = monotonic() + timeout_s
     pause_s = 0.05
     found: StoredRun | None = None
@@ -103,18 +92,3 @@ def _wait_for(client: Client, run_id: str, *, project: str, since: datetime, tim
             return found
         sleep(pause_s)
         pause_s = min(2.0, pause_s * 2)
-
-
-class _Probe(BaseChatModel):
-    """A chat model that answers at once and reports a fixed usage."""
-
-    @property
-    def _llm_type(self) -> str:
-        return "agentcost-check"
-
-    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
-        return LangSmithParams(ls_provider="agentcost", ls_model_name=MODEL, ls_model_type="chat")
-
-    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
-        answer = AIMessage("pong", usage_metadata=_USAGE, response_metadata={"model_name": MODEL})
-        return ChatResult(generations=[ChatGeneration(message=answer)])

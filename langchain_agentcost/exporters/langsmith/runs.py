@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from langsmith.utils import LangSmithError, LangSmithNotFoundError
+
 if TYPE_CHECKING:
     from langsmith import Client
 
@@ -106,6 +108,9 @@ def runs(
 
     Yields:
         The runs.
+
+    Raises:
+        LangSmithError: If the service cannot be reached, refuses the key, or is older than 0.16.
     """
     asked: dict[str, Any] = {
         "project_ids": [project],
@@ -116,7 +121,10 @@ def runs(
     asked |= {"run_type": run_type} if run_type else {}
     asked |= {"ids": list(ids)} if ids else {}
     while True:
-        page = client.request_with_retries("POST", _v2(client, "runs/query"), json=asked).json()
+        try:
+            page = client.request_with_retries("POST", _v2(client, "runs/query"), json=asked).json()
+        except LangSmithNotFoundError as error:
+            raise LangSmithError("It has no /api/v2/runs/query; LangSmith 0.16 or later is needed.") from error
         yield from map(StoredRun, page.get("items") or ())
         if not page.get("next_cursor"):
             return
