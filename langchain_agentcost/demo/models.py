@@ -91,7 +91,7 @@ def hosted_model(name: str) -> DeskModel:
         chat = init_chat_model(name)
     except (ImportError, ValueError, OpenAIError) as error:
         raise ModelUnavailable(f"{name} cannot be used: {_first_line(error)}") from error
-    keys = list(getattr(chat, "lc_secrets", {}).values())
+    keys = [key for key in getattr(chat, "lc_secrets", {}).values() if key.endswith(("KEY", "TOKEN"))]
     if keys and not any(os.environ.get(key) for key in keys):
         raise ModelUnavailable(f"{name} needs a key. Set the environment variable {' or '.join(keys)}.")
     return DeskModel(

@@ -19,17 +19,17 @@ from langchain_agentcost.demo.models import TOOL_PRICES, DeskModel, hosted_model
 from langchain_agentcost.demo.screen import Screen
 from langchain_agentcost.demo.shop import ShopTools, create_shop, refunded_orders
 from langchain_agentcost.demo.tickets import TICKETS, Ticket
+from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.finops import Outcome
 from langchain_agentcost.meter import CostMeter
 
 OUTCOME = "resolved"
 
 REPORTS = (
+    ("By agent, the dearest first", ("agent",)),
     ("By node", ("node",)),
-    ("By agent", ("agent",)),
-    ("By user", ("tenant", "user")),
     ("By tenant", ("tenant",)),
-    ("By model", ("model",)),
+    ("By user", ("tenant", "user")),
     ("What drove the cost", ("driver",)),
     ("By outcome", ("outcome",)),
 )
@@ -134,10 +134,13 @@ def run_demo(*, folder: Path, ledger: Path, model: str | None, tickets: int, scr
         MissingExtra: If the local model's server is not installed.
         MissingWeights: If the local model's file is not installed.
         ModelUnavailable: If `model` cannot be used.
-        StoreUnavailable: If the ledger cannot be opened.
+        StoreUnavailable: If a folder cannot be made or the ledger cannot be opened.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    ledger.parent.mkdir(parents=True, exist_ok=True)
+    for needed in (folder, ledger.parent):
+        try:
+            needed.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"The folder {needed} cannot be made: {error.strerror}.") from error
     database = folder / "shop.db"
     create_shop(database)
     started = datetime.now(UTC)
@@ -169,19 +172,27 @@ def _meter(model: DeskModel, ledger: Path) -> CostMeter:
 def _show(meter: CostMeter, since: datetime, screen: Screen) -> None:
     for title, by in REPORTS:
         screen.report(meter.report(by=by, since=since), title)
-    tools = meter.report(by="tool", where={"kind": "tool"}, since=since)
-    screen.report(tools, "By tool")
-    screen.report(
-        meter.report(by=("model", "tenant"), since=since), "By model and tenant, and what else to know", notes=True
-    )
+    screen.report(meter.report(by="tool", where={"kind": "tool"}, since=since), "By tool")
+    screen.report(meter.report(by="model", where={"kind": "llm"}, since=since), "By model", notes=True)
 
 
 def _close(meter: CostMeter, since: datetime, screen: Screen, *, resolved: int, of: int, ledger: Path) -> None:
-    judged = meter.report(by="outcome", since=since).rows[0]
-    assert isinstance(judged, Outcome)  # noqa: S101  # narrows the row's type: the report was by outcome
-    cost = f"{judged.per_success} per resolved ticket" if resolved else "no cost per resolved ticket"
-    screen.say(f"\n{resolved} of {of} tickets resolved, by a plain check of reply and refunds: {cost}.", style="bold")
-    screen.say("A model of 135 million parameters judges poorly: what failed was paid all the same, and is counted.")
-    screen.say(f"\nLedger   {ledger}")
+    usage = meter.report(by=(), since=since).total.usage
+    screen.say(
+        f"\nTokens   {usage.input_tokens:,} in, of which {usage.cache_read_tokens:,} from the prompt cache and "
+        f"{usage.input_tokens - usage.cache_read_tokens:,} not; {usage.output_tokens:,} out"
+    )
+    screen.say(
+        f"Result   {resolved} of {of} tickets resolved, by a plain check of reply and refunds{_price(meter, since)}"
+    )
+    screen.say("         What failed was paid all the same, and is counted: so small a model judges poorly.")
+    screen.say(f"Ledger   {ledger}")
     screen.say(f"More     langchain-agentcost report {ledger} --by tag:ticket")
     screen.say(f"         langchain-agentcost report {ledger} --by agent,driver")
+
+
+def _price(meter: CostMeter, since: datetime) -> str:
+    for row in meter.report(by="outcome", since=since).rows:
+        if isinstance(row, Outcome) and row.per_success is not None:
+            return f": {row.per_success} per resolved ticket"
+    return ""

@@ -44,8 +44,9 @@ class Screen:
     def now(self, ticket: Ticket, of: int, *, node: str, spent: Total) -> None:
         """Say what is going on: the ticket, the node that has just started, and what all of it cost so far."""
         if self._status is not None:
-            where = f"ticket {ticket.number}/{of} {ticket.tenant}/{ticket.user}  {node}"
-            self._status.update(Text(f"{where:<44}  {figures(spent)}"))
+            where = f"{ticket.number}/{of} {ticket.tenant}/{ticket.user} {node}"
+            line = f"{where:<35} {figures(spent, short=True)}"
+            self._status.update(Text(line, no_wrap=True, overflow="ellipsis"))
 
     def done(self, ticket: Ticket, of: int, *, topics: str, resolved: bool, spent: Total) -> None:
         """Say how a ticket ended, and what all of it cost so far."""
@@ -69,12 +70,18 @@ class Screen:
             self.console.print(str(shown), markup=False, soft_wrap=True)
 
 
-def figures(spent: Total) -> str:
-    """Write a total as one line.
+def figures(spent: Total, *, short: bool = False) -> str:
+    """Write a total as one line, which a narrow terminal needs short.
 
     Example:
         >>> figures(Total(llm_calls=2))
-        '2 calls  0 tokens  0% cached  $0.00'
+        '2 calls  0 tokens  0% cached  $0'
     """
     cached = spent.usage.cache_read_share or 0
-    return f"{spent.llm_calls} calls  {spent.usage.total_tokens:,} tokens  {cached:.0%} cached  {cost_of(spent)}"
+    parts = (
+        f"{spent.llm_calls} calls",
+        f"{spent.usage.total_tokens:,} {'tok' if short else 'tokens'}",
+        f"{cached:.0%} cached",
+        str(cost_of(spent)),
+    )
+    return (" " if short else "  ").join(parts)
