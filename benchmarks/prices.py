@@ -221,12 +221,12 @@ def speed_rows(systems: Mapping[str, Pricer]) -> Iterator[dict[str, Any]]:
     card = book.card("gpt-4o-mini", provider="openai")
     assert card is not None
     timed: dict[str, tuple[Callable[[], object], int]] = {
-        "langchain-agentcost card.cost": (lambda: card.cost(usage), 20_000),
-        "langchain-agentcost book.cost": (lambda: book.cost(usage, "gpt-4o-mini", provider="openai", at=now), 20_000),
+        "langchain-agentcost card.cost": (lambda: card.cost(usage), 5_000),
+        "langchain-agentcost book.cost": (lambda: book.cost(usage, "gpt-4o-mini", provider="openai", at=now), 5_000),
     }
     for name, price in systems.items():
         if name != "langchain-agentcost":
-            timed[f"{name} direct"] = (lambda price=price: price(case, usage), 300)  # type: ignore[misc]
+            timed[f"{name} direct"] = (lambda price=price: price(case, usage), 100)  # type: ignore[misc]
     spent: dict[str, list[float]] = {name: [] for name in timed}
     for _ in range(7):
         for name, (run, times) in timed.items():

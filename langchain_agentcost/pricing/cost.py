@@ -16,7 +16,7 @@ class PriceSource:
     Args:
         name: "genai-prices", "override", "hosted", "tool", …: who says so.
         version: The source's version, or the hash of the user's price file.
-        as_of: The instant for which the price was looked up, ISO 8601; None where it holds for all times.
+        as_of: The instant from which the price holds, ISO 8601; None where the source knows of no change before it.
     """
 
     name: str
@@ -107,7 +107,7 @@ class Cost:
 
     @property
     def as_of(self) -> str | None:
-        """The instant for which the price was looked up, ISO 8601."""
+        """The instant from which the price holds, ISO 8601."""
         return self.price.as_of if self.price else None
 
     def flagged(self, *flags: str) -> Self:

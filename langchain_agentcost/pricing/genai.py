@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import cached_property
 from hashlib import sha256
@@ -261,7 +261,7 @@ def _start_dates(constraints: list[object]) -> Iterator[datetime]:
 
 def _clock_changes(constraints: list[object], at: datetime) -> Iterator[datetime]:
     """The times of day at which a price changes, from the day before an instant to the day after."""
-    day = at.astimezone(UTC).date()
+    day = min(max(at.astimezone(UTC).date(), date(2, 1, 1)), date(9998, 12, 31))
     for constraint in constraints:
         for name in ("start_time", "end_time"):
             clock: time | None = getattr(constraint, name, None)

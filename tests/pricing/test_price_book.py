@@ -40,6 +40,15 @@ def test_a_cached_card_does_not_outlive_its_price() -> None:
     assert paid == [usd("4"), usd("5"), usd("4"), usd("5"), usd("4")]
 
 
+def test_a_card_is_kept_from_its_first_instant_on() -> None:
+    """Within the time in which a price holds, its first instant included, the card is not made again."""
+    prices = book()
+    first = prices.card("deep-history", at=at("2026-08-21T00:00:00Z"))
+    assert first is prices.card("deep-history", at=at("2026-08-21T00:00:00Z"))
+    assert first is prices.card("deep-history", at=NOW)
+    assert first is not prices.card("deep-history", at=at("2026-08-20T23:59:59Z"))
+
+
 @pytest.mark.parametrize(
     ("clock", "paid"),
     [("00:29:59", "0.5"), ("00:30:00", "1"), ("16:29:59", "1"), ("16:30:00", "0.5"), ("23:59:59", "0.5")],
@@ -60,6 +69,12 @@ def test_every_minute_of_a_day_has_the_lists_own_price() -> None:
         when = at("2026-02-27T00:00:00Z") + timedelta(minutes=minute)
         expected = info.get_prices(when).input_mtok
         assert known(prices.cost(MILLION, "deep-night", at=when)).usd == expected
+
+
+@pytest.mark.parametrize("when", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+def test_the_ends_of_time_have_a_price(when: datetime) -> None:
+    """An absurd instant is priced like any other, and breaks nothing."""
+    assert known(book().cost(MILLION, "deep-night", at=when)).usd == usd("0.5")
 
 
 def test_an_instant_without_a_time_zone_is_utc() -> None:

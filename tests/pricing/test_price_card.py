@@ -164,10 +164,16 @@ def test_parts_that_exceed_the_whole_are_flagged() -> None:
     assert PARTS_EXCEED_OUTPUT in spoken.flags
 
 
-def test_estimates_and_anomalies_are_flagged() -> None:
+@pytest.mark.parametrize(
+    ("usage", "said"),
+    [
+        (Usage(input_tokens=10, estimated=True), ESTIMATED),
+        (Usage(input_tokens=10, anomalies=("total_tokens was 7",)), ANOMALOUS),
+    ],
+)
+def test_estimates_and_anomalies_are_flagged(usage: Usage, said: str) -> None:
     """A cost that rests on an estimate or on odd counts says so."""
-    cost = known(CLAUDE.cost(Usage(input_tokens=10, estimated=True, anomalies=("total_tokens was 7",))))
-    assert cost.flags == (ESTIMATED, ANOMALOUS)
+    assert known(CLAUDE.cost(usage)).flags == (said,)
 
 
 def test_tokens_without_any_rate_have_no_price() -> None:
