@@ -110,9 +110,7 @@ def _tokens(whole: Sequence[int], start: int, end: int) -> tuple[int, int, int, 
     schemas, resent, new, results = whole
     tail = schemas + resent
     first, last = min(max(start - tail, 0), new + results), min(max(end - tail, 0), new + results)
-    # The mixed tail is cut by running totals, so that the pieces of all three lanes sum to the part's own tokens.
-    mixed = new + results or 1
-    of_new = last * new // mixed - first * new // mixed
+    of_new = (last - first) * new // (new + results or 1)
     return _overlap(start, end, 0, schemas), _overlap(start, end, schemas, tail), of_new, last - first - of_new
 
 

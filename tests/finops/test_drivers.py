@@ -193,7 +193,7 @@ def test_a_stated_baseline_replaces_the_computed_one() -> None:
 def test_runs_whose_cost_is_unknown_are_left_out_of_the_multiple() -> None:
     """A run with an unpriced call has no multiple, and the line says how many there are."""
     book = Book()
-    made = drivers(booked(book(nano=5, run="a"), book(nano=5, run="b"), book(run="b"), book(nano=1)))
+    made = drivers(booked(book(nano=5, run="a"), book(run="b"), book(nano=5, run="b"), book(nano=1)))
     assert (made.multiple.runs, made.multiple.left_out) == (1, 1)
     assert _notes(made)["Multiple"].endswith("; 1 runs left out, cost or answer unknown")
     assert "not known" in _notes(drivers(booked(book(run="x"))))["Multiple"]
