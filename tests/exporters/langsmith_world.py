@@ -7,7 +7,7 @@ from decimal import Decimal
 from time import sleep
 from typing import Any
 
-from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.callbacks import BaseCallbackHandler, CallbackManager
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -58,6 +58,8 @@ class Canned(BaseChatModel):
     calls: list[dict[str, Any]] = Field(default_factory=list)
     error: Any = None
     inner: Any = None
+    passes: str = "as it is"
+    message_id: str | None = None
 
     @property
     def _llm_type(self) -> str:
@@ -66,16 +68,33 @@ class Canned(BaseChatModel):
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return LangSmithParams(ls_provider="canned", ls_model_name=self.model, ls_model_type="chat")
 
-    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+    def _generate(
+        self, messages: list[BaseMessage], stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
         if self.inner is not None:
-            return ChatResult(generations=[ChatGeneration(message=self.inner.invoke(messages))])
+            return ChatResult(generations=[ChatGeneration(message=self._passed_on(messages, run_manager))])
         if self.error is not None:
             raise self.error
         return ChatResult(generations=[ChatGeneration(message=self._answer()) for _ in range(self.copies)])
 
+    def _passed_on(self, messages: list[BaseMessage], run_manager: Any) -> AIMessage:
+        """The answer of the inner model: as it is, or copied, or asked for with this call as the parent."""
+        if self.passes == "as parent":
+            manager = CallbackManager(handlers=run_manager.handlers, parent_run_id=run_manager.run_id)
+            answer: AIMessage = self.inner.invoke(messages, {"callbacks": manager})
+            return AIMessage("reworded", usage_metadata=answer.usage_metadata)
+        answer = self.inner.invoke(messages)
+        return answer.model_copy() if self.passes == "copied" else answer
+
     def _answer(self) -> AIMessage:
         named = {"model_name": self.answered_by} if self.answered_by else {}
-        return AIMessage(self.reply, usage_metadata=self.usage, response_metadata=named, tool_calls=self.calls)
+        return AIMessage(
+            self.reply,
+            id=self.message_id,
+            usage_metadata=self.usage,
+            response_metadata=named,
+            tool_calls=self.calls,
+        )
 
 
 class Streaming(Canned):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from langchain_core.caches import InMemoryCache
+from langchain_core.language_models import FakeListLLM
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import Generation
 from langchain_core.tools import tool
@@ -308,14 +310,43 @@ def test_a_cache_that_keeps_only_text_is_not_billed_by_an_estimate(traced: Trace
     assert metadata(hit)["agentcost_cache"] == "langchain"
 
 
-def test_a_model_that_passes_the_call_on_is_not_billed_twice(traced: Traced) -> None:
+@pytest.mark.parametrize("passes", ["as it is", "copied", "as parent"])
+def test_a_model_that_passes_the_call_on_is_not_billed_twice(traced: Traced, passes: str) -> None:
     """The inner model's run has the cost; the outer one repeats the message and costs nothing itself."""
-    graph = StateGraph(MessagesState).add_node("only", lambda s: {"messages": [Canned(inner=Canned()).invoke("Hi")]})
+    outer_model = Canned(inner=Canned(), passes=passes)
+    graph = StateGraph(MessagesState).add_node("only", lambda _: {"messages": [outer_model.invoke("Hi")]})
     graph.add_edge(START, "only").compile().invoke(QUESTION, {"callbacks": traced.callbacks})
     outer, inner = traced.runs("llm")
     assert costs(outer)["total_cost"] == 0
     assert exactly(costs(inner)["total_cost"]) == CACHED_COST
     assert exactly(metadata(traced.root())["agentcost_summary_total_usd"]) == CACHED_COST
+
+
+def test_calls_at_the_same_time_are_all_billed_though_a_server_reuses_ids(traced: Traced) -> None:
+    """Some local servers give every answer the same id; that does not make them one call."""
+    together = threading.Barrier(4)
+
+    class Overlapping(Canned):
+        """A model whose calls wait for each other."""
+
+        def _generate(self, *args: Any, **kwargs: Any) -> Any:
+            together.wait(10)
+            return super()._generate(*args, **kwargs)
+
+    model = Overlapping(message_id="chatcmpl-1")
+    graph = StateGraph(MessagesState).add_node("only", lambda _: {"messages": model.batch(["Hi"] * 4)})
+    graph.add_edge(START, "only").compile().invoke(QUESTION, {"callbacks": traced.callbacks})
+    assert [exactly(costs(run)["total_cost"]) for run in traced.runs("llm")] == [CACHED_COST] * 4
+
+
+def test_an_older_text_model_is_estimated(traced: Traced) -> None:
+    """Its result has no message to carry the usage, so the run carries it alone."""
+    with pytest.warns(match="No price is known"):
+        FakeListLLM(responses=["an answer of some words"]).invoke("Hi there", {"callbacks": traced.callbacks})
+    (run,) = traced.runs()
+    assert metadata(run)["agentcost_estimated"] is True
+    assert metadata(run)["agentcost_unpriced"] is True
+    assert metadata(run)["usage_metadata"]["output_tokens"] >= 4
 
 
 def test_the_root_summary_is_the_sum_over_the_trace(traced: Traced) -> None:

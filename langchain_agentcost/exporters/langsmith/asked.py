@@ -34,7 +34,7 @@ class Asked:
         provider: Who serves it, as LangChain names it.
         batch_size: How many prompts LangChain sent together.
         wraps: Whether it only passes the call on to another model, whose own run has the cost.
-        inside: The ids of the messages that other models of the trace gave while this call was open.
+        inside: The messages that other models of the trace gave while this call was open.
         chunks: How many chunks have streamed by.
         characters: How many characters they had.
     """
@@ -47,7 +47,7 @@ class Asked:
     provider: str | None = None
     batch_size: int = 1
     wraps: bool = False
-    inside: set[str] = field(default_factory=set)
+    inside: list[BaseMessage] = field(default_factory=list)
     chunks: int = 0
     characters: int = 0
 

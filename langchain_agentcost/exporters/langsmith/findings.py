@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self, cast
 
+from langchain_core.messages import BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
@@ -108,11 +109,11 @@ def with_usage(result: LLMResult, usage_metadata: dict[str, Any]) -> LLMResult:
     return result.model_copy(update={"generations": batches})
 
 
-def message_id(result: LLMResult | None) -> str | None:
-    """The id of the first message of a result."""
+def message_of(result: LLMResult | None) -> BaseMessage | None:
+    """The first message of a result; None for a text model."""
     if result is None or not any(result.generations):
         return None
-    return getattr(getattr(result.generations[0][0], "message", None), "id", None)
+    return getattr(result.generations[0][0], "message", None)
 
 
 class _Answer(NamedTuple):

@@ -14,7 +14,7 @@ from langgraph.errors import GraphBubbleUp
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.desk import OF_THE_TRACE, Desk, shown
-from langchain_agentcost.exporters.langsmith.findings import Finding, find, message_id, with_usage
+from langchain_agentcost.exporters.langsmith.findings import Finding, find, message_of, with_usage
 from langchain_agentcost.exporters.langsmith.traces import Trace
 
 if TYPE_CHECKING:
@@ -205,7 +205,7 @@ class LangSmithCostTracer(LangChainTracer):
         finding = None
         try:
             if trace is not None:
-                trace.answered(run_id, message_id(response))
+                trace.answered(run_id, message_of(response))
             if run is not None:
                 finding = find(response, asked, price=self.desk.price(asked, run.start_time), error=error)
                 self._put(run, finding)

@@ -9,6 +9,8 @@ from traceback import walk_tb
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
+from langchain_core.messages import BaseMessage
+
 from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.costs import usd_of
 
@@ -92,14 +94,19 @@ class Trace:
         outer.wraps = True
         return None
 
-    def answered(self, run_id: UUID, message_id: str | None) -> None:
-        """Note which message a model gave. A call that was open meanwhile and gives the same one passed it on."""
+    def answered(self, run_id: UUID, message: BaseMessage | None) -> None:
+        """Note what a model gave. A call that was open meanwhile and gives the same message passed the call on.
+
+        A message is the same by identity, or by an id that LangChain made: providers' ids are not trusted to be unique.
+        """
         asked = self.models.pop(run_id, None)
-        if asked is None or message_id is None:
+        if asked is None or message is None:
             return
-        asked.wraps = asked.wraps or message_id in asked.inside
+        made = (message.id or "").startswith("lc_run-") and str(run_id) not in str(message.id)
+        if any(inner is message or (made and inner.id == message.id) for inner in asked.inside):
+            asked.wraps = True
         for other in tuple(self.models.values()):
-            other.inside.add(message_id)
+            other.inside.append(message)
 
     def failed(self, run_id: UUID, error: BaseException) -> None:
         """Note that a run failed. A model call right below it that a handler stopped gets no event of its own."""
