@@ -173,13 +173,16 @@ def schema(name: str, parameters: int = 1) -> dict[str, Any]:
     return {"type": "function", "function": inner}
 
 
-def test_tools_are_summed_and_a_grown_list_is_counted_anew() -> None:
-    """The same list object is remembered, yet a tool that is added to it counts."""
+def test_tools_are_summed_and_a_changed_list_is_counted_anew() -> None:
+    """The same list object is remembered, yet a tool that is added or exchanged counts."""
     tools = [schema("a"), schema("b")]
     two = estimate_schemas(tools)
     assert estimate_schemas(tools) == two
-    tools.append(schema("c"))
-    assert estimate_schemas(tools) == two + estimate_schemas([schema("c")])
+    tools.insert(0, schema("c", 3))
+    three = estimate_schemas(tools)
+    assert three == two + estimate_schemas([schema("c", 3)])
+    tools[-1] = schema("d", 9)
+    assert estimate_schemas(tools) > three
 
 
 def test_lists_that_come_and_go_are_not_mistaken_for_each_other() -> None:
@@ -259,10 +262,18 @@ def test_a_download_that_fails_leaves_the_estimate(monkeypatch: pytest.MonkeyPat
     assert len(asked) == 1
 
 
-def test_an_empty_cache_folder_setting_means_no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TIKTOKEN_CACHE_DIR="" switches tiktoken's cache off, so its files are not looked for."""
-    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")
+def test_tiktokens_folders_are_looked_into_as_tiktoken_does(
+    tiktoken_files: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Unset, the folder is data-gym-cache among the temporary files; set to nothing, there is no cache."""
+    (tmp_path / "data-gym-cache").symlink_to(tiktoken_files)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     monkeypatch.setitem(sys.modules, "bpe_openai", None)
+    monkeypatch.delenv("TIKTOKEN_CACHE_DIR", raising=False)
+    monkeypatch.delenv("DATA_GYM_CACHE_DIR", raising=False)
+    assert encoder("o200k_base") is not None
+    encoder.cache_clear()
+    monkeypatch.setenv("TIKTOKEN_CACHE_DIR", "")
     assert encoder("o200k_base") is None
 
 

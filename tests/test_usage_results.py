@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation, LLMResult
 
@@ -143,16 +144,23 @@ def test_cache_hits_are_told_from_calls_on_langchains_real_path(make_cache: type
     assert len(model.prompts) == 1
 
 
-@pytest.mark.parametrize("usage", ["openai", "none"])
-def test_a_call_does_not_look_cached_when_it_ends(usage: str) -> None:
-    """Invoked and streamed answers, with usage or without, are calls to be billed."""
+@pytest.mark.parametrize(
+    "model",
+    [
+        FakeMeteredChatModel(cache=TextCache()),
+        FakeMeteredChatModel(usage="none", cache=TextCache()),
+        FakeListChatModel(responses=["Hi"], cache=TextCache()),
+    ],
+    ids=["usage", "no usage", "no usage, no metadata"],
+)
+def test_a_call_does_not_look_cached_when_it_ends(model: BaseChatModel) -> None:
+    """Invoked and streamed answers are calls to be billed, even those that say nothing about themselves."""
     seen: list[bool] = []
 
     class Judge(BaseCallbackHandler):
         def on_llm_end(self, response: LLMResult, **_: Any) -> None:
             seen.append(looks_cached(response))
 
-    model = FakeMeteredChatModel(usage=usage, cache=TextCache())
     model.invoke("Hi", config={"callbacks": [Judge()]})
     list(model.stream("Hello", config={"callbacks": [Judge()]}))
     assert seen == [False, False]
