@@ -52,7 +52,7 @@ class LocalModel:
         log: Where the server's log goes; None throws it away on exit.
 
     Raises:
-        MissingExtra: If xllamacpp is not installed.
+        MissingExtra: On start, if xllamacpp is not installed.
         MissingWeights: If the model's file is not installed.
         LocalModelFailed: If the server does not start.
     """
@@ -74,7 +74,11 @@ class LocalModel:
         self._log: IO[bytes] | None = None
 
     def __enter__(self) -> Self:
-        """Start the server and wait until it answers."""
+        """Start the server."""
+        return self.start()
+
+    def start(self) -> Self:
+        """Start the server and wait until it answers; for notebooks, where a block cannot span cells."""
         if importlib.util.find_spec("xllamacpp") is None:
             raise MissingExtra("xllamacpp", extra="demo", what="The demo's local model")
         settings = {**self._settings, "model": str(find_weights()), "cache_mib": 256}

@@ -21,6 +21,7 @@ from langchain_agentcost.demo.shop import ShopTools, create_shop, refunded_order
 from langchain_agentcost.demo.tickets import TICKETS, Ticket
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.finops import Outcome
+from langchain_agentcost.ledger.base import Total
 from langchain_agentcost.meter import CostMeter
 
 OUTCOME = "resolved"
@@ -43,11 +44,13 @@ class Desk:
         model: What it asks.
         meter: What counts.
         database: The shop's database, as `create_shop` wrote it.
+        since: When the demo started: the ledger may hold more than this demo.
     """
 
     model: DeskModel
     meter: CostMeter
     database: Path
+    since: datetime
 
     def work(self, tickets: Sequence[Ticket], screen: Screen) -> int:
         """Work tickets off, one after the other.
@@ -69,9 +72,9 @@ class Desk:
         return resolved
 
     @property
-    def spent(self) -> Any:
-        """What the ledger holds so far."""
-        return self.meter.report(by=()).total
+    def spent(self) -> Total:
+        """What this demo has spent so far."""
+        return self.meter.report(by=(), since=self.since).total
 
     def _ticket(self, graph: Any, ticket: Ticket, of: int, screen: Screen) -> tuple[bool, str]:
         run, before = uuid4(), refunded_orders(self.database)
@@ -151,7 +154,7 @@ def run_demo(*, folder: Path, ledger: Path, model: str | None, tickets: int, scr
         fees = ", ".join(f"{tool} ${usd} a call" for tool, usd in TOOL_PRICES.items())
         screen.say(f"Tools    {fees}: an invented fee. The other tools are free of charge and have no price.\n")
         todo = TICKETS[:tickets]
-        resolved = Desk(chosen, meter, database).work(todo, screen)
+        resolved = Desk(chosen, meter, database, started).work(todo, screen)
         _show(meter, started, screen)
         _close(meter, started, screen, resolved=resolved, of=len(todo), ledger=ledger)
 
