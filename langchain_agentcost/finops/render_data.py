@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 from langchain_agentcost.attribution import label
 from langchain_agentcost.finops.amounts import Amount
 from langchain_agentcost.finops.table import Value
+from langchain_agentcost.ledger.export import FORMULA_STARTS
 
 if TYPE_CHECKING:
     from langchain_agentcost.finops.base import Report
-
-_FORMULA_STARTS = ("=", "+", "-", "@")
 
 
 def to_json(report: Report) -> str:
@@ -68,7 +67,7 @@ def neutral(text: str) -> str:
         ("'=1+1", 'acme')
     """
     line = label(text)
-    return f"'{line}" if line.lstrip().startswith(_FORMULA_STARTS) else line
+    return f"'{line}" if line.lstrip().startswith(FORMULA_STARTS) else line
 
 
 def _cell(value: Value) -> object:

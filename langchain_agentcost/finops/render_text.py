@@ -36,7 +36,7 @@ def plain(report: Report) -> str:
 
 
 def written(report: Report) -> tuple[list[Column], list[list[str]]]:
-    """Write every cell that people see, column by column: heading, rows, total.
+    """Write every cell that people see, column by column: heading, rows, total. A column without a figure is left out.
 
     Args:
         report: The report.
@@ -50,6 +50,8 @@ def written(report: Report) -> tuple[list[Column], list[list[str]]]:
         if not column.people:
             continue
         cells = [column.write(row[at]) for row in rows]
+        if at >= len(report.by) and not any(cells):
+            continue
         if at < len(report.by):
             cells[-1] = "" if at else "total"
         columns.append(column)

@@ -22,7 +22,7 @@ from langchain_agentcost.ledger.record import COLUMNS, COUNTS, FLAGS, LISTS, MON
 Format = Literal["jsonl", "csv", "parquet"]
 Records = Iterator[dict[str, Any]]
 
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001  # they are meant
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001  # they are meant
 """What a spreadsheet takes for the start of a formula (OWASP, CSV injection), in half and full width."""
 
 _TEXT = frozenset(COLUMNS) - {*MONEY, *SECONDS, *COUNTS, *FLAGS, "at", "value"}
@@ -145,7 +145,7 @@ def _write_csv(records: Records, file: IO[bytes]) -> None:
 def _cell(name: str, value: object) -> object:
     if name in LISTS and value is not None:
         value = json.dumps(value, separators=(",", ":"))
-    if name in _TEXT and isinstance(value, str) and value.startswith(_FORMULA_STARTS):
+    if name in _TEXT and isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return value
 

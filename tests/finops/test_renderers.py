@@ -78,12 +78,32 @@ def test_no_control_character_reaches_a_terminal() -> None:
 
 def test_terminal_table_fits_and_names_what_it_left_out() -> None:
     """At 100 columns nothing is wider; cost and share stay, the columns that went are named."""
-    made = report(booked(Book()(nano=1_000, tenant="t" * 40, agent="a" * 30, model="m" * 30)), by="tenant,agent,model")
+    made = report(
+        booked(Book()(nano=1_000, tenant="t" * 40, agent="a" * 30, model="m" * 30, duration_s=2.0)),
+        by="tenant,agent,model",
+    )
     lines = _terminal(made, 100)
     assert max(map(text_width, lines)) <= 100
     assert "cost USD" in "\n".join(lines)
     assert "$0.000001" in "\n".join(lines)
     assert lines[-1] == "Left out for width: LLM, saved, p50 s, p95 s. JSON and CSV have every column."
+
+
+def test_a_column_without_figures_is_left_out() -> None:
+    """Where no latency was measured and nothing had input, people see no empty columns; machines have all."""
+    made = report(booked(Book()(nano=1_000)))
+    assert str(made).splitlines()[2].split() == [
+        "node",
+        "calls",
+        "LLM",
+        "input",
+        "output",
+        "cost",
+        "USD",
+        "share",
+        "saved",
+    ]
+    assert "latency_p50_s" in made.to_csv()
 
 
 def test_a_wide_terminal_has_every_column() -> None:
@@ -151,7 +171,7 @@ def test_html_page_is_written_to_a_file(tmp_path: Path) -> None:
     assert "東京" in written
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r="])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\uff1d"])
 def test_csv_cells_start_no_formula(start: str) -> None:
     """A label that a spreadsheet would run is made text."""
     rows = list(csv.DictReader(io.StringIO(_tenants(f"{start}1+1").to_csv())))
