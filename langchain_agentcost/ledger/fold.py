@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import add as _plus
 from operator import attrgetter
@@ -62,10 +62,12 @@ MAX_AMOUNT = 2**48
 common_tokens = attrgetter(*(name for name in COMMON if name.endswith("_tokens")))
 rare_tokens = attrgetter(*(name for name in RARE if name.endswith("_tokens")))
 common_nano = attrgetter(*(name for name in COMMON if name.endswith("_nano")))
+tokens_of = attrgetter(*TOKENS)
 parts_of = attrgetter(*PARTS)
 
-NO_TOKENS = (0,) * 5
-NO_NANO = (0,) * 6
+_NO_TOKENS = (0,) * 5
+_NO_NANO = (0,) * 6
+_NO_COMMON = (0,) * len(COMMON)
 _NO_RARE = (0,) * len(RARE)
 
 
@@ -83,21 +85,19 @@ def check(entry: Entry) -> int:
     at_us = microseconds(entry.at)
     if at_us < 0:
         raise InvalidEntry(f"Entry {entry.id[:60]!r} started before 1970: {entry.at.isoformat()}.")
-    amounts = (0, *amounts_of(entry))
-    if max(amounts) > MAX_AMOUNT or min(amounts) < -MAX_AMOUNT:
-        worst = max(amounts, key=abs)
-        raise InvalidEntry(f"Entry {entry.id[:60]!r} has a count or amount beyond {MAX_AMOUNT}: {worst:.3g}.")
+    usage, cost, saved = entry.usage, entry.cost, entry.saved
+    if (
+        (usage is not None and max(tokens_of(usage)) > MAX_AMOUNT)
+        or (cost is not None and _senseless(cost))
+        or (saved is not None and _senseless(saved))
+    ):
+        raise InvalidEntry(f"Entry {entry.id[:60]!r} has a count or an amount in nano-USD beyond {MAX_AMOUNT}.")
     return at_us
 
 
-def amounts_of(entry: Entry) -> Iterator[int]:
-    """Every count and amount of an entry."""
-    if entry.usage is not None:
-        yield from common_tokens(entry.usage)
-        yield from rare_tokens(entry.usage)
-    for cost in (entry.cost, entry.saved):
-        if cost is not None:
-            yield from parts_of(cost)
+def _senseless(cost: Cost) -> bool:
+    parts: tuple[int, ...] = parts_of(cost)
+    return max(parts) > MAX_AMOUNT or min(parts) < -MAX_AMOUNT
 
 
 def unpriced(entry: Entry) -> int:
@@ -119,20 +119,35 @@ def latency_bucket(entry: Entry) -> int | None:
     return bucket(duration) if entry.kind == "llm" and duration is not None and duration == duration else None
 
 
-def measures(entry: Entry) -> tuple[int, ...]:
-    """One entry as a row of `MEASURES`."""
-    usage, cost, saved = entry.usage, entry.cost, entry.saved
+def common_measures(entry: Entry) -> tuple[int, ...]:
+    """One entry as a row of `COMMON`."""
+    usage, cost = entry.usage, entry.cost
     return (
         1,
         unpriced(entry),
         usage is not None and usage.estimated,
         flagged(entry),
-        *(NO_TOKENS if usage is None else common_tokens(usage)),
-        *(NO_NANO if cost is None else common_nano(cost)),
-        *(NO_TOKENS[:3] if usage is None else rare_tokens(usage)),
+        *(_NO_TOKENS if usage is None else common_tokens(usage)),
+        *(_NO_NANO if cost is None else common_nano(cost)),
+    )
+
+
+def rare_measures(entry: Entry) -> tuple[int, ...]:
+    """One entry as a row of `RARE`."""
+    usage, cost, saved = entry.usage, entry.cost, entry.saved
+    return (
+        *(_NO_TOKENS[:3] if usage is None else rare_tokens(usage)),
         0 if cost is None else cost.request_nano,
         *((0,) * len(PARTS) if saved is None else parts_of(saved)),
     )
+
+
+def has_rare(entry: Entry) -> bool:
+    """Whether an entry has anything to add to the rare measures."""
+    usage, cost = entry.usage, entry.cost
+    if entry.saved is not None or (cost is not None and cost.request_nano):
+        return True
+    return usage is not None and any(rare_tokens(usage))
 
 
 @dataclass(slots=True)
@@ -149,7 +164,7 @@ class Group:
 
     def add_rare(self, kind: str, status: str, row: Sequence[int]) -> None:
         """Add the rare measures alone."""
-        self.add(kind, status, (*(0,) * len(COMMON), *row))
+        self.add(kind, status, (*_NO_COMMON, *row))
 
     def add_common(self, kind: str, status: str, row: Sequence[int]) -> None:
         """Add the common measures alone."""

@@ -5,22 +5,52 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from operator import add, attrgetter
+from operator import add as _plus
+from operator import attrgetter
 from typing import Self
 
 from langchain_agentcost.attribution import DIMENSIONS
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.base import Total, Where
 from langchain_agentcost.ledger.entry import Entry
-from langchain_agentcost.ledger.fold import MEASURES, Group, check, latency_bucket, measures, ranked
+from langchain_agentcost.ledger.fold import (
+    COMMON,
+    RARE,
+    Group,
+    check,
+    common_measures,
+    has_rare,
+    latency_bucket,
+    ranked,
+    rare_measures,
+)
 from langchain_agentcost.ledger.fork import rest_at_fork
 from langchain_agentcost.ledger.query import DAY_US, UNROLLED, Query, Value, ask, column_of, day_name, microseconds
 
-_Cell = tuple[list[int], Counter[int]]
+FOLD_EVERY = 1024
+"""How many entries wait to be added up: adding costs more than appending, and short runs never ask for it."""
+
 _LABELS = tuple(name for name in DIMENSIONS if name not in UNROLLED)
 _labels_of = attrgetter(*_LABELS, "tags")
+
+
+@dataclass(slots=True)
+class _Cell:
+    """The sums over the entries of one day that share labels, kind and status."""
+
+    common: Sequence[int] = (0,) * len(COMMON)
+    rare: Sequence[int] = (0,) * len(RARE)
+    latency: Counter[int] = field(default_factory=Counter)
+
+    def add(self, entry: Entry) -> None:
+        self.common = [*map(_plus, self.common, common_measures(entry))]
+        if has_rare(entry):
+            self.rare = [*map(_plus, self.rare, rare_measures(entry))]
+        number = latency_bucket(entry)
+        if number is not None:
+            self.latency[number] += 1
 
 
 class MemoryLedger:
@@ -50,6 +80,8 @@ class MemoryLedger:
             if entry.id not in entries:
                 entries[entry.id] = entry
                 self._pending.append(entry)
+                if len(self._pending) >= FOLD_EVERY:
+                    self._fold()
 
     def entries(
         self, where: Where | None = None, since: datetime | None = None, until: datetime | None = None
@@ -136,7 +168,7 @@ class MemoryLedger:
         groups: dict[tuple[Value, ...], Group] = {}
         for entry in self._matching(query):
             group = groups.setdefault(tuple(column_of(entry, name) for name in query.by), Group())
-            group.add(entry.kind, entry.status, measures(entry))
+            group.add(entry.kind, entry.status, (*common_measures(entry), *rare_measures(entry)))
             number = latency_bucket(entry)
             if number is not None:
                 group.latency[number] += 1
@@ -148,11 +180,11 @@ class MemoryLedger:
         with self._lock:
             self._opened()
             self._fold()
-            for cell_key, (row, latency) in self._cells.items():
+            for cell_key, cell in self._cells.items():
                 if all(_cell_column(cell_key, column) in values for column, values in wanted):
                     group = groups.setdefault(tuple(_cell_column(cell_key, name) for name in query.by), Group())
-                    group.add(str(cell_key[-2]), str(cell_key[-1]), row)
-                    group.latency.update(latency)
+                    group.add(str(cell_key[-2]), str(cell_key[-1]), (*cell.common, *cell.rare))
+                    group.latency.update(cell.latency)
         return groups
 
     def _fold(self) -> None:
@@ -160,11 +192,10 @@ class MemoryLedger:
         cells = self._cells
         for entry in self._pending:
             key = (*_labels_of(entry.attribution), microseconds(entry.at) // DAY_US, entry.kind, entry.status)
-            row, latency = cells.get(key) or cells.setdefault(key, ([0] * len(MEASURES), Counter()))
-            row[:] = map(add, row, measures(entry))
-            number = latency_bucket(entry)
-            if number is not None:
-                latency[number] += 1
+            cell = cells.get(key)
+            if cell is None:
+                cell = cells[key] = _Cell()
+            cell.add(entry)
         self._pending = []
 
 

@@ -18,6 +18,7 @@ from langchain_agentcost.ledger.fold import (
     common_nano,
     common_tokens,
     flagged,
+    has_rare,
     latency_bucket,
     parts_of,
     rare_tokens,
@@ -163,10 +164,7 @@ def row_of(entry: Entry, ids: tuple[int, int, int]) -> tuple[object, ...]:
 
 def has_extra(entry: Entry) -> bool:
     """Whether an entry has what few entries have."""
-    usage, cost = entry.usage, entry.cost
-    if entry.value is not None or entry.saved is not None or (cost is not None and cost.request_nano):
-        return True
-    return usage is not None and any(rare_tokens(usage))
+    return entry.value is not None or has_rare(entry)
 
 
 def extra_of(entry: Entry) -> tuple[object, ...]:

@@ -100,9 +100,9 @@ class Select:
         return self._grouped("e.kind, e.status", sums, tables, span, spanned)
 
     def latencies(self, span: str, spanned: Bound) -> tuple[str, Bound]:
-        """How many durations of model calls fell into each bucket, by group."""
+        """How many durations of model calls fell into each bucket, by group, kind and status."""
         tables, sums = ("latency e", "sum(e.n)") if self.rolled else ("entry e", "count(*)")
-        return self._grouped("e.bucket", sums, tables, f"e.bucket IS NOT NULL AND {span}", spanned)
+        return self._grouped("e.kind, e.status, e.bucket", sums, tables, f"e.bucket IS NOT NULL AND {span}", spanned)
 
     def keys(self, connection: sqlite3.Connection) -> Callable[[tuple[Any, ...]], tuple[Value, ...]]:
         """Give the function that reads a group's key from the first columns of a row."""

@@ -247,4 +247,4 @@ def _add(connection: sqlite3.Connection, select: Select, span: str, bound: Bound
 def _add_latency(connection: sqlite3.Connection, select: Select, span: str, bound: Bound, groups: _Groups) -> None:
     width, key_of = select.width, select.keys(connection)
     for row in connection.execute(*select.latencies(span, bound)):
-        groups[key_of(row)].latency[row[width]] += row[width + 1]
+        groups[key_of(row)].latency[row[width + 2]] += row[width + 3]
