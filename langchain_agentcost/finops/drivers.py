@@ -78,11 +78,9 @@ def drivers(
 ) -> Drivers:
     """Split the bill by what drove it.
 
-    A call goes whole into the first of these that it is: failed, in an abandoned branch, a retry, verification, other
-    overhead, an embedding, a tool. The input of the agent's own model calls is divided into new context, re-sent
-    context, tool schemas and tool results as `prompt_bill.divide` says; the rest of them is output, the provider's own
-    tools and request fees. A re-pricing counts with the call that it corrects. The entries are read once, after the
-    marks and corrections; what is kept in memory is a few numbers a workflow run and the open corrections.
+    `pieces` says which driver a call goes to and `prompt_bill.divide` how its input is divided. A re-pricing counts
+    with the call that it corrects. The entries are read once, after the marks and corrections; what is kept in memory
+    is a few numbers a workflow run and the open corrections.
 
     Args:
         ledger: The ledger.
