@@ -82,7 +82,7 @@ class LocalModel:
         if importlib.util.find_spec("xllamacpp") is None:
             raise MissingExtra("xllamacpp", extra="demo", what="The demo's local model")
         settings = {**self._settings, "model": str(find_weights()), "cache_mib": 256}
-        self._log = self._log_path.open("wb") if self._log_path else tempfile.TemporaryFile()
+        self._log = self._log_path.open("wb") if self._log_path else tempfile.TemporaryFile()  # noqa: SIM115  # closed by close()
         self._process = subprocess.Popen(  # noqa: S603  # this interpreter, this package, no shell
             [sys.executable, "-P", str(_SERVE), json.dumps(settings)],
             stdin=subprocess.PIPE,
