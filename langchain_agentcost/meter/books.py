@@ -204,13 +204,18 @@ class Books:
             self.counter.observe(model, estimated=shape.fresh, actual=usage.input_tokens)
 
     def _priced(self, call: OpenCall, usage: Usage) -> Cost | None:
-        """What a call costs by the name of the model that answered, else by the name that was asked for."""
-        provider = call.labels["provider"]
+        """What a call costs by the name of the model that answered, else by the name that was asked for.
+
+        The first call of a workflow run carries the fee per task, where the prices have one.
+        """
+        provider, tier = call.labels["provider"], usage.service_tier
+        first_call = int(call.labels["step"] == 1 and call.labels.get("attempt", 1) == 1)
         try:
             for model in call.model_names():
-                card = self._prices.card(model, provider=provider, at=call.at, service_tier=usage.service_tier)
-                if card is not None:
-                    return card.cost(usage)
+                card = self._prices.card(model, provider=provider, at=call.at, service_tier=tier)
+                cost = card.cost(usage, tasks=first_call) if card is not None else None
+                if cost is not None:
+                    return cost
             return self._prices.cost(usage, call.labels["model"] or "unknown", provider=provider, at=call.at)
         except Exception as error:  # noqa: BLE001  # without a price the call is still worth an entry
             self._journal.trouble("pricing", error)

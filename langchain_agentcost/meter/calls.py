@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 from uuid import UUID
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_agentcost.attribution import label
 from langchain_agentcost.ledger.entry import InputSplit, Kind
@@ -50,12 +50,12 @@ class OpenCall:
     ) -> None:
         self.kind = kind
         self.run = run
-        self.labels = {**_NO_MODEL, **labels}
+        self.labels = labels
         self.parent_id = parent_id
         self.prompt = prompt
         self.tools = tools
         self.shape = PromptShape.of(prompt, tools) if prompt else None
-        self._asked_model: str | None = labels.get("model")
+        self._asked_model: str | None = labels["model"]
         self.batch_size = 1
         self.wraps = False
         """Whether the real model call turned out to be one below this one."""
@@ -115,8 +115,6 @@ class OpenCall:
         )
 
 
-_NO_MODEL: dict[str, Any] = {"provider": None, "model": None, "tool": None, "step": None}
-
 CHARACTERS_PER_TOKEN = 4
 """English text, by OpenAI's o200k and cl100k tokenizers; only used where the text itself is lost."""
 
@@ -142,7 +140,8 @@ class PromptShape:
         """Look at the end of a prompt only, so that the work does not grow with the history.
 
         What stands before the last answer of a model was sent before: that answer was made from it. The answer itself
-        and everything after it is sent for the first time.
+        and everything after it is sent for the first time. Examples that are put into a prompt as if they had been said
+        count as sent before from the first call on: no call adds them to the conversation.
 
         Args:
             prompt: The messages in order, or a text.
@@ -157,11 +156,11 @@ class PromptShape:
         new = results = 0
         for position in range(len(prompt) - 1, -1, -1):
             message = prompt[position]
-            if message.type == "tool":
+            if isinstance(message, ToolMessage):
                 results += estimate_message(message)
             else:
                 new += estimate_message(message)
-            if message.type == "ai":
+            if isinstance(message, AIMessage):
                 return cls(new, results, schemas, has_history=position > 0)
         return cls(new, results, schemas, has_history=False)
 

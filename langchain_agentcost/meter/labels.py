@@ -21,6 +21,10 @@ _RETRY_TAG = "retry:attempt:"
 """How `with_retry` tags its attempts, from the second on."""
 
 
+_UNSTATED: dict[str, Any] = {"provider": None, "model": None, "tool": None, "step": None}
+"""What metadata does not say, and the events themselves may."""
+
+
 def labels_of(
     run: WorkflowRun, table: AttributionMap, metadata: Mapping[str, Any] | None, tags: Sequence[str] | None
 ) -> dict[str, Any]:
@@ -33,7 +37,7 @@ def labels_of(
         tags: The callback's tags.
 
     Returns:
-        Keyword arguments of `Attribution`.
+        Keyword arguments of `Attribution`; provider, model, tool and step are there, and None.
     """
     metadata = metadata or {}
     found = table.read(metadata)
@@ -42,7 +46,7 @@ def labels_of(
         run.labels = {name: stated[name] for name in _OF_THE_RUN if name in stated}
         if run.name:
             run.labels.setdefault("workflow", label(run.name))
-    labels = {**run.labels, **found, "run": run.id}
+    labels = {**_UNSTATED, **run.labels, **found, "run": run.id}
     checkpoint_ns = metadata.get("langgraph_checkpoint_ns")
     if checkpoint_ns:
         _add_place(labels, checkpoint_ns, table)

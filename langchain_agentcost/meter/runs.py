@@ -25,9 +25,10 @@ class WorkflowRun:
         name: The name of the root graph or runnable; None where the first event was no chain.
     """
 
-    __slots__ = ("_asked", "_next_step", "id", "labels", "name", "step")
+    __slots__ = ("_asked", "_next_step", "id", "labels", "name", "root_id", "step")
 
     def __init__(self, run_id: UUID, name: str | None = None) -> None:
+        self.root_id = run_id
         self.id = str(run_id)
         self.name = name
         self.labels: dict[str, Any] | None = None
@@ -97,7 +98,7 @@ class RunBook:
     def closed(self, run_id: UUID) -> WorkflowRun | None:
         """Note that a run ended; give its workflow run, None where the start was never seen."""
         run = self._open.pop(run_id, None)
-        if run is not None and run.id == str(run_id):
+        if run is not None and run.root_id == run_id:
             self._finished.put(run.id, run)
         return run
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 
@@ -88,6 +88,21 @@ def test_the_parts_of_a_prompt() -> None:
     assert split.tool_result_tokens > split.new_tokens > 0
     assert split.resent_tokens > 0
     assert split.tool_schema_tokens > 0
+
+
+def test_a_streamed_answer_is_an_answer() -> None:
+    """What a stream was merged into ends the history as any other answer does."""
+    shape = PromptShape.of([HumanMessage("Where is it?"), AIMessageChunk("Which order?"), HumanMessage("42")], ())
+    assert shape.has_history
+
+
+def test_a_fee_per_task_is_paid_once_a_run() -> None:
+    """With the first call, whatever it does afterwards."""
+    prices = {"models": [{"model": "gpt-4o-mini", "input": 1, "output": 1, "task": "0.5"}]}
+    with CostMeter(prices=prices) as meter:
+        twice: Any = RunnableLambda(lambda text: [MODEL.invoke(text), MODEL.invoke(text)])
+        twice.invoke("Hi", {"callbacks": meter.callbacks})
+        assert [entry.cost.request for entry in meter.ledger.entries() if entry.cost] == [Decimal("0.5"), Decimal(0)]
 
 
 def test_a_first_call_resends_nothing() -> None:
