@@ -66,9 +66,14 @@ class LangSmithCollector:
 
         Returns:
             The client.
+
+        Raises:
+            ConnectionError: If it cannot reach the collector.
         """
         client = Client(**{"api_url": self.url, "api_key": self.api_key, **options})
         self._clients.append(client)
+        if not client.info.version:  # asked for now: a client asks late, in the background, when a test may be over
+            raise ConnectionError(f"The client does not reach the collector at {self.url}.")
         return client
 
     def environment(self) -> dict[str, str]:

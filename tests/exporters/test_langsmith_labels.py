@@ -65,6 +65,16 @@ def test_configurable_counts_where_metadata_does_not_say(collector: LangSmithCol
         assert (_labels(run)["user"], _labels(run)["tenant"]) == ("ada", "acme")
 
 
+@pytest.mark.parametrize("where", ["metadata", "configurable"])
+def test_a_constant_gives_way_to_what_the_run_states(collector: LangSmithCollector, where: str) -> None:
+    """A default for the whole process must not hide whom a run is for, on the root or below it."""
+    traced = Traced(collector, attribution=AttributionMap(constants={"tenant": "nobody", "deployment": "blue"}))
+    config: Any = {"callbacks": traced.callbacks, where: {"tenant": "acme"}}
+    desk(Canned()).invoke(QUESTION, config)
+    labels = [_labels(run) for run in (traced.root(), *traced.runs("llm"))]
+    assert [(found["tenant"], found["deployment"]) for found in labels] == [("acme", "blue")] * 3
+
+
 def test_a_label_that_the_user_sets_himself_wins(collector: LangSmithCollector) -> None:
     """Other features and users write `agentcost_*` metadata too."""
     traced = Traced(collector)

@@ -105,7 +105,9 @@ class Desk:
     def call_labels(self, trace: Trace, event: Mapping[str, Any], step: int | None) -> dict[str, Any]:
         """Say whom a model call is booked to."""
         metadata = event.get("metadata") or {}
-        found = {**trace.labels, **self._table.read(metadata), "step": step}
+        constants = self._table.constants
+        said = {name: value for name, value in self._table.read(metadata).items() if constants.get(name) != value}
+        found = {**trace.labels, **said, "step": step}
         path = node_path(metadata.get("langgraph_checkpoint_ns") or "")
         if path:
             found["node"] = "/".join(path)
