@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -190,8 +192,9 @@ def _close(meter: CostMeter, since: datetime, screen: Screen, *, resolved: int, 
     )
     screen.say("         What failed was paid all the same, and is counted: so small a model judges poorly.")
     screen.say(f"Ledger   {ledger}")
-    screen.say(f"More     langchain-agentcost report {ledger} --by tag:ticket")
-    screen.say(f"         langchain-agentcost report {ledger} --by agent,driver")
+    command = _command()
+    screen.say(f"More     {command} report {ledger} --by tag:ticket")
+    screen.say(f"         {command} report {ledger} --by agent,driver")
 
 
 def _price(meter: CostMeter, since: datetime) -> str:
@@ -199,3 +202,10 @@ def _price(meter: CostMeter, since: datetime) -> str:
         if isinstance(row, Outcome) and row.per_success is not None:
             return f": {row.per_success} per resolved ticket"
     return ""
+
+
+def _command() -> str:
+    """The console script as the user can call it: by its path where it is not on the PATH."""
+    name = "langchain-agentcost"
+    called = Path(sys.argv[0])
+    return str(called) if called.name == name and shutil.which(name) is None else name
