@@ -135,7 +135,7 @@ class AttributionMap:
         return tuple(key for _, key in sorted(ranked))
 
     def read(self, metadata: Mapping[str, Any] | None, configurable: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Give the dimensions that a run states, as keyword arguments of `Attribution`.
+        """Give the dimensions that a run states, else the constants, as keyword arguments of `Attribution`.
 
         Args:
             metadata: The metadata that LangChain hands to callbacks.
@@ -144,7 +144,13 @@ class AttributionMap:
         Returns:
             The dimensions found, and `tags` where there are any.
         """
-        found: dict[str, Any] = dict(self.constants)
+        return {**self.constants, **self.stated(metadata, configurable)}
+
+    def stated(
+        self, metadata: Mapping[str, Any] | None, configurable: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """Give what `read` gives without the constants: what a run states itself."""
+        found: dict[str, Any] = {}
         tags: dict[str, str] = {}
         for source in (configurable, metadata):
             if source:

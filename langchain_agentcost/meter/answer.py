@@ -14,6 +14,7 @@ class Answer(NamedTuple):
 
     Args:
         usage: What the provider reported; None where it reported nothing.
+        message_id: The id of the answer's message, which a model that passes an answer on keeps.
         model: The model that answered, as the provider names it; None where it does not say.
         text: The text of the first generation. It is only looked at to count what the provider did not.
         tool_calls: The tool calls that it asks for.
@@ -21,6 +22,7 @@ class Answer(NamedTuple):
     """
 
     usage: Usage | None = None
+    message_id: str | None = None
     model: str | None = None
     text: str = ""
     tool_calls: list[Any] = []  # noqa: RUF012  # never written to
@@ -42,10 +44,11 @@ class Answer(NamedTuple):
         message, usage = Usage.from_llm_result(result, batch_size=batch_size)
         if message is None:
             stated = (result.llm_output or {}).get("model_name")
-            return cls(usage, stated, result.generations[0][0].text)
+            return cls(usage, None, stated, result.generations[0][0].text)
         metadata = message.response_metadata
         return cls(
             usage,
+            message.id,
             metadata.get("model_name") or metadata.get("model"),
             "" if usage is not None else message.text,
             getattr(message, "tool_calls", None) or [],

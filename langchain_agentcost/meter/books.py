@@ -100,6 +100,8 @@ class Books:
         if call.wraps:
             return
         answer = Answer.of(result, batch_size=call.batch_size)
+        if call.run.passed_on(answer.message_id, call.started) and not answer.from_cache:
+            return
         call.run.asked_for(answer.tool_calls, call.labels["step"])
         call.answered_by(answer.model)
         usage = answer.usage

@@ -34,8 +34,8 @@ class OpenCall:
     """
 
     __slots__ = (
-        "_asked_model", "_started", "at", "batch_size", "characters", "chunks", "duration_s", "first_token_s", "kind",
-        "labels", "parent_id", "prompt", "run", "shape", "tools", "wraps",
+        "_asked_model", "at", "batch_size", "characters", "chunks", "duration_s", "first_token_s", "kind",
+        "labels", "parent_id", "prompt", "run", "shape", "started", "tools", "wraps",
     )  # fmt: skip
 
     def __init__(
@@ -64,16 +64,16 @@ class OpenCall:
         self.first_token_s: float | None = None
         self.at = datetime.now(UTC)
         self.duration_s: float | None = None
-        self._started = perf_counter()
+        self.started = perf_counter()
 
     def ended(self) -> None:
         """Stop the clock."""
-        self.duration_s = perf_counter() - self._started
+        self.duration_s = perf_counter() - self.started
 
     def saw_token(self, token: object) -> None:
         """Count a streamed chunk."""
         if self.first_token_s is None:
-            self.first_token_s = perf_counter() - self._started
+            self.first_token_s = perf_counter() - self.started
         self.chunks += 1
         if isinstance(token, str):
             self.characters += len(token)

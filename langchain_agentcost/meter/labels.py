@@ -40,13 +40,12 @@ def labels_of(
         Keyword arguments of `Attribution`; provider, model, tool and step are there, and None.
     """
     metadata = metadata or {}
-    found = table.read(metadata)
     if run.labels is None:
-        stated = {**table.read({}, _configurable()), **found}
-        run.labels = {name: stated[name] for name in _OF_THE_RUN if name in stated}
+        found = table.read(metadata, _configurable())
+        run.labels = {name: found[name] for name in _OF_THE_RUN if name in found}
         if run.name:
             run.labels.setdefault("workflow", label(run.name))
-    labels = {**_UNSTATED, **run.labels, **found, "run": run.id}
+    labels = {**_UNSTATED, **run.labels, **table.stated(metadata), "run": run.id}
     checkpoint_ns = metadata.get("langgraph_checkpoint_ns")
     if checkpoint_ns:
         _add_place(labels, checkpoint_ns, table)

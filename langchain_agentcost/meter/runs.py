@@ -25,7 +25,7 @@ class WorkflowRun:
         name: The name of the root graph or runnable; None where the first event was no chain.
     """
 
-    __slots__ = ("_asked", "_next_step", "id", "labels", "name", "root_id", "step")
+    __slots__ = ("_answers", "_asked", "_next_step", "id", "labels", "name", "root_id", "step")
 
     def __init__(self, run_id: UUID, name: str | None = None) -> None:
         self.root_id = run_id
@@ -37,11 +37,31 @@ class WorkflowRun:
         """The latest step; None before the first model call."""
         self._next_step = count(1)
         self._asked: dict[str, int] = {}
+        self._answers: Recent[str, float] = Recent()
 
     def new_step(self) -> int:
         """Number a model call. `itertools.count` makes the numbers unique over threads."""
         self.step = next(self._next_step)
         return self.step
+
+    def passed_on(self, message_id: str | None, started: float) -> bool:
+        """Say whether an answer came from a call inside this one, and remember it.
+
+        A model that calls another one in a graph's node is its sibling there, not its parent: what tells it is that it
+        returns, under the same id, an answer that another call got after it had started itself.
+
+        Args:
+            message_id: The answer's id.
+            started: When the call started, on any clock that goes forward.
+
+        Returns:
+            True where the provider was called by the other call.
+        """
+        if message_id is None:
+            return False
+        earlier = self._answers.get(message_id)
+        self._answers.put(message_id, started)
+        return earlier is not None and earlier >= started
 
     def asked_for(self, tool_calls: list[Any], step: int) -> None:
         """Remember which step asked for which tool calls."""

@@ -12,6 +12,7 @@ from langchain_core.callbacks import CallbackManager, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, FakeListLLM
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation
+from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 
 from langchain_agentcost import CostMeter, Entry, PriceNotFoundWarning, UsageMissingWarning
@@ -263,6 +264,31 @@ class TestOnce:
         entry = only(meter)
         assert cost_of(entry) == PRICE
         assert entry.attribution.step == 1
+
+    def test_a_model_that_calls_a_model_in_a_node_counts_once(self, meter: CostMeter) -> None:
+        """There LangGraph makes the two siblings; the answer that is passed on gives the outer one away."""
+        graph_of(Passing(inner=priced_model())).invoke({"messages": [PROMPT]}, {"callbacks": meter.callbacks})
+        assert cost_of(only(meter)) == PRICE
+
+    def test_the_same_answer_twice_in_a_row_is_two_calls(self, meter: CostMeter) -> None:
+        """Only a call that was under way when another one answered can have passed its answer on."""
+        model = priced_model(answers=[AIMessage("It is on its way.", id="always-the-same")])
+        chain: Any = RunnableLambda(lambda text: [model.invoke(text), model.invoke(text)])
+        chain.invoke(PROMPT, {"callbacks": meter.callbacks})
+        assert [cost_of(entry) for entry in entries(meter)] == [PRICE, PRICE]
+
+
+class Passing(BaseChatModel):
+    """A chat model that calls another one as anybody would, without handing its run on."""
+
+    inner: Any
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=self.inner.invoke(messages))])
+
+    @property
+    def _llm_type(self) -> str:
+        return "passing"
 
 
 class Wrapper(BaseChatModel):

@@ -142,6 +142,14 @@ class TestPeople:
         assert (entry.attribution.tenant, entry.attribution.deployment) == ("cc-7", "eu")
         assert entry.attribution.tags == (("ticket", "12"),)
 
+    def test_a_constant_yields_to_what_a_run_states(self) -> None:
+        """It fills in where metadata and configurable say nothing, at the first call and at the later ones."""
+        table = AttributionMap(constants={"tenant": "house", "deployment": "eu"})
+        with CostMeter(attribution=table) as meter:
+            nested().invoke(HI, {"callbacks": meter.callbacks, "configurable": {"tenant_id": "acme"}})
+            places = {(e.attribution.tenant, e.attribution.deployment) for e in of_kind(meter, "llm")}
+        assert places == {("acme", "eu")}
+
     def test_hostile_labels_are_only_labels(self, meter: CostMeter) -> None:
         """SQL, control characters and a million letters are cut and kept as text."""
         hostile = {"tenant": "x'); DROP TABLE entry;--", "user": "a\nb", "session": "s" * 1_000_000}
