@@ -191,10 +191,10 @@ def _close(meter: CostMeter, since: datetime, screen: Screen, *, resolved: int, 
         f"Result   {resolved} of {of} tickets resolved, by a plain check of reply and refunds{_price(meter, since)}"
     )
     screen.say("         What failed was paid all the same, and is counted: so small a model judges poorly.")
-    screen.say(f"Ledger   {ledger}")
+    screen.say(f"Ledger   {ledger}", whole=True)
     command = _command()
-    screen.say(f"More     {command} report {ledger} --by tag:ticket")
-    screen.say(f"         {command} report {ledger} --by agent,driver")
+    screen.say(f"More     {command} report {ledger} --by tag:ticket", whole=True)
+    screen.say(f"         {command} report {ledger} --by agent,driver", whole=True)
 
 
 def _price(meter: CostMeter, since: datetime) -> str:

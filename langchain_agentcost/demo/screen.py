@@ -27,12 +27,9 @@ class Screen:
         self.console = console or Console(highlight=False)
         self._status: Status | None = None
 
-    def say(self, text: str, *, style: str = "") -> None:
-        """Write a paragraph."""
-        if self.console.is_terminal:
-            self.console.print(Text(text, style=style))
-        else:
-            self.console.print(text, markup=False, soft_wrap=True)
+    def say(self, text: str, *, style: str = "", whole: bool = False) -> None:
+        """Write a paragraph, or a line that is to stay whole, so that it can be copied."""
+        self.console.print(Text(text, style=style), soft_wrap=whole or not self.console.is_terminal)
 
     @contextmanager
     def live(self) -> Iterator[None]:
