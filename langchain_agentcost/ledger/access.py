@@ -10,8 +10,8 @@ import errno
 import os
 import sqlite3
 import sys
-import threading
 from pathlib import Path
+from threading import Lock, get_ident
 from types import TracebackType
 
 from langchain_agentcost.errors import StoreUnavailable
@@ -79,11 +79,17 @@ class Access:
     def __init__(self, path: Path, *, exclusive: bool) -> None:
         self.path = path
         self._exclusive = exclusive
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
         self._lock_file = -1
         self._closed = False
+        self._owner = 0
         rest_at_fork(self)
+
+    @property
+    def mine(self) -> bool:
+        """Whether this thread is inside the block already."""
+        return self._owner == get_ident()
 
     def __enter__(self) -> sqlite3.Connection:
         """Wait for the turn."""
@@ -95,6 +101,7 @@ class Access:
         except BaseException:
             self._lock.release()
             raise
+        self._owner = get_ident()
         return connection
 
     def __exit__(
@@ -105,6 +112,7 @@ class Access:
             if error is not None and self._connection is not None and self._connection.in_transaction:
                 self._connection.rollback()
         finally:
+            self._owner = 0
             if self._lock_file >= 0:
                 fcntl.flock(self._lock_file, fcntl.LOCK_UN)
             self._lock.release()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Literal, get_args
 from uuid import UUID, uuid5
 
 from langchain_agentcost.attribution import Attribution
@@ -14,6 +14,10 @@ from langchain_agentcost.usage import Usage
 
 Kind = Literal["llm", "embedding", "tool", "retriever", "cache_hit", "saving", "outcome", "correction"]
 Status = Literal["ok", "error", "aborted"]
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+STATUSES: tuple[Status, ...] = get_args(Status)
+"""Stores keep kinds and statuses by their place here: add at the end."""
 
 PAID_KINDS = ("llm", "embedding")
 """Kinds that should have a price: without one they are counted as unpriced."""

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.access import connect, lock_file, unavailable
@@ -28,9 +29,9 @@ def prepare(path: Path, *, create: bool) -> None:
     Raises:
         StoreUnavailable: If it does not, and why.
     """
-    if is_new(path) and not create:
-        raise StoreUnavailable(f"There is no ledger at {path}. Check the path; a ledger is made by metering into it.")
     try:
+        if is_new(path) and not create:
+            _missing(path)
         with _locked(path):
             if is_new(path):
                 _make(path)
@@ -44,6 +45,10 @@ def prepare(path: Path, *, create: bool) -> None:
         raise
     except (sqlite3.Error, OSError) as error:
         raise unavailable(path, error) from error
+
+
+def _missing(path: Path) -> NoReturn:
+    raise StoreUnavailable(f"There is no ledger at {path}. Check the path; a ledger is made by metering into it.")
 
 
 def _make(path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from langchain_agentcost.errors import InvalidEntry
 from langchain_agentcost.ledger.base import Total
-from langchain_agentcost.ledger.entry import CALL_KINDS, CONSUMING_KINDS, PAID_KINDS, PRICED, Entry
+from langchain_agentcost.ledger.entry import CALL_KINDS, CONSUMING_KINDS, KINDS, PAID_KINDS, PRICED, STATUSES, Entry
 from langchain_agentcost.ledger.latency import bucket, percentile
 from langchain_agentcost.ledger.query import Value, microseconds
 from langchain_agentcost.pricing.cost import PARTS, Cost
@@ -78,8 +78,11 @@ def check(entry: Entry) -> int:
         When it started, in microseconds since 1970.
 
     Raises:
-        InvalidEntry: If its instant has no time zone or lies before 1970, or an amount is beyond `MAX_AMOUNT`.
+        InvalidEntry: If its instant has no time zone or lies before 1970, its kind or status is unknown, or an
+            amount is beyond `MAX_AMOUNT`.
     """
+    if entry.kind not in KINDS or entry.status not in STATUSES:
+        raise InvalidEntry(f"Entry {entry.id[:60]!r} is of no known kind or status: {entry.kind!r}, {entry.status!r}.")
     if entry.at.tzinfo is None:
         raise InvalidEntry(f"Entry {entry.id[:60]!r} has no time zone in `at`; use datetime.now(UTC).")
     at_us = microseconds(entry.at)

@@ -66,7 +66,7 @@ class MemoryLedger:
 
     def __init__(self) -> None:
         self.url = "memory://"
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may book an abandoned stream within an append
         self._entries: dict[str, Entry] | None = {}
         self._pending: list[Entry] = []
         self._cells: dict[tuple[object, ...], _Cell] = {}
@@ -190,13 +190,13 @@ class MemoryLedger:
     def _fold(self) -> None:
         """Add what is new to the sums per day."""
         cells = self._cells
-        for entry in self._pending:
+        pending, self._pending = self._pending, []
+        for entry in pending:
             key = (*_labels_of(entry.attribution), microseconds(entry.at) // DAY_US, entry.kind, entry.status)
             cell = cells.get(key)
             if cell is None:
                 cell = cells[key] = _Cell()
             cell.add(entry)
-        self._pending = []
 
 
 _CELL_AT = {name: i for i, name in enumerate((*_LABELS, "tags", "day", "kind", "status"))}

@@ -153,6 +153,7 @@ _FROM_ENTRY: dict[str, Callable[[Entry], Value]] = {
 
 def _known(name: str, columns: Sequence[str], doing: Literal["group by", "filter on"]) -> None:
     if name in columns or (name.startswith("tag:") and len(name) > 4):
+        _unicode(name)
         return
     raise QueryError(f"The ledger cannot {doing} {name[:60]!r}; choose from {', '.join(columns)} or tag:NAME.")
 
@@ -171,8 +172,16 @@ def _value(name: str, value: object) -> Value:
     if name in NUMBERS:
         return _number(name, value)
     if isinstance(value, str):
-        return value
+        return _unicode(value)
     raise QueryError(f"{name} must be compared with text, got {str(value)[:60]!r}.")
+
+
+def _unicode(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise QueryError(f"{text[:60]!r} is not Unicode text: {error.reason}.") from error
+    return text
 
 
 def _number(name: str, value: object) -> int:

@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from operator import attrgetter
-from typing import Any, get_args
+from typing import Any
 
 from langchain_agentcost.attribution import Attribution
-from langchain_agentcost.ledger.entry import Entry, InputSplit, Kind, Status
+from langchain_agentcost.ledger.entry import KINDS, STATUSES, Entry, InputSplit
 from langchain_agentcost.ledger.fold import (
     TOKENS,
     check,
@@ -28,12 +28,8 @@ from langchain_agentcost.ledger.query import instant
 from langchain_agentcost.pricing.cost import PARTS, Cost, PriceSource
 from langchain_agentcost.usage import Usage
 
-KINDS: tuple[str, ...] = get_args(Kind)
-STATUSES: tuple[str, ...] = get_args(Status)
-"""Kinds and statuses are kept by their place here: append only."""
-
-KIND_NUMBERS = {name: number for number, name in enumerate(KINDS)}
-STATUS_NUMBERS = {name: number for number, name in enumerate(STATUSES)}
+KIND_NUMBERS: dict[str, int] = {name: number for number, name in enumerate(KINDS)}
+STATUS_NUMBERS: dict[str, int] = {name: number for number, name in enumerate(STATUSES)}
 
 LABELS = ("tenant", "workflow", "agent", "node", "tool", "provider", "model", "deployment", "variant", "purpose")
 """The columns of `attribution`, before its tags."""
@@ -90,12 +86,16 @@ class Labels:
         self.generation = -1
         self._ids: dict[tuple[Any, ...], int] = {}
 
+    def drop(self) -> None:
+        """Take nothing for written: after a transaction that was rolled back, and with a new generation."""
+        self._ids.clear()
+
     def refresh(self, connection: sqlite3.Connection) -> None:
         """Drop what is cached if the generation has changed."""
         (generation,) = connection.execute("SELECT generation FROM state").fetchone()
         if generation != self.generation:
             self.generation = generation
-            self._ids.clear()
+            self.drop()
 
     def known(self, entry: Entry) -> tuple[int, int, int] | None:
         """The ids of an entry's attribution, run and detail, where all three are cached."""
@@ -138,6 +138,7 @@ _DETAIL = "detail (key, name, error_type, success, usage, cost, saved)"
 
 def row_of(entry: Entry, ids: tuple[int, int, int]) -> tuple[object, ...]:
     """An entry as the values of `COLUMNS`."""
+    at_us = check(entry)
     usage, cost, split = entry.usage, entry.cost, entry.split
     attribution, run, detail = ids
     return (
@@ -145,7 +146,7 @@ def row_of(entry: Entry, ids: tuple[int, int, int]) -> tuple[object, ...]:
         packed(entry.parent_id),
         KIND_NUMBERS[entry.kind],
         STATUS_NUMBERS[entry.status],
-        check(entry),
+        at_us,
         attribution,
         run,
         entry.attribution.step,

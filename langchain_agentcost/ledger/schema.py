@@ -23,9 +23,6 @@ APPLICATION_ID: Final = 0x61676374
 
 FOLD_EVERY: Final = 1024
 
-_MAGIC = b"SQLite format 3\x00"
-_APPLICATION_AT, _HEADER_BYTES = 68, 100
-
 _ENTRIES = """
 CREATE TABLE attribution (
     id INTEGER PRIMARY KEY, key BLOB UNIQUE,
@@ -184,7 +181,7 @@ def _refuse_newer(version: int, known: int) -> None:
 
 
 def is_new(path: Path) -> bool:
-    """Look at a file's first bytes, without SQLite, so that nothing of it is touched.
+    """Look at a path without changing anything.
 
     Returns:
         True where there is nothing yet: no file, or an empty one.
@@ -200,17 +197,28 @@ def is_new(path: Path) -> bool:
         return True
     if not path.is_file():
         raise StoreUnavailable(f"{path} is not a regular file; choose another path.")
-    try:
-        with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
-    except OSError as error:
-        raise StoreUnavailable(f"{path} cannot be read: {error.strerror}. Check the file's owner and mode.") from error
-    if header and not header.startswith(_MAGIC):
-        raise StoreUnavailable(f"{path} is not a SQLite file, or its start is damaged. It was not changed.")
-    owner = int.from_bytes(header[_APPLICATION_AT : _APPLICATION_AT + 4], "big")
-    if header and owner != APPLICATION_ID:
+    if not path.stat().st_size:
+        return True
+    if _owner(path) != APPLICATION_ID:
         raise StoreUnavailable(f"{path} is a SQLite file of another program. It was not changed; choose another path.")
-    return not header
+    return False
+
+
+def _owner(path: Path) -> int:
+    """Read the application id without any lock, log or change.
+
+    Only SQLite may open the file: when a process closes a file of its own it loses its locks on it, and then another
+    process could delete the log of a ledger that is open here.
+    """
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        return int(connection.execute("PRAGMA application_id").fetchone()[0])
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorname != "SQLITE_NOTADB":
+            raise
+        raise StoreUnavailable(f"{path} is not a SQLite file, or its start is damaged. It was not changed.") from error
+    finally:
+        connection.close()
 
 
 def _script(connection: sqlite3.Connection, statements: str) -> None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from langchain_agentcost.ledger.entry import KINDS, STATUSES
 from langchain_agentcost.ledger.fold import COMMON, RARE
 from langchain_agentcost.ledger.query import DAY_US, HOUR_US, Query, Value, day_name, hour_name
-from langchain_agentcost.ledger.rows import KIND_NUMBERS, KINDS, LABELS, STATUS_NUMBERS, STATUSES, packed, unpacked
+from langchain_agentcost.ledger.rows import KIND_NUMBERS, LABELS, STATUS_NUMBERS, packed, unpacked
 from langchain_agentcost.ledger.schema import COMMON_SUMS, RARE_SUMS, RARE_TABLES
 
 Bound = tuple[object, ...]

@@ -5,26 +5,25 @@ from __future__ import annotations
 import json
 import sqlite3
 from array import array
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Self
 
-from langchain_agentcost.errors import InvalidEntry
+from langchain_agentcost.errors import InvalidEntry, StoreUnavailable
 from langchain_agentcost.ledger import retention
 from langchain_agentcost.ledger.access import Access
 from langchain_agentcost.ledger.base import Total, Where
-from langchain_agentcost.ledger.entry import Entry
+from langchain_agentcost.ledger.entry import KINDS, STATUSES, Entry
 from langchain_agentcost.ledger.file import prepare
-from langchain_agentcost.ledger.fold import Group, ranked
+from langchain_agentcost.ledger.fold import Group, check, ranked
 from langchain_agentcost.ledger.query import DAY_US, Query, Value, ask
 from langchain_agentcost.ledger.rows import (
     COLUMNS,
     EXTRA_COLUMNS,
-    KINDS,
     SELECT,
-    STATUSES,
     Labels,
     Reader,
     extra_of,
@@ -72,12 +71,17 @@ class SQLiteLedger:
     """
 
     def __init__(self, path: Path | str, *, create: bool = True) -> None:
-        self.path = Path(path).expanduser().resolve()
+        try:
+            self.path = Path(path).expanduser().resolve()
+        except (OSError, RuntimeError, ValueError) as error:
+            raise StoreUnavailable(f"{str(path)[:200]!r} is not a path: {error}.") from error
         self.url = f"sqlite:///{self.path}"
         prepare(self.path, create=create)
         self._writer = Access(self.path, exclusive=True)
         self._reader = Access(self.path, exclusive=False)
         self._labels = Labels()
+        self._nested: deque[Entry] = deque()
+        """What came from within an append: the garbage collector may close a stream, and so book it, at any point."""
 
     def __reduce__(self) -> tuple[type[SQLiteLedger], tuple[Path]]:
         """Let a spawned process open the same file."""
@@ -85,11 +89,15 @@ class SQLiteLedger:
 
     def append(self, entry: Entry) -> None:
         """Keep an entry; see `Ledger.append`."""
+        if self._writer.mine:
+            check(entry)
+            self._nested.append(entry)
+            return
         try:
             with self._writer as connection:
-                seq = self._insert(connection, entry) or self._insert_all(connection, entry)
-                if seq % FOLD_EVERY == 0 and seq:
-                    _fold_if_possible(connection)
+                self._keep(connection, entry)
+                while self._nested:
+                    self._keep(connection, self._nested.popleft())
         except (OverflowError, UnicodeEncodeError) as error:
             raise InvalidEntry(f"Entry {entry.id[:60]!r} holds what SQLite cannot: {error}.") from error
 
@@ -146,6 +154,11 @@ class SQLiteLedger:
         """Close it."""
         self.close()
 
+    def _keep(self, connection: sqlite3.Connection, entry: Entry) -> None:
+        seq = self._insert(connection, entry) or self._insert_all(connection, entry)
+        if seq and seq % FOLD_EVERY == 0:
+            _fold_if_possible(connection)
+
     def _insert(self, connection: sqlite3.Connection, entry: Entry) -> int:
         """Insert an entry of the common kind, all in one row of known labels.
 
@@ -160,16 +173,20 @@ class SQLiteLedger:
 
     def _insert_all(self, connection: sqlite3.Connection, entry: Entry) -> int:
         """Insert any entry, with its labels, in one transaction; gives 0 where it is there already."""
-        connection.execute("BEGIN IMMEDIATE")
-        self._labels.refresh(connection)
-        row = row_of(entry, self._labels.write(connection, entry))
-        cursor = connection.execute(_INSERT, (*row, self._labels.generation))
-        seq = (cursor.lastrowid or 0) if cursor.rowcount else 0
-        if seq and has_extra(entry):
-            connection.execute(_INSERT_EXTRA, (seq, *extra_of(entry)))
-        if seq and entry.fingerprints is not None:
-            connection.execute(_INSERT_FINGERPRINT, (seq, json.dumps(entry.fingerprints)))
-        connection.execute("COMMIT")
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            self._labels.refresh(connection)
+            row = row_of(entry, self._labels.write(connection, entry))
+            cursor = connection.execute(_INSERT, (*row, self._labels.generation))
+            seq = (cursor.lastrowid or 0) if cursor.rowcount else 0
+            if seq and has_extra(entry):
+                connection.execute(_INSERT_EXTRA, (seq, *extra_of(entry)))
+            if seq and entry.fingerprints is not None:
+                connection.execute(_INSERT_FINGERPRINT, (seq, json.dumps(entry.fingerprints)))
+            connection.execute("COMMIT")
+        except BaseException:
+            self._labels.drop()
+            raise
         return seq
 
     def _iterate(self, select: Select) -> Iterator[Entry]:

@@ -44,7 +44,7 @@ attributions = st.builds(
     **dict.fromkeys([name for name in DIMENSIONS if name not in NUMBERS], _label),
     step=st.none() | st.integers(1, 3),
     attempt=st.integers(1, 2),
-    tags=st.dictionaries(few(["team", "x'y", "$.a"]), few(["1", "2"]), max_size=2).map(
+    tags=st.dictionaries(few(["team", "x'y", "$.a"]), few(["1", "é\x00\n", ""]), max_size=2).map(
         lambda d: tuple(sorted(d.items()))
     ),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -258,3 +260,37 @@ def test_a_closed_ledger_says_so(ledger: Ledger) -> None:
         ledger.append(call(1))
     with pytest.raises(StoreUnavailable, match="closed; open"):
         ledger.totals()
+
+
+def test_an_append_within_an_append_is_kept(ledger: Ledger) -> None:
+    """The collector may close an abandoned stream, and so book it, in the middle of another append."""
+    nested = iter(range(1000, 1040))
+
+    def collected(phase: str, _: dict[str, int]) -> None:
+        number = next(nested, None)
+        if number is not None and phase == "stop":
+            ledger.append(call(number, user=f"u{number}"))
+
+    before = gc.get_threshold()
+    gc.callbacks.append(collected)
+    gc.set_threshold(1)
+    try:
+        for number in range(200):
+            ledger.append(replace(call(number, user=f"u{number % 40}"), fingerprints=(("ab", number),)))
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(collected)
+    assert len(list(ledger.entries())) == ledger.totals()[0].calls == 220
+
+
+@pytest.mark.parametrize("broken", [{"kind": "lmm"}, {"status": "fine"}])
+def test_an_unknown_kind_or_status_is_refused(ledger: Ledger, broken: dict[str, Any]) -> None:
+    """A kind or status that no reader would know is not kept."""
+    with pytest.raises(InvalidEntry, match="no known kind or status"):
+        ledger.append(replace(call(1), **broken))
+
+
+def test_text_that_is_not_unicode_is_refused(ledger: Ledger) -> None:
+    """Half a surrogate pair cannot be asked for."""
+    with pytest.raises(QueryError, match="not Unicode"):
+        ledger.totals((), {"user": "\ud800"})

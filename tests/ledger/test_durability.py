@@ -8,10 +8,13 @@ import signal
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from made import call
 
+from langchain_agentcost.errors import InvalidEntry
 from langchain_agentcost.ledger import SQLiteLedger
 
 HERE = Path(__file__).parent
@@ -153,3 +156,26 @@ def test_labels_in_other_processes_outlive_forgetting(tmp_path: Path) -> None:
         theirs.append(call(3, user="bob", node="b"))
         ours.append(call(4, user="ann", node="a"))
         assert {total.key for total in ours.totals(("user", "node"))} == {("bob", "b"), ("ann", "a")}
+
+
+def test_opening_a_file_twice_keeps_its_locks(tmp_path: Path) -> None:
+    """A second ledger on the same file in one process does not let another process delete the first one's log."""
+    path = tmp_path / "ledger.db"
+    with SQLiteLedger(path) as first:
+        first.append(call(1))
+        SQLiteLedger(path).close()
+        finish(run("SQLiteLedger(sys.argv[1]).close()", path))
+        first.append(call(2))
+        finish(run("with SQLiteLedger(sys.argv[1]) as ledger: assert ledger.totals()[0].calls == 2", path))
+
+
+def test_labels_of_a_failed_append_are_written_again(tmp_path: Path) -> None:
+    """Labels that were rolled back with an entry are not taken for written: the next entry has its own."""
+    with SQLiteLedger(tmp_path / "ledger.db") as ledger:
+        ledger.append(call(1, user="ann"))
+        with pytest.raises(InvalidEntry):
+            ledger.append(replace(call(2, user="bob", node="b"), parent_id="\ud800"))
+        ledger.append(call(3, user="cem", node="c"))
+        ledger.append(call(4, user="bob", node="b"))
+        seen = [(e.attribution.user, e.attribution.node) for e in ledger.entries()]
+    assert seen == [("ann", None), ("cem", "c"), ("bob", "b")]
