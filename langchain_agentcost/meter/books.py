@@ -17,6 +17,7 @@ from langchain_agentcost.errors import UsageMissingWarning
 from langchain_agentcost.ledger.entry import Entry, Kind, Status
 from langchain_agentcost.meter.answer import Answer
 from langchain_agentcost.meter.calls import OpenCall, Prompt
+from langchain_agentcost.meter.fingerprints import Fingerprinter
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_metadata, current_run_id, labels_of
 from langchain_agentcost.meter.runs import RunBook
@@ -41,14 +42,18 @@ class Books:
         prices: What calls cost.
         table: Which metadata fills which dimension.
         journal: Where entries go.
+        fingerprinter: What fingerprints prompts; None leaves them without.
     """
 
-    def __init__(self, prices: PriceBook, table: AttributionMap, journal: Journal) -> None:
+    def __init__(
+        self, prices: PriceBook, table: AttributionMap, journal: Journal, fingerprinter: Fingerprinter | None = None
+    ) -> None:
         self.runs = RunBook()
         self.counter = TokenCounter()
         self._prices = prices
         self._table = table
         self._journal = journal
+        self._fingerprinter = fingerprinter
         self._open: dict[UUID, OpenCall] = {}
 
     def model_started(self, run_id: UUID, prompt: Prompt, event: Mapping[str, Any]) -> None:
@@ -248,8 +253,14 @@ class Books:
                 error_type=error_type,
                 parent_id=str(call.parent_id) if call.parent_id else None,
                 split=split,
+                fingerprints=self._fingerprints(call),
             )
         )
+
+    def _fingerprints(self, call: OpenCall) -> tuple[tuple[str, int], ...] | None:
+        if self._fingerprinter is None or isinstance(call.prompt, str) or not call.prompt:
+            return None
+        return self._fingerprinter.of(call.prompt)
 
 
 class Ending(NamedTuple):

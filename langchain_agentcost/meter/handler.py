@@ -22,6 +22,7 @@ from langchain_agentcost.finops import Report, report
 from langchain_agentcost.ledger import Ledger, MemoryLedger, open_ledger
 from langchain_agentcost.ledger.base import Where
 from langchain_agentcost.meter.books import Books
+from langchain_agentcost.meter.fingerprints import Fingerprinter
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_run_id
 from langchain_agentcost.pricing import PriceBook, PriceOverrides
@@ -57,8 +58,11 @@ class CostMeter(GraphCallbackHandler):
         ledger: A ledger, or the URL of one, such as "sqlite:///costs.db". None keeps the entries in memory.
         prices: The price book, or what one is made from: a TOML or JSON file, or a mapping. None has list prices.
         attribution: Which metadata fills which dimension; a mapping of keys is put before the defaults.
+        fingerprint_key: A secret of 16 to 64 bytes. Each message of a prompt is then remembered by a hash salted with
+            it and by its size, so that a replay can tell what was sent again. None remembers nothing of a message.
 
     Raises:
+        ValueError: If the fingerprint key is too short or too long.
         StoreUnavailable: If the ledger cannot be opened.
         PriceFileError: If the prices cannot be read.
 
@@ -79,6 +83,7 @@ class CostMeter(GraphCallbackHandler):
         *,
         prices: PriceBook | PriceOverrides | Given | None = None,
         attribution: AttributionMap | Mapping[str, Sequence[str]] | None = None,
+        fingerprint_key: bytes | None = None,
     ) -> None:
         super().__init__()
         self.off = os.environ.get(MODE_VARIABLE, "").strip().lower() == "off"
@@ -87,7 +92,8 @@ class CostMeter(GraphCallbackHandler):
         self.ledger = open_ledger(ledger or "memory://") if ledger is None or isinstance(ledger, str) else ledger
         self._closes_ledger = self.ledger is not ledger and not isinstance(self.ledger, MemoryLedger)
         self.journal = Journal(self.ledger)
-        self.books = Books(self.prices, self.attribution, self.journal)
+        fingerprinter = Fingerprinter(fingerprint_key) if fingerprint_key is not None else None
+        self.books = Books(self.prices, self.attribution, self.journal, fingerprinter)
         self._tracer: LangSmithCostTracer | None = None
 
     @property

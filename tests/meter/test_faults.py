@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from langchain_core.messages import HumanMessage, SystemMessage
 from langchain_core.tools import tool
 
 from langchain_agentcost import Cost, CostMeter, Entry, MeteringWarning, PriceBook, PriceNotFoundWarning, Usage
@@ -147,6 +148,28 @@ def test_no_text_of_prompt_or_answer_is_kept(tmp_path: Path) -> None:
         model(answers=["the-secret-answer"]).invoke("the-secret-question", {"callbacks": meter.callbacks})
         assert "secret" not in repr(list(meter.ledger.entries()))
     assert all(b"secret" not in path.read_bytes() for path in tmp_path.iterdir())
+
+
+def test_fingerprints_recognise_and_do_not_tell() -> None:
+    """With a key, the same message has the same fingerprint in every call; nothing of its text is kept."""
+    with CostMeter(fingerprint_key=b"0123456789abcdef") as meter:
+        model().invoke([SystemMessage("be kind"), HumanMessage("one")], {"callbacks": meter.callbacks})
+        model().invoke([SystemMessage("be kind"), HumanMessage("two")], {"callbacks": meter.callbacks})
+        first, second = (entry.fingerprints or () for entry in meter.ledger.entries())
+    assert first[0] == second[0]
+    assert first[1][0] != second[1][0]
+    assert "kind" not in repr(first)
+    other = CostMeter(fingerprint_key=b"another key of 16")
+    model().invoke([SystemMessage("be kind")], {"callbacks": other.callbacks})
+    [entry] = other.ledger.entries()
+    assert entry.fingerprints is not None
+    assert entry.fingerprints[0][0] != first[0][0]
+
+
+def test_a_weak_fingerprint_key_is_refused() -> None:
+    """Short messages could be guessed from it."""
+    with pytest.raises(ValueError, match="16 to 64 bytes, got 4"):
+        CostMeter(fingerprint_key=b"salt")
 
 
 def test_a_ledger_of_the_callers_stays_open(tmp_path: Path) -> None:
