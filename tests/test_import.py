@@ -24,7 +24,7 @@ print(json.dumps({"new": sorted(set(sys.modules) - before), "touched": touched})
 """
 
 HEAVY = (
-    "genai_prices", "tiktoken", "typer", "rich", "pyarrow", "numpy", "langchain", "langchain_openai", "sqlite3",
+    "genai_prices", "tiktoken", "typer", "rich", "pyarrow", "numpy", "langchain", "langchain_openai",
     "matplotlib", "xllamacpp",
 )  # fmt: skip
 
