@@ -33,7 +33,7 @@ class Note:
     warning: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Report:
     """What a ledger says about a question: frozen, and shown in whatever way the place asks for.
 
@@ -83,6 +83,10 @@ class Report:
 
     def __str__(self) -> str:
         """Write a plain table with the lines under it."""
+        return plain(self)
+
+    def __repr__(self) -> str:
+        """Show the table at a prompt too; a notebook that cannot show HTML falls back on it."""
         return plain(self)
 
     def rich(self) -> RenderableType:

@@ -28,7 +28,7 @@ from langchain_agentcost.pricing.cost import PARTS, Cost
 from langchain_agentcost.usage import Usage
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Drivers(Report):
     """A report by cost driver. The rows are disjoint and their costs sum to the total, to the nano-USD.
 

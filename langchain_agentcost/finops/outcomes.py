@@ -72,7 +72,7 @@ def _own(name: str, heading: str, kind: table.Kind, value: Callable[[Outcome], t
     return Column(name, heading, kind, lambda row, whole: None if row is whole else value(row), drop=drop)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Outcomes(Report):
     """A report by outcome. Its rows are `Outcome`s; a request with two outcomes is in two of them."""
 
