@@ -19,14 +19,14 @@ _STYLE = """
 .agentcost table{border-collapse:collapse;font-variant-numeric:tabular-nums}
 .agentcost th,.agentcost td{padding:3px 10px;text-align:right;white-space:nowrap;border:0;background:none}
 .agentcost th{font-weight:600;border-bottom:1px solid #8886}
-.agentcost .l{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:7em;max-width:34em}
+.agentcost th.l,.agentcost td.l{text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:7em;max-width:34em}
 .agentcost .m{white-space:pre}
 .agentcost .share{min-width:130px;position:relative}
 .agentcost .bar{position:absolute;left:10px;top:calc(50% - 5px);height:10px}
 .agentcost .bar{background:#3b82f6;opacity:.4;border-radius:2px}
 .agentcost tfoot td{border-top:1px solid #8886;font-weight:600}
 .agentcost dl{display:grid;grid-template-columns:max-content 1fr;gap:2px 16px;margin:10px 0 0}
-.agentcost dt{opacity:.7}.agentcost dd{margin:0}
+.agentcost dt{opacity:.7;white-space:nowrap}.agentcost dd{margin:0}
 .agentcost .warn{color:#b45309;color:light-dark(#b45309,#f59e0b);opacity:1}
 """.strip()
 
