@@ -12,7 +12,6 @@ from __future__ import annotations
 import gc
 import os
 import random
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -45,7 +44,7 @@ class InstantModel(BaseChatModel):
         details = {"input_token_details": {"cache_read": 0, "audio": 0}, "output_token_details": {"reasoning": 0}}
         answer = AIMessage(
             "Your order leaves tomorrow.",
-            usage_metadata={**usage, **details},  # type: ignore[typeddict-item]
+            usage_metadata={**usage, **details},
             response_metadata={"model_name": "gpt-4o-mini-2024-07-18", "finish_reason": "stop", "logprobs": None},
         )
         return ChatResult(generations=[ChatGeneration(message=answer)], llm_output={"model_name": "gpt-4o-mini"})
@@ -67,7 +66,7 @@ def conversation(messages: int) -> list[BaseMessage]:
     made: list[BaseMessage] = [SystemMessage("You are a support agent. " * 20), HumanMessage("Where is my order 42?")]
     while len(made) < messages:
         call = {"name": "lookup_0", "args": {"order_id": len(made)}, "id": f"call-{len(made)}"}
-        made.append(AIMessage("", tool_calls=[call]))  # type: ignore[list-item]
+        made.append(AIMessage("", tool_calls=[call]))
         made.append(ToolMessage('{"order_id": 42, "status": "packed", "carrier": "DHL"} ' * 5, tool_call_id=call["id"]))
     return made[:messages] if messages > 1 else made[1:2]
 
@@ -191,4 +190,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

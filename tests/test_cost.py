@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ NANO = st.integers(min_value=0, max_value=10**15)
 @st.composite
 def costs(draw: st.DrawFn) -> Cost:
     """Costs whose parts sum to their total."""
-    parts = {name: draw(NANO) for name in PARTS[1:]}
+    parts: dict[str, Any] = {name: draw(NANO) for name in PARTS[1:]}
     return Cost(sum(parts.values()), **parts)
 
 

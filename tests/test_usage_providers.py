@@ -7,7 +7,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from canned_provider import (
+from langchain_anthropic import ChatAnthropic
+from langchain_core.callbacks import BaseCallbackHandler
+from langchain_core.language_models import BaseChatModel
+from langchain_core.outputs import LLMResult
+from langchain_google_genai import ChatGoogleGenerativeAI
+from langchain_openai import ChatOpenAI, OpenAI
+
+from langchain_agentcost.usage import Usage, looks_cached
+from tests.canned_provider import (
     CannedProvider,
     Json,
     Reply,
@@ -17,14 +25,6 @@ from canned_provider import (
     openai_response,
     openai_text,
 )
-from langchain_anthropic import ChatAnthropic
-from langchain_core.callbacks import BaseCallbackHandler
-from langchain_core.language_models import BaseChatModel
-from langchain_core.outputs import LLMResult
-from langchain_google_genai import ChatGoogleGenerativeAI
-from langchain_openai import ChatOpenAI, OpenAI
-
-from langchain_agentcost.usage import Usage, looks_cached
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:Received unexpected tool content block"),  # langchain-anthropic, unbound tools

@@ -11,9 +11,19 @@ from langchain_core.caches import InMemoryCache
 from langchain_core.language_models import FakeListLLM
 from langchain_core.outputs import Generation
 from langgraph.graph import START, MessagesState, StateGraph
-from langsmith_world import CACHED, CACHED_COST, QUESTION, Canned, Streaming, Traced, costs, exactly, metadata
 
 from langchain_agentcost.testing.collector import LangSmithCollector
+from tests.exporters.langsmith_world import (
+    CACHED,
+    CACHED_COST,
+    QUESTION,
+    Canned,
+    Streaming,
+    Traced,
+    costs,
+    exactly,
+    metadata,
+)
 
 
 @pytest.fixture

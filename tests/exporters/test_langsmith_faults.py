@@ -16,7 +16,11 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.errors import GraphBubbleUp
 from langgraph.graph import START, MessagesState, StateGraph
-from langsmith_world import (
+
+from langchain_agentcost.errors import MeteringWarning
+from langchain_agentcost.pricing import PriceBook
+from langchain_agentcost.testing.collector import LangSmithCollector
+from tests.exporters.langsmith_world import (
     CACHED_COST,
     QUESTION,
     RUNS_OF_THE_DESK,
@@ -28,10 +32,6 @@ from langsmith_world import (
     exactly,
     metadata,
 )
-
-from langchain_agentcost.errors import MeteringWarning
-from langchain_agentcost.pricing import PriceBook
-from langchain_agentcost.testing.collector import LangSmithCollector
 
 
 @pytest.fixture

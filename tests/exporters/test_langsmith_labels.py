@@ -8,11 +8,11 @@ from typing import Any, cast
 
 import pytest
 from langchain_core.runnables import RunnableConfig
-from langsmith_world import QUESTION, Canned, Traced, desk, metadata
 
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.exporters.langsmith import LangSmithCostTracer, pseudonym
 from langchain_agentcost.testing.collector import LangSmithCollector
+from tests.exporters.langsmith_world import QUESTION, Canned, Traced, desk, metadata
 
 STATED = {"tenant": "acme", "user_id": "ada@example.org", "deployment": "blue", "variant": "b"}
 

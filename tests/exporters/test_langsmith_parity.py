@@ -7,10 +7,21 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from langsmith_world import CACHED, QUESTION, Canned, Streaming, Traced, book, costs, desk, exactly, metadata
 
 from langchain_agentcost import CostMeter
 from langchain_agentcost.testing.collector import LangSmithCollector
+from tests.exporters.langsmith_world import (
+    CACHED,
+    QUESTION,
+    Canned,
+    Streaming,
+    Traced,
+    book,
+    costs,
+    desk,
+    exactly,
+    metadata,
+)
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from canned_provider import CannedProvider, anthropic_message, openai_chat
 from langchain_anthropic import ChatAnthropic
 from langchain_core.messages import HumanMessage
 from langchain_openai import ChatOpenAI
-from langsmith_world import Traced, costs, exactly, metadata
 
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.testing.collector import LangSmithCollector
+from tests.canned_provider import CannedProvider, anthropic_message, openai_chat
+from tests.exporters.langsmith_world import Traced, costs, exactly, metadata
 
 CACHED = {
     "prompt_tokens": 10_000,

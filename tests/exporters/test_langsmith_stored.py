@@ -13,7 +13,16 @@ from uuid import uuid4
 import pytest
 from langchain_core.tracers.langchain import LangChainTracer
 from langsmith.utils import LangSmithAuthError, LangSmithConnectionError, LangSmithError, LangSmithNotFoundError
-from langsmith_world import (
+from urllib3 import Retry
+
+from langchain_agentcost.exporters.langsmith import backfill, check, import_feedback
+from langchain_agentcost.exporters.langsmith.probe import POSTED
+from langchain_agentcost.exporters.langsmith.runs import PAGE, runs
+from langchain_agentcost.ledger import open_ledger
+from langchain_agentcost.pricing import PriceBook
+from langchain_agentcost.testing.collector import LangSmithCollector
+from langchain_agentcost.testing.langsmith_api import Answer, Request
+from tests.exporters.langsmith_world import (
     CACHED,
     CACHED_COST,
     QUESTION,
@@ -25,15 +34,6 @@ from langsmith_world import (
     exactly,
     metadata,
 )
-from urllib3 import Retry
-
-from langchain_agentcost.exporters.langsmith import backfill, check, import_feedback
-from langchain_agentcost.exporters.langsmith.probe import POSTED
-from langchain_agentcost.exporters.langsmith.runs import PAGE, runs
-from langchain_agentcost.ledger import open_ledger
-from langchain_agentcost.pricing import PriceBook
-from langchain_agentcost.testing.collector import LangSmithCollector
-from langchain_agentcost.testing.langsmith_api import Answer, Request
 
 
 @pytest.fixture

@@ -11,7 +11,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langsmith import get_current_run_tree, traceable, tracing_context
-from langsmith_world import (
+from pydantic import BaseModel
+
+from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
+from langchain_agentcost.testing.collector import LangSmithCollector
+from tests.exporters.langsmith_world import (
     CACHED,
     CACHED_COST,
     QUESTION,
@@ -26,10 +30,6 @@ from langsmith_world import (
     metadata,
     search,
 )
-from pydantic import BaseModel
-
-from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
-from langchain_agentcost.testing.collector import LangSmithCollector
 
 WIRES = [{"zstd": True}, {"zstd": False}, {"multipart": False}]
 

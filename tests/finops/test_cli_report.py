@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 import typer
-from booked import Book, opened
 from typer.testing import CliRunner, Result
 
 from langchain_agentcost.cli import report as command
 from langchain_agentcost.errors import QueryError
+from tests.finops.booked import Book, opened
 
 NOW = datetime.now(UTC)
 

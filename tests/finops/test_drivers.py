@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from booked import BACK_ENDS, START, Book, booked, cost, ledgers, opened, usd
 from hypothesis import given, settings
 
 from langchain_agentcost.finops import Drivers, drivers
 from langchain_agentcost.ledger import Entry, InputSplit, Total
 from langchain_agentcost.pricing.cost import PARTS
 from langchain_agentcost.usage import Usage
+from tests.finops.booked import BACK_ENDS, START, Book, booked, cost, ledgers, opened, usd
 
 PROMPT = Usage(input_tokens=100, cache_read_tokens=40, output_tokens=10)
 SPLIT = InputSplit(tool_schema_tokens=20, resent_tokens=30, new_tokens=40, tool_result_tokens=10)

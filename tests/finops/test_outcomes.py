@@ -4,13 +4,13 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from booked import BACK_ENDS, START, Book, booked, opened
 from hypothesis import given
 from hypothesis import strategies as st
 
 from langchain_agentcost.finops import Outcome, Outcomes, outcomes
 from langchain_agentcost.finops.amounts import Amount
 from langchain_agentcost.ledger import Ledger
+from tests.finops.booked import BACK_ENDS, START, Book, booked, opened
 
 
 def _row(made: Outcomes, *key: str | None) -> Outcome:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from booked import cost, costs, splits, usages
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,6 +8,7 @@ from langchain_agentcost.finops.prompt_bill import Segment, divide, share_out
 from langchain_agentcost.ledger.entry import InputSplit
 from langchain_agentcost.pricing.cost import Cost
 from langchain_agentcost.usage import Usage
+from tests.finops.booked import cost, costs, splits, usages
 
 
 @given(st.data(), usages().filter(lambda usage: usage.input_tokens > 0), costs())

@@ -10,7 +10,6 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from booked import Book, booked
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -20,6 +19,7 @@ from langchain_agentcost.finops import Report, drivers, outcomes, report
 from langchain_agentcost.finops.render_text import text_width
 from langchain_agentcost.ledger import Ledger
 from langchain_agentcost.usage import Usage
+from tests.finops.booked import Book, booked
 
 HOSTILE = [
     "<script>alert(1)</script>",

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from booked import BACK_ENDS, START, Book, booked, cost, opened, usd
 
 from langchain_agentcost.errors import PriceNotFound, QueryError
 from langchain_agentcost.finops import Drivers, Outcomes, Report, report
@@ -15,6 +14,7 @@ from langchain_agentcost.ledger import Ledger
 from langchain_agentcost.ledger.query import GROUPS
 from langchain_agentcost.pricing import Currency
 from langchain_agentcost.usage import Usage
+from tests.finops.booked import BACK_ENDS, START, Book, booked, cost, opened, usd
 
 STANDING = [
     "Unpriced calls",

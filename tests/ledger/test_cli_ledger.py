@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import typer
-from made import call
 from typer.testing import CliRunner, Result
 
 from langchain_agentcost.cli.ledger import register
 from langchain_agentcost.ledger import open_ledger
+from tests.ledger.made import call
 
 app = typer.Typer()
 register(app)

@@ -13,8 +13,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import NOON, call, entries, few
-from reference import reference_matching, reference_totals
 
 from langchain_agentcost.attribution import Attribution
 from langchain_agentcost.errors import InvalidEntry, QueryError, StoreUnavailable
@@ -22,6 +20,8 @@ from langchain_agentcost.ledger import Entry, Ledger, MemoryLedger, SQLiteLedger
 from langchain_agentcost.ledger.query import CONDITIONS, GROUPS
 from langchain_agentcost.pricing.cost import Cost
 from langchain_agentcost.usage import Usage
+from tests.ledger.made import NOON, call, entries, few
+from tests.ledger.reference import reference_matching, reference_totals
 
 batches = st.lists(entries, max_size=25)
 instants = st.none() | few([NOON + timedelta(hours=h) for h in (-60, -12, -3, 0, 12, 36, 100)])

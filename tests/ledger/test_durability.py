@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made import call
 
 from langchain_agentcost.errors import InvalidEntry
 from langchain_agentcost.ledger import SQLiteLedger
+from tests.ledger.made import call
 
 HERE = Path(__file__).parent
 

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from made import NOON, call, entries
 
 from langchain_agentcost.errors import InvalidEntry, MissingExtra, QueryError, StoreUnavailable
 from langchain_agentcost.ledger import Entry, Ledger, MemoryLedger, SQLiteLedger
 from langchain_agentcost.ledger.export import export, import_jsonl
 from langchain_agentcost.ledger.record import COLUMNS, from_record, to_record
 from langchain_agentcost.pricing.cost import Cost
+from tests.ledger.made import NOON, call, entries
 
 
 @settings(max_examples=60, deadline=None)

@@ -9,12 +9,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from made import call
-from reference import reference_totals
 
 from langchain_agentcost.ledger import SQLiteLedger
 from langchain_agentcost.ledger.access import connect
 from langchain_agentcost.ledger.schema import APPLICATION_ID, MIGRATIONS, VERSION, migrate
+from tests.ledger.made import call
+from tests.ledger.reference import reference_totals
 
 
 def first_version(path: Path, entries: int) -> None:
@@ -56,7 +56,7 @@ def test_processes_that_migrate_at_once_agree(tmp_path: Path) -> None:
     first_version(path, 300)
     script = """
 import os, sys
-from made import call
+from tests.ledger.made import call
 from langchain_agentcost.ledger import SQLiteLedger
 for worker in range(6):
     if os.fork() == 0:

@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from made import call
 
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger import SQLiteLedger, open_ledger
 from langchain_agentcost.ledger.schema import VERSION
+from tests.ledger.made import call
 
 HERE = Path(__file__).parent
 
@@ -119,7 +119,7 @@ def test_an_unknown_url(url: str) -> None:
 
 FILL = """
 import sys, warnings
-from made import call
+from tests.ledger.made import call
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger import SQLiteLedger
 path, room = sys.argv[1], sys.argv[2]

@@ -12,11 +12,11 @@ from tempfile import TemporaryDirectory
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made import NOON, call, entries, few
-from reference import reference_totals
 
 from langchain_agentcost.errors import QueryError, StoreUnavailable
 from langchain_agentcost.ledger import Entry, Ledger, MemoryLedger, SQLiteLedger, sqlite
+from tests.ledger.made import NOON, call, entries, few
+from tests.ledger.reference import reference_totals
 
 
 def test_pruning_removes_what_is_old(ledger: Ledger) -> None:

@@ -10,12 +10,12 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from canned_provider import CannedProvider, anthropic_message, openai_chat
 from langchain_anthropic import ChatAnthropic
 from langchain_core.caches import InMemoryCache
 from langchain_openai import ChatOpenAI
 
 from langchain_agentcost import CostMeter
+from tests.canned_provider import CannedProvider, anthropic_message, openai_chat
 
 MILLION = Decimal(1_000_000)
 

@@ -92,7 +92,9 @@ def test_the_parts_of_a_prompt() -> None:
 
 def test_a_streamed_answer_is_an_answer() -> None:
     """What a stream was merged into ends the history as any other answer does."""
-    shape = PromptShape.of([HumanMessage("Where is it?"), AIMessageChunk("Which order?"), HumanMessage("42")], ())
+    shape = PromptShape.of(
+        [HumanMessage("Where is it?"), AIMessageChunk(content="Which order?"), HumanMessage("42")], ()
+    )
     assert shape.has_history
 
 

@@ -5,11 +5,11 @@ import warnings
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from price_list import LIST, book, known, usd
 
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.pricing.names import LOCAL, MAX_NAME_CHARS, NO_FINE_TUNED_PRICE, PROVIDERS, UNLISTED, refer
 from langchain_agentcost.usage import Usage
+from tests.pricing.price_list import LIST, book, known, usd
 
 MILLION = Usage(input_tokens=1_000_000)
 

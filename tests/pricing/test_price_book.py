@@ -11,7 +11,6 @@ import pytest
 from genai_prices import Usage as Counts
 from genai_prices import calc_price
 from genai_prices.data_snapshot import DataSnapshot, set_custom_snapshot
-from price_list import LIST, at, book, known, small_list, usd
 
 from langchain_agentcost.errors import PriceNotFoundWarning
 from langchain_agentcost.pricing import PriceBook
@@ -19,6 +18,7 @@ from langchain_agentcost.pricing.book import MAX_CARDS
 from langchain_agentcost.pricing.genai import GenaiPrices
 from langchain_agentcost.pricing.names import NO_FINE_TUNED_PRICE
 from langchain_agentcost.usage import Usage
+from tests.pricing.price_list import LIST, at, book, known, small_list, usd
 
 MILLION = Usage(input_tokens=1_000_000)
 NOW = at("2026-11-23T12:00:00Z")

@@ -6,7 +6,6 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from price_list import known, usd
 
 from langchain_agentcost.pricing import Cost, PriceCard, PriceSource, Rate
 from langchain_agentcost.pricing.card import (
@@ -19,6 +18,7 @@ from langchain_agentcost.pricing.card import (
 )
 from langchain_agentcost.pricing.cost import PARTS
 from langchain_agentcost.usage import Usage
+from tests.pricing.price_list import known, usd
 
 SOURCE = PriceSource("test", "1")
 EXACT = Context(prec=80)

@@ -4,11 +4,11 @@ import json
 from pathlib import Path
 
 import pytest
-from price_list import known, usd
 
 from langchain_agentcost.errors import PriceFileError
 from langchain_agentcost.pricing import PriceBook, PriceOverrides
 from langchain_agentcost.usage import Usage
+from tests.pricing.price_list import known, usd
 
 LITELLM = {
     "sample_spec": {"input_cost_per_token": "USD", "litellm_provider": "one of …"},

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from price_list import at, book, known, usd
 
 from langchain_agentcost.errors import PriceNotFound
 from langchain_agentcost.pricing import Currency, HostedRate, PriceBook, PriceOverrides, PriceSource, ToolRate
 from langchain_agentcost.usage import Usage
+from tests.pricing.price_list import at, book, known, usd
 
 MILLION = Usage(input_tokens=1_000_000)
 NOW = at("2026-11-23T12:00:00Z")
