@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from functools import wraps
-from typing import Any, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
 from uuid import UUID
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -17,8 +17,6 @@ from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, Graph
 from langsmith.utils import tracing_is_enabled
 
 from langchain_agentcost.attribution import AttributionMap
-from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
-from langchain_agentcost.finops import Report, report
 from langchain_agentcost.ledger import Ledger, MemoryLedger, open_ledger
 from langchain_agentcost.ledger.base import Where
 from langchain_agentcost.meter.books import Books
@@ -27,6 +25,10 @@ from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_run_id
 from langchain_agentcost.pricing import PriceBook, PriceOverrides
 from langchain_agentcost.pricing.overrides import Given
+
+if TYPE_CHECKING:
+    from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
+    from langchain_agentcost.finops import Report
 
 Event = TypeVar("Event", bound=Callable[..., None])
 
@@ -105,6 +107,8 @@ class CostMeter(GraphCallbackHandler):
         if self.off or not tracing_is_enabled():
             return [self]
         if self._tracer is None:
+            from langchain_agentcost.exporters.langsmith import LangSmithCostTracer  # noqa: PLC0415  # only for tracing
+
             self._tracer = LangSmithCostTracer(prices=self.prices, attribution=self.attribution)
         return [self, self._tracer]
 
@@ -130,6 +134,8 @@ class CostMeter(GraphCallbackHandler):
         Raises:
             QueryError: If a dimension does not exist.
         """
+        from langchain_agentcost.finops import report  # noqa: PLC0415  # a process that only meters never reports
+
         self.journal.flush()
         return report(self.ledger, by=by, where=where, since=since, until=until)
 
