@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
-from operator import add as _plus
 from operator import attrgetter
 from typing import Self
 
-from langchain_agentcost.attribution import DIMENSIONS
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.base import Total, Where
+from langchain_agentcost.ledger.daily import DailySums
 from langchain_agentcost.ledger.entry import Entry
-from langchain_agentcost.ledger.fold import (
-    COMMON,
-    RARE,
-    Group,
-    check,
-    common_measures,
-    has_rare,
-    latency_bucket,
-    ranked,
-    rare_measures,
-)
+from langchain_agentcost.ledger.fold import Group, check, common_measures, latency_bucket, ranked, rare_measures
 from langchain_agentcost.ledger.fork import rest_at_fork
-from langchain_agentcost.ledger.query import DAY_US, UNROLLED, Query, Value, ask, column_of, day_name, microseconds
+from langchain_agentcost.ledger.query import Query, Value, ask, column_of, microseconds
 
 FOLD_EVERY = 1024
 """How many entries wait to be added up: adding costs more than appending, and short runs never ask for it."""
-
-_LABELS = tuple(name for name in DIMENSIONS if name not in UNROLLED)
-_labels_of = attrgetter(*_LABELS, "tags")
-
-
-@dataclass(slots=True)
-class _Cell:
-    """The sums over the entries of one day that share labels, kind and status."""
-
-    common: Sequence[int] = (0,) * len(COMMON)
-    rare: Sequence[int] = (0,) * len(RARE)
-    latency: Counter[int] = field(default_factory=Counter)
-
-    def add(self, entry: Entry) -> None:
-        self.common = [*map(_plus, self.common, common_measures(entry))]
-        if has_rare(entry):
-            self.rare = [*map(_plus, self.rare, rare_measures(entry))]
-        number = latency_bucket(entry)
-        if number is not None:
-            self.latency[number] += 1
 
 
 class MemoryLedger:
@@ -69,7 +37,7 @@ class MemoryLedger:
         self._lock = threading.RLock()  # the garbage collector may book an abandoned stream within an append
         self._entries: dict[str, Entry] | None = {}
         self._pending: list[Entry] = []
-        self._cells: dict[tuple[object, ...], _Cell] = {}
+        self._sums = DailySums()
         rest_at_fork(self)
 
     def append(self, entry: Entry) -> None:
@@ -152,7 +120,7 @@ class MemoryLedger:
 
     def _replace(self, entries: dict[str, Entry]) -> None:
         self._entries, self._pending = entries, list(entries.values())
-        self._cells = {}
+        self._sums = DailySums()
 
     def _matching(self, query: Query) -> Iterable[Entry]:
         with self._lock:
@@ -175,39 +143,15 @@ class MemoryLedger:
         return groups
 
     def _from_days(self, query: Query) -> dict[tuple[Value, ...], Group]:
-        groups: dict[tuple[Value, ...], Group] = {}
-        wanted = [(column, frozenset(values)) for column, values in query.conditions]
         with self._lock:
             self._opened()
             self._fold()
-            for cell_key, cell in self._cells.items():
-                if all(_cell_column(cell_key, column) in values for column, values in wanted):
-                    group = groups.setdefault(tuple(_cell_column(cell_key, name) for name in query.by), Group())
-                    group.add(str(cell_key[-2]), str(cell_key[-1]), (*cell.common, *cell.rare))
-                    group.latency.update(cell.latency)
-        return groups
+            return self._sums.groups(query)
 
     def _fold(self) -> None:
-        """Add what is new to the sums per day."""
-        cells = self._cells
+        """Bring the sums per day up to date."""
         pending, self._pending = self._pending, []
-        for entry in pending:
-            key = (*_labels_of(entry.attribution), microseconds(entry.at) // DAY_US, entry.kind, entry.status)
-            cell = cells.get(key)
-            if cell is None:
-                cell = cells[key] = _Cell()
-            cell.add(entry)
-
-
-_CELL_AT = {name: i for i, name in enumerate((*_LABELS, "tags", "day", "kind", "status"))}
-
-
-def _cell_column(key: tuple[object, ...], name: str) -> Value:
-    if name.startswith("tag:"):
-        tags = key[_CELL_AT["tags"]]
-        return next((value for tag, value in tags if tag == name[4:]), None)  # type: ignore[attr-defined]
-    value = key[_CELL_AT[name]]
-    return day_name(value) if name == "day" else value  # type: ignore[arg-type,return-value]
+        self._sums.add(pending)
 
 
 def _forgotten(entry: Entry, user: str, sessions: set[str | None]) -> Entry:

@@ -70,7 +70,7 @@ entries = st.builds(
     Entry,
     id=_id,
     kind=few(get_args(Kind)),
-    at=few([NOON + timedelta(hours=h, microseconds=h) for h in (-50, -13, -12, -1, 0, 0, 5, 11, 12, 36, 90)]),
+    at=few([NOON + timedelta(hours=h, microseconds=u) for h in (-50, -12, 0, 12, 36) for u in (-1, 0, 0, 1)]),
     attribution=attributions,
     duration_s=_seconds,
     first_token_s=_seconds,
