@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -16,7 +16,16 @@ from langchain_agentcost.pricing.card import PriceCard, Rate
 from langchain_agentcost.pricing.cost import Cost, PriceSource
 from langchain_agentcost.pricing.genai import ALWAYS, GenaiPrices, Window
 from langchain_agentcost.pricing.lines import PERCENT, ModelLine
-from langchain_agentcost.pricing.names import LOCAL, MAX_NAME_CHARS, ROUTERS, UNLISTED, Reference, provider_id, refer
+from langchain_agentcost.pricing.names import (
+    LOCAL,
+    MAX_NAME_CHARS,
+    ROUTERS,
+    UNLISTED,
+    Reference,
+    provider_id,
+    refer,
+    with_bases,
+)
 from langchain_agentcost.pricing.overrides import Given, PriceOverrides, as_overrides
 from langchain_agentcost.pricing.rates import ToolRate
 from langchain_agentcost.reported import billed_tier
@@ -50,7 +59,7 @@ class PriceBook:
     def __init__(self, overrides: PriceOverrides | Given | None = None, *, prices: GenaiPrices | None = None) -> None:
         self.overrides = as_overrides(overrides)
         self.prices = prices or _BUNDLED
-        self._windows: dict[tuple[str, str | None, str | None], Window] = {}
+        self._windows: dict[tuple[str, str | None, str | None, str | None], Window] = {}
         self._warned: dict[tuple[str | None, str], object] = {}
         self._tools = lru_cache(maxsize=MAX_CARDS)(self.overrides.tool)
         self._tool_source = PriceSource("override", self.overrides.version)
@@ -68,16 +77,21 @@ class PriceBook:
         provider: str | None = None,
         at: datetime | None = None,
         service_tier: str | None = None,
+        asked: str | None = None,
     ) -> PriceCard | None:
         """Look a model's prices up.
 
+        Your own prices for the model that answered come first, then yours for the one that was asked for; then the
+        list's, in the same order.
+
         Args:
-            model: The model's name as the provider, LangChain or LiteLLM writes it.
+            model: The name of the model that answered, as the provider, LangChain or LiteLLM writes it.
             provider: The provider as LangChain names it. None, or one that nobody knows, leaves the model's name to
                 tell; a known one is priced by its own list only.
             at: The instant of the call; None is now. Without a time zone it is taken as UTC.
             service_tier: "batch", "flex", "priority", …; None is standard. A tier without a price gives the standard
                 price with a flag.
+            asked: The name that was asked for, where it may be another: a deployment or an alias.
 
         Returns:
             The card, or None where no price is known.
@@ -90,11 +104,11 @@ class PriceBook:
             at = datetime.now(UTC)
         elif at.tzinfo is None:
             at = at.replace(tzinfo=UTC)
-        key = (model, provider, service_tier)
+        key = (model, provider, service_tier, asked)
         window = self._windows.get(key)
         if window is None or not window.since <= at < window.until:
-            window = self._look_up(model, provider, at, service_tier)
-            if len(model or "") <= MAX_NAME_CHARS and len(provider or "") <= MAX_NAME_CHARS:
+            window = self._look_up((model, asked), provider, at, service_tier)
+            if max(len(name or "") for name in (model, provider, asked)) <= MAX_NAME_CHARS:
                 if len(self._windows) >= MAX_CARDS:
                     self._windows.clear()
                 self._windows[key] = window
@@ -109,6 +123,7 @@ class PriceBook:
         at: datetime | None = None,
         requests: int = 1,
         tasks: int = 0,
+        asked: str | None = None,
     ) -> Cost | None:
         """Price one call, at the tier that its usage states.
 
@@ -119,14 +134,15 @@ class PriceBook:
             at: When it started; None is now.
             requests: How many requests it was, for models with a fee per request.
             tasks: How many tasks it finished, for models with a fee per task.
+            asked: The name that was asked for, where it may be another.
 
         Returns:
             The cost, or None where no price is known; the first time for a model, a `PriceNotFoundWarning` says so.
         """
-        card = self.card(model, provider=provider, at=at, service_tier=usage.service_tier)
+        card = self.card(model, provider=provider, at=at, service_tier=usage.service_tier, asked=asked)
         cost = card.cost(usage, requests=requests, tasks=tasks) if card else None
         if cost is None:
-            self._warn_once(model, provider)
+            self._warn_once(model, provider, asked)
         return cost
 
     def tool_cost(self, tool: str, *, duration_s: float | None = None) -> Cost | None:
@@ -150,21 +166,32 @@ class PriceBook:
         """Give the stated price of a tool, or None."""
         return self._tools(tool[:MAX_NAME_CHARS]) if self.overrides.tools else None
 
-    def _look_up(self, model: str, provider: str | None, at: datetime, service_tier: str | None) -> Window:
+    def _look_up(
+        self, names: tuple[str | None, ...], provider: str | None, at: datetime, service_tier: str | None
+    ) -> Window:
         tier = billed_tier(service_tier)
-        reference = refer(model, self._provider(provider), known=self.prices.known)
-        if reference is None:
-            return Window(None)
+        references = self._references(names, provider)
         since, until = self.overrides.steady(at)
-        line = self.overrides.line(reference, at, tier)
-        own = self._own_card(reference, line, tier)
+        line = next((found for one in references if (found := self.overrides.line(one, at, tier))), None)
+        own = self._own_card(references, line, tier)
         if own:
             return Window(own, since, until)
-        listed = self.prices.window(reference.attempts, at, tier)
-        if listed is None:
-            return Window(None, since, until)
-        card = self._adjusted(listed.card, line, reference, at) if listed.card else None
-        return Window(card, max(since, listed.since), min(until, listed.until))
+        for reference in references:
+            listed = self.prices.window(reference.attempts, at, tier)
+            if listed:
+                since, until = max(since, listed.since), min(until, listed.until)
+            if listed and listed.card:
+                return Window(self._adjusted(listed.card, line, references, at), since, until)
+        return Window(None, since, until)
+
+    def _references(self, names: Iterable[str | None], provider: str | None) -> tuple[Reference, ...]:
+        """The model that answered and the one that was asked for, with their bases where a price file may name them."""
+        served_by = self._provider(provider)
+        named = (refer(name, served_by, known=self.prices.known) for name in dict.fromkeys(names) if name)
+        found = tuple(reference for reference in named if reference)
+        if self.overrides.plain:
+            return found
+        return tuple(with_bases(one, listed=self.prices.listed_name(one.attempts)) for one in found)
 
     def _provider(self, provider: str | None) -> str | None:
         """The provider's id; a name that is in no table may still be like one, as "openai-chat" is."""
@@ -173,13 +200,13 @@ class PriceBook:
             return served_by
         return self.prices.provider_like(served_by) or served_by
 
-    def _own_card(self, reference: Reference, line: ModelLine | None, tier: str | None) -> PriceCard | None:
+    def _own_card(self, references: Sequence[Reference], line: ModelLine | None, tier: str | None) -> PriceCard | None:
         """The card that the user's own rates give: those of a model line, else those of own hardware."""
         if line and line.rates:
             return _with_fees(
                 PriceCard(
-                    reference.names[0],
-                    provider=line.scope.provider or reference.provider,
+                    references[0].names[0],
+                    provider=line.scope.provider or references[0].provider,
                     rates=_times(line.rates, line.factor),
                     price=PriceSource("override", self.overrides.version, _start(line)),
                     service_tier=line.service_tier,
@@ -187,21 +214,23 @@ class PriceBook:
                 ),
                 line,
             )
-        hosted = self.overrides.hosted_rate(reference)
+        hosted = next((rate for one in references if (rate := self.overrides.hosted_rate(one))), None)
         if hosted is None:
             return None
         card = PriceCard(
-            reference.names[0],
-            provider=reference.provider,
+            references[0].names[0],
+            provider=references[0].provider,
             rates=hosted.rates(),
             price=PriceSource("hosted", self.overrides.version),
             flags=_tier_flag(tier, None),
         )
         return _with_fees(card, line) if line else card
 
-    def _adjusted(self, card: PriceCard, line: ModelLine | None, reference: Reference, at: datetime) -> PriceCard:
+    def _adjusted(
+        self, card: PriceCard, line: ModelLine | None, references: Sequence[Reference], at: datetime
+    ) -> PriceCard:
         """A list price less what was negotiated, with the fees that the user states."""
-        discount = self.overrides.discount(reference, at, listed=(card.provider, card.model))
+        discount = self.overrides.discount(references, at, listed=(card.provider, card.model))
         factor = line.factor if line and line.factor is not None else discount.factor if discount else None
         if factor is not None:
             less = (1 - factor) * PERCENT
@@ -215,7 +244,7 @@ class PriceBook:
             )
         return _with_fees(card, line) if line else card
 
-    def _warn_once(self, model: str, provider: str | None) -> None:
+    def _warn_once(self, model: str, provider: str | None, asked: str | None) -> None:
         """Warn about a model without a price, once, however many threads meet it at the same time."""
         name = label(model or "(no name)")
         key = (label(provider) if provider else None, name)
@@ -223,6 +252,7 @@ class PriceBook:
         if len(self._warned) >= MAX_CARDS or self._warned.setdefault(key, mine) is not mine:
             return
         by = f" of {key[0]}" if key[0] else ""
+        by += f", asked for as {label(asked)!r}" if asked and asked != model else ""
         warnings.warn(
             f"No price is known for {name!r}{by}: its cost is None. State one in PriceBook(overrides).",
             PriceNotFoundWarning,

@@ -153,6 +153,10 @@ class GenaiPrices:
                 return self._resolved(*found, attempt=attempt, at=at, tier=tier)
         return None
 
+    def listed_name(self, attempts: tuple[Attempt, ...]) -> str | None:
+        """Give the list's own name for what the first attempt finds that the list knows."""
+        return next((found[1].id for found in map(self._find, attempts) if found), None)
+
     def _find(self, attempt: Attempt) -> tuple[Provider, ModelInfo] | None:
         provider = self.providers.get(attempt.provider) if attempt.provider else self._named(attempt.name)
         model = provider.find_model(attempt.name, all_providers=list(self.providers.values())) if provider else None

@@ -52,6 +52,10 @@ class Scope:
             return False
         if self.provider and providers is not None and self.provider not in providers:
             return False
+        return self.fits(names)
+
+    def fits(self, names: Iterable[str]) -> bool:
+        """Whether one of these names is its model's."""
         pattern = self._pattern
         return any(pattern.match(name) if pattern else name == self.model for name in names)
 

@@ -8,7 +8,7 @@ says who serves it, and then the cost is flagged.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 MAX_NAME_CHARS = 300
 """Longer names are nobody's model: they are not looked up, so that they cost no time and no memory."""
@@ -99,6 +99,7 @@ _BEDROCK = re.compile(
     r"^(?:(?:us|eu|apac|au|jp|in|ca|sa|me|af|global|us-gov)\.)?"
     r"(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral|minimax|moonshot|openai|qwen|writer)\.[a-z]"
 )
+_SNAPSHOT = re.compile(r"(?P<base>.+?)[-@]20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])(?:-v\d+(?::\d+)?)?")
 _FINE_TUNED = re.compile(r"^ft:(?P<base>[^:]+)|^(?P<azure>[^:/]+)\.ft-")
 
 _FIRST_LETTERS: tuple[tuple[str, str], ...] = (
@@ -140,12 +141,14 @@ class Reference:
         providers: Whose lines of a price file may be for it; None for anybody's.
         names: The names it may have in a user's price file, the most literal first.
         attempts: Where to look in the bundled list, in order; empty for servers that no list covers.
+        bases: The names of what it is a snapshot of, for a user's price file.
     """
 
     provider: str | None
     providers: frozenset[str] | None
     names: tuple[str, ...]
     attempts: tuple[Attempt, ...]
+    bases: tuple[str, ...] = ()
 
 
 def provider_id(provider: str | None) -> str | None:
@@ -192,6 +195,26 @@ def refer(model: str, provider: str | None, *, known: frozenset[str]) -> Referen
     # A provider that nobody knows may be anybody's, but not another one that only the user knows.
     providers = known | {served_by} if served_by else None
     return Reference(served_by, providers, names, _with_bases((Attempt(_guessed(name), name),)))
+
+
+def with_bases(reference: Reference, *, listed: str | None) -> Reference:
+    """Add what a model is a snapshot of: its name without the date, and the name that the list has for both.
+
+    A fine-tuned model is no snapshot: what is stated for its base does not price it.
+
+    Args:
+        reference: The model.
+        listed: The list's name for it, None where it has none.
+
+    Example:
+        >>> with_bases(refer("gpt-5-mini-2025-08-07", None, known=frozenset()), listed=None).bases
+        ('gpt-5-mini',)
+    """
+    if any(_FINE_TUNED.match(name) for name in reference.names):
+        return reference
+    undated = (found["base"] for name in reference.names if (found := _SNAPSHOT.fullmatch(name)))
+    bases = dict.fromkeys((*undated, *([listed.lower()] if listed else ())))
+    return replace(reference, bases=tuple(name for name in bases if name not in reference.names))
 
 
 def _prefixed(name: str, known: frozenset[str]) -> tuple[str | None, str]:

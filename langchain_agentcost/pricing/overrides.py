@@ -6,6 +6,10 @@ numbers or as text, they are read exactly. Model names may be patterns (`*`, `?`
 case. Where several lines fit a call, the first one in the file counts. Dates are days, 00:00 UTC; `until` is the first
 day on which a line no longer holds.
 
+A line is looked for under the name of the model that answered, then under the name that was asked for, such as a
+deployment's or an alias; the bundled list comes after both. A name is also that of its dated snapshots: "gpt-5-mini"
+prices "gpt-5-mini-2025-08-07", unless another line fits the snapshot and not "gpt-5-mini".
+
 ```toml
 # A model's own prices. A line that states rates states all of them: nothing is mixed with the list's.
 [[models]]
@@ -68,7 +72,7 @@ Example:
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -190,38 +194,48 @@ million tokens, got -1.
         table.close()
         return read
 
+    @property
+    def plain(self) -> bool:
+        """Whether no model's price is stated here, so that the list alone decides."""
+        return not (self.models or self.discounts or self.hosted)
+
     def line(self, reference: Reference, at: datetime, tier: str | None) -> ModelLine | None:
         """Give the line that prices a call: one for its tier, else one for the standard tier.
+
+        A line that fits a snapshot alone goes before one for all snapshots of the model, wherever it stands.
 
         Args:
             reference: The model and provider.
             at: The instant of the call.
             tier: Its service tier; None is standard.
         """
-        exact = (number for name in reference.names for number in self._named.get(name, ()))
+        names = (*reference.names, *reference.bases)
+        exact = (number for name in names for number in self._named.get(name, ()))
         fitting = [
             line
             for line in (self.models[number] for number in sorted({*exact, *self._patterns}))
-            if line.service_tier in (tier, None) and line.scope.covers(reference.names, reference.providers, at)
+            if line.service_tier in (tier, None) and line.scope.covers(names, reference.providers, at)
         ]
-        return next((line for line in fitting if line.service_tier == tier), fitting[0] if fitting else None)
+        return _closest([line for line in fitting if line.service_tier == tier] or fitting, reference)
 
-    def discount(self, reference: Reference, at: datetime, *, listed: tuple[str | None, str]) -> Discount | None:
+    def discount(
+        self, references: Sequence[Reference], at: datetime, *, listed: tuple[str | None, str]
+    ) -> Discount | None:
         """Give the discount off a list price.
 
         Args:
-            reference: The model and provider of the call.
+            references: The model that answered, and the one that was asked for.
             at: The instant of the call.
             listed: The provider and model under which the list has the price.
         """
         provider, model = listed
-        names = (*reference.names, model.lower())
-        providers = {provider} if provider else reference.providers
+        names = {model.lower(), *(name for one in references for name in (*one.names, *one.bases))}
+        providers = {provider} if provider else None
         return next((d for d in self.discounts if d.scope.covers(names, providers, at)), None)
 
     def hosted_rate(self, reference: Reference) -> HostedRate | None:
         """Give the hosted rate of a model."""
-        names, providers = reference.names, reference.providers
+        names, providers = (*reference.names, *reference.bases), reference.providers
         return next((rate for scope, rate in self.hosted if scope.covers(names, providers, ALWAYS[0])), None)
 
     def tool(self, name: str) -> ToolRate | None:
@@ -233,6 +247,15 @@ million tokens, got -1.
         """Give the time around an instant in which no line starts or ends."""
         after = bisect_right(self._edges, at)
         return self._edges[after - 1], self._edges[min(after, len(self._edges) - 1)]
+
+
+def _closest(lines: Sequence[ModelLine], reference: Reference) -> ModelLine | None:
+    """The first line of the file, unless it is for all snapshots of the model and another one for this alone."""
+    first = lines[0] if lines else None
+    if first is None or first.scope.fits(reference.names):
+        return first
+    own = (line for line in lines if line.scope.fits(reference.names) and not line.scope.fits(reference.bases))
+    return next(own, first)
 
 
 def _tool(name: str, holder: Table) -> ToolRate:

@@ -203,6 +203,14 @@ def test_an_unknown_model_warns_once() -> None:
     assert said[0].filename == __file__
 
 
+def test_the_warning_names_what_answered_and_what_was_asked_for() -> None:
+    """The warning has both names where they differ, so that a reader knows which one to state a price for."""
+    with pytest.warns(PriceNotFoundWarning, match="for 'nobody' of openai, asked for as 'prod-chat': its cost is None"):
+        assert book().cost(MILLION, "nobody", provider="openai", asked="prod-chat") is None
+    with pytest.warns(PriceNotFoundWarning, match="for 'nobody' of openai: its cost is None"):
+        assert book().cost(MILLION, "nobody", provider="openai", asked="nobody") is None
+
+
 @pytest.mark.usefixtures("strict")
 def test_many_threads_get_one_warning() -> None:
     """Threads that meet an unknown model at the same moment share one warning; another provider has its own."""

@@ -70,6 +70,91 @@ def test_the_first_line_that_fits_counts() -> None:
     assert paid(lines(narrow, wide), "gpt-plain") == 6
 
 
+SNAPSHOT = "gpt-plain-2026-01-01"
+
+
+@pytest.mark.parametrize(
+    ("stated", "answered"),
+    [
+        ("gpt-plain", SNAPSHOT),
+        ("gpt-plain", f"models/{SNAPSHOT}"),
+        ("gpt-plain", "openai/gpt-plain-20260101"),
+        ("our-model", "our-model@20260101"),
+        ("anthropic.ours", "anthropic.ours-20260101-v1:0"),
+        ("regional.anthropic.claude-mid", "us.anthropic.claude-mid-v2:0"),
+    ],
+)
+def test_a_price_for_a_model_is_that_of_its_snapshots(stated: str, answered: str) -> None:
+    """A line, with all that it states, prices the dated names of its model, and those that the list has for it."""
+    line = {"model": stated, "input": 100, "request": 1, "task": 2}
+    cost = known(book(lines(line)).cost(MILLION, answered, tasks=1))
+    assert (cost.usd, cost.request, cost.source) == (usd("103"), usd("3"), "override")
+
+
+def test_a_discount_of_a_model_is_that_of_its_snapshots() -> None:
+    """A line that takes a share off the list's price does so for a snapshot too."""
+    assert paid(lines({"model": "gpt-plain", "discount_percent": 20}), SNAPSHOT) == usd("0.8")
+
+
+@pytest.mark.parametrize("exact", [SNAPSHOT, "*-2026-01-01"])
+def test_a_line_for_a_snapshot_goes_before_one_for_all_of_them(exact: str) -> None:
+    """What is stated for one snapshot alone prices it, wherever in the file it stands, and no other."""
+    for order in (1, -1):
+        overrides = lines(*[{"model": "gpt-plain", "input": 5}, {"model": exact, "input": 6}][::order])
+        assert paid(overrides, SNAPSHOT) == 6
+        assert paid(overrides, "gpt-plain-2026-02-01") == 5
+
+
+def test_a_pattern_for_the_model_is_no_closer_than_its_name() -> None:
+    """Between a name and a pattern that both cover the model and its snapshot, the file's order decides."""
+    name, pattern = {"model": "gpt-plain", "input": 5}, {"model": "gpt-*", "input": 6}
+    assert paid(lines(name, pattern), SNAPSHOT) == 5
+    assert paid(lines(pattern, name), SNAPSHOT) == 6
+
+
+@pytest.mark.parametrize("model", ["ours-2026-13-01", "ours-2026", "ours-mini-2026-01-01", "our", "ft:ours-2026-01-01"])
+def test_a_name_without_its_own_date_is_another_model(model: str) -> None:
+    """A line is for its model, and not for one whose name only starts alike."""
+    assert book(lines({"model": "ours", "input": 5})).card(model, provider="custom") is None
+
+
+def asked_for(overrides: dict[str, Any], asked: str, answered: str = "gpt-plain") -> Decimal:
+    """What a million tokens cost that were asked of one name and answered under another."""
+    return known(book(overrides).cost(MILLION, answered, provider="openai", asked=asked)).usd
+
+
+@pytest.mark.parametrize("asked", ["prod-chat", "Prod-Chat-2026-01-01", "openai/prod-chat"])
+def test_a_price_for_the_name_that_was_asked_for_wins_over_the_list(asked: str) -> None:
+    """A deployment's or alias's own price is paid, although the answer bears a name that the list knows."""
+    assert asked_for(lines({"model": "prod-chat", "input": 100}), asked) == 100
+    assert asked_for(lines({"model": "prod-chat", "discount_percent": 50}), asked) == usd("0.5")
+    assert asked_for({"discounts": [{"model": "prod-chat", "percent": 50}]}, asked) == usd("0.5")
+    assert asked_for(lines({"model": "prod-chat", "input": 100}), "other") == 1
+
+
+def test_a_price_for_the_model_that_answered_wins_over_one_for_what_was_asked() -> None:
+    """The answer's own name, or what it is a snapshot of, decides before the name that was asked for."""
+    overrides = lines({"model": "prod-chat", "input": 100}, {"model": "gpt-plain", "input": 5})
+    assert asked_for(overrides, "prod-chat") == 5
+    assert asked_for(overrides, "prod-chat", SNAPSHOT) == 5
+    assert asked_for(overrides, "prod-chat", "gpt-small") == 100
+
+
+def test_a_price_of_own_hardware_is_found_under_the_name_that_was_asked_for() -> None:
+    """A served model that answers under a file's path has the hosted price of its alias."""
+    hosted = {"gpu_hour": "3.6", "input_tokens_per_s": 1000, "output_tokens_per_s": 1000}
+    cost = book({"hosted": {"our-llama": hosted}}).cost(MILLION, "/w/l.gguf", provider="vllm", asked="our-llama")
+    assert (known(cost).usd, known(cost).source) == (usd("1"), "hosted")
+
+
+def test_the_list_knows_a_name_that_was_asked_for() -> None:
+    """Where the list does not know what answered, the price is that of what was asked for."""
+    prices = book()
+    assert known(prices.cost(MILLION, "eu-west-chat", provider="openai", asked="gpt-plain")).usd == 1
+    assert known(prices.cost(MILLION, "gpt-small", provider="openai", asked="gpt-plain")).usd == usd("0.2")
+    assert prices.card("eu-west-chat", provider="openai") is None
+
+
 def test_a_line_for_a_provider_is_for_that_provider_only() -> None:
     """A provider's line prices its calls under any of its names, and nobody else's."""
     overrides = lines({"model": "gpt-plain", "provider": "azure_openai", "input": 5})
