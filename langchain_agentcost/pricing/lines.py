@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from fnmatch import translate
@@ -118,7 +118,8 @@ def scope(table: Table, *, model: str | None) -> Scope:
 
 def model_line(table: Table) -> ModelLine:
     """Read a line of `[[models]]`."""
-    rates, factor = _volume(table, _rates(table), _factor(table))
+    steps = list(table.tables("volume"))
+    rates, factor = _at_volume(table, steps, _rates(table), _factor(table))
     tier = table.text("service_tier")
     line = ModelLine(
         scope(table, model=table.text("model", required=True)),
@@ -130,7 +131,7 @@ def model_line(table: Table) -> ModelLine:
         factor=factor,
     )
     table.close()
-    if not (line.rates or line.tools) and line.request is line.task is line.factor is None:
+    if not (line.rates or line.tools or steps) and line.request is line.task is line.factor is None:
         table.fail("", "states no price; add `input` and `output`, a fee, or a discount.")
     return line
 
@@ -153,18 +154,26 @@ def _rates(table: Table) -> dict[str, Rate]:
         step.close()
         if start is None or not stated:
             step.fail("", "needs `above_input_tokens` and at least one rate.")
+        if not start:
+            step.fail(
+                "above_input_tokens", "must be above 0; rates for prompts of any length go into the model's line."
+            )
         unknown = stated.keys() - base.keys()
         if unknown:
             step.fail(min(unknown), "has no base rate; state it in the model's line too.")
         if steps and start <= steps[-1][0]:
             step.fail("above_input_tokens", "must grow from step to step.")
         steps.append((start, stated))
-    if base and "input" not in base:
-        table.fail("input", f"is missing; a line that states rates needs it, in {PER_MTOK}.")
+    _check_input(table, base)
     return {
         name: Rate(usd, tuple((start, stated[name]) for start, stated in steps if name in stated))
         for name, usd in base.items()
     }
+
+
+def _check_input(table: Table, rates: Mapping[str, object]) -> None:
+    if rates and "input" not in rates:
+        table.fail("input", f"is missing; a line that states rates needs it, in {PER_MTOK}.")
 
 
 def _plain_rates(table: Table) -> dict[str, Decimal]:
@@ -177,23 +186,30 @@ def _factor(table: Table) -> Decimal | None:
     return None if percent is None else 1 - percent / PERCENT
 
 
-def _volume(table: Table, rates: dict[str, Rate], factor: Decimal | None) -> tuple[dict[str, Rate], Decimal | None]:
-    """The prices at the stated volume: the last step of `volume` that `volume_tokens` is above."""
+def _at_volume(
+    table: Table, steps: list[Table], rates: dict[str, Rate], factor: Decimal | None
+) -> tuple[dict[str, Rate], Decimal | None]:
+    """The prices at the stated volume: the last of the steps that `volume_tokens` is above.
+
+    A step states the rates that it changes; long prompts keep the rates that `tiers` states for them. Below the first
+    step, the line is what it is without steps: its own rates, or else the list's.
+    """
     volume = table.whole("volume_tokens")
-    steps = list(table.tables("volume"))
     if (volume is None) is bool(steps):
         table.fail("volume_tokens", "and `volume` need each other: the tokens of the month, and the steps.")
-    last = -1
+    last, reached, cut = -1, rates, factor
     for step in steps:
         start = step.whole("above_tokens")
-        stated, cut = _plain_rates(step), _factor(step)
+        stated, less = _plain_rates(step), _factor(step)
         step.close()
-        if start is None or not (stated or cut is not None):
+        if start is None or not (stated or less is not None):
             step.fail("", "needs `above_tokens` and a rate or `discount_percent`.")
         if start <= last:
             step.fail("above_tokens", "must grow from step to step.")
         last = start
+        reached = reached | {name: replace(reached.get(name, Rate(usd)), usd=usd) for name, usd in stated.items()}
+        _check_input(step, reached)
+        cut = less if less is not None else cut
         if volume is not None and volume > start:
-            rates = rates | {name: Rate(usd) for name, usd in stated.items()}
-            factor = cut if cut is not None else factor
+            rates, factor = reached, cut
     return rates, factor

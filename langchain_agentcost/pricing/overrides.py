@@ -34,7 +34,7 @@ server_tools = { web_search = 0.01 }
 
 [[models]]                       # no rates: the list's are kept, and what is stated here is added
 model = "gpt-4.1*"
-volume_tokens = 600_000_000      # what you expect to use this month
+volume_tokens = 600_000_000      # what you expect to use this month; each step may state a discount or rates
 volume = [
     { above_tokens = 100_000_000, discount_percent = 5 },
     { above_tokens = 500_000_000, discount_percent = 10 },

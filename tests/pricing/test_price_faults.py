@@ -57,6 +57,18 @@ FAULTY = [
         "output",
         "no base rate",
     ),
+    (
+        '[[models]]\nmodel = "m"\ninput = 1\ntiers = [{ above_input_tokens = 0, input = 2 }]\n',
+        4,
+        "tiers[0].above_input_tokens",
+        "must be above 0; rates for prompts of any length go into the model's line",
+    ),
+    (
+        '[[models]]\nmodel = "m"\nvolume_tokens = 5\nvolume = [\n  { above_tokens = 9, output = 2 },\n]\n',
+        5,
+        "models[0].volume[0].input",
+        "is missing; a line that states rates needs it",
+    ),
     ('[[models]]\nmodel = "m"\ninput = 1\nvolume_tokens = 5\n', 4, "volume_tokens", "need each other"),
     (
         '[[models]]\nmodel = "m"\ninput = 1\nserver_tools = { web_search = -2 }\n',

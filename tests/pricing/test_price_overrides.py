@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -224,14 +225,52 @@ def test_a_volume_discount_can_be_off_the_list() -> None:
     assert paid(lines(line), "gpt-plain") == usd("0.8")
 
 
+@pytest.mark.parametrize(
+    ("tokens", "expected"), [(50_000_000, "1"), (100_000_000, "1"), (100_000_001, "0.95"), (600_000_000, "0.9")]
+)
+def test_a_volume_below_the_first_step_pays_the_list_price(tokens: int, expected: str) -> None:
+    """Steps that are not reached yet are no fault and no discount."""
+    steps = [
+        {"above_tokens": 100_000_000, "discount_percent": 5},
+        {"above_tokens": 500_000_000, "discount_percent": 10},
+    ]
+    assert paid(lines({"model": "gpt-plain", "volume_tokens": tokens, "volume": steps}), "gpt-plain") == usd(expected)
+
+
+def test_long_prompts_stay_dearer_at_a_volume() -> None:
+    """A rate of a volume step replaces the rate of short prompts; the steps for long ones hold on."""
+    line = {
+        "model": "m",
+        "input": 2,
+        "output": 4,
+        "tiers": [{"above_input_tokens": 1000, "input": 3, "output": 6}],
+        "volume_tokens": 500,
+        "volume": [{"above_tokens": 100, "input": 1}],
+    }
+    card = book(lines(line)).card("m")
+    assert card is not None
+    short_and_long = [(card.usd(name), card.usd(name, input_tokens=1001)) for name in ("input", "output")]
+    assert short_and_long == [(usd("1"), usd("3")), (usd("4"), usd("6"))]
+
+
+def test_volume_steps_add_up() -> None:
+    """A later step changes what it states and keeps the rest of the step before it."""
+    steps = [{"above_tokens": 1, "input": 3, "output": 5, "discount_percent": 50}, {"above_tokens": 2, "input": 2}]
+    card = book(lines({"model": "m", "volume_tokens": 3, "volume": steps})).card("m")
+    assert card is not None
+    assert (card.usd("input"), card.usd("output")) == (usd("1"), usd("2.5"))
+
+
 def test_a_discount_is_off_the_list_and_not_off_what_you_stated() -> None:
-    """A negotiated discount lowers list prices, fees included; a rate in the file is what is paid."""
+    """A negotiated discount lowers list prices, fees and tools included; a rate in the file is what is paid."""
     overrides = {
         "models": [{"model": "gpt-small", "input": 5}],
         "discounts": [{"provider": "openai", "percent": "12.5"}, {"percent": 50}],
     }
     assert paid(overrides, "gpt-small") == 5
     assert paid(overrides, "gpt-plain") == usd("0.875")
+    searched = known(book(overrides).cost(replace(MILLION, server_tools=(("web_search", 2),)), "claude-mid"))
+    assert (searched.input, searched.tool) == (usd("1.5"), usd("0.01"))
     searched = known(book(overrides).cost(MILLION, "deep-search"))
     assert (searched.input, searched.request) == (usd("0.5"), usd("0.0025"))
     assert searched.version is not None
