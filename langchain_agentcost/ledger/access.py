@@ -10,6 +10,7 @@ import errno
 import os
 import sqlite3
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from threading import Lock, get_ident
 from types import TracebackType
@@ -74,10 +75,14 @@ class Access:
     Args:
         path: The database.
         exclusive: Whether to keep other processes out as well: what writes has to.
+        functions: Functions of two arguments that statements may call, by name.
     """
 
-    def __init__(self, path: Path, *, exclusive: bool) -> None:
+    def __init__(
+        self, path: Path, *, exclusive: bool, functions: Mapping[str, Callable[..., str | None]] | None = None
+    ) -> None:
         self.path = path
+        self._functions = functions or {}
         self._exclusive = exclusive
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
@@ -141,6 +146,8 @@ class Access:
             if self._exclusive and sys.platform != "win32":
                 self._lock_file = lock_file(self.path)
             self._connection = connect(self.path)
+            for name, function in self._functions.items():
+                self._connection.create_function(name, 2, function, deterministic=True)
         except (sqlite3.Error, OSError) as error:
             self._release()
             raise unavailable(self.path, error) from error

@@ -6,6 +6,7 @@ labels afterwards: that spares SQLite a join and a sort of wide rows.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -68,11 +69,17 @@ _NOTHING = "x''"
 _ROLLED = {"user": _Column("l.user", "person"), "day": _Column("e.day", "", read=day_name)}
 """Columns that stand elsewhere in the sums per day."""
 
-_TAG = _Column(
-    "(SELECT json_extract(value, '$[1]') FROM json_each(ifnull(l.tags, '[]')) "
-    "WHERE json_extract(value, '$[0]') = ? LIMIT 1)",
-    "attribution",
-)
+_TAG = _Column("tag_of(l.tags, ?)", "attribution")
+
+
+def tag_of(tags: str | None, name: str) -> str | None:
+    """The value of a tag, as a function of SQL: SQLite's own JSON functions cut text at a NUL.
+
+    Example:
+        >>> tag_of('[["team", "blue"]]', "team")
+        'blue'
+    """
+    return next((value for tag, value in json.loads(tags or "[]") if tag == name), None)
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ from langchain_agentcost.ledger.rows import (
     row_of,
 )
 from langchain_agentcost.ledger.schema import FOLD_EVERY, fold
-from langchain_agentcost.ledger.sql import Bound, Select
+from langchain_agentcost.ledger.sql import Bound, Select, tag_of
 
 _INSERT = (
     f"INSERT INTO entry ({COLUMNS}) SELECT {', '.join('?' * (COLUMNS.count(',') + 1))} "  # noqa: S608  # constants
@@ -78,7 +78,7 @@ class SQLiteLedger:
         self.url = f"sqlite:///{self.path}"
         prepare(self.path, create=create)
         self._writer = Access(self.path, exclusive=True)
-        self._reader = Access(self.path, exclusive=False)
+        self._reader = Access(self.path, exclusive=False, functions={"tag_of": tag_of})
         self._labels = Labels()
         self._nested: deque[Entry] = deque()
         """What came from within an append: the garbage collector may close a stream, and so book it, at any point."""

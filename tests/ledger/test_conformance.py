@@ -294,3 +294,12 @@ def test_text_that_is_not_unicode_is_refused(ledger: Ledger) -> None:
     """Half a surrogate pair cannot be asked for."""
     with pytest.raises(QueryError, match="not Unicode"):
         ledger.totals((), {"user": "\ud800"})
+
+
+def test_a_tag_may_hold_any_text(ledger: Ledger) -> None:
+    """A tag's value comes back whole, with a NUL and a quote in it, as a group and as a filter."""
+    value = "a\x00b'\"\n"
+    ledger.append(call(1, tags=(("team", value),)))
+    assert ledger.totals(("tag:team",))[0].key == (value,)
+    assert ledger.totals((), {"tag:team": value})[0].calls == 1
+    assert ledger.totals((), {"tag:team": "a"}) == ()
