@@ -224,6 +224,17 @@ def response_tier(metadata: Mapping[str, Any]) -> str | None:
     return "fast" if usage.get("speed") == "fast" else billed_tier(usage.get("service_tier"))
 
 
+def states_tier(metadata: Mapping[str, Any]) -> bool:
+    """Tell whether a response's metadata names a service tier, the standard one included.
+
+    Example:
+        >>> states_tier({"service_tier": "default"}), states_tier({"model_name": "gpt-5"})
+        (True, False)
+    """
+    usage = metadata.get("usage")
+    return any(key in metadata for key in _TIER_KEYS) or (type(usage) is dict and "service_tier" in usage)
+
+
 def billed_tier(tier: object) -> str | None:
     """Give a service tier as prices know it; None for the standard one.
 

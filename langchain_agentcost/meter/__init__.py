@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from langchain_agentcost.meter.ambient import active_meter, install_global, meter_costs, uninstall_global
+from langchain_agentcost.meter.ambient import active_meters, install_global, meter_costs, uninstall_global
 from langchain_agentcost.meter.embeddings import metered_embeddings
 from langchain_agentcost.meter.handler import CostMeter
 
-__all__ = ["CostMeter", "active_meter", "install_global", "meter_costs", "metered_embeddings", "uninstall_global"]
+__all__ = ["CostMeter", "active_meters", "install_global", "meter_costs", "metered_embeddings", "uninstall_global"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from typing import ClassVar
 
@@ -61,7 +61,8 @@ def meter_costs(
     try:
         yield meter
     finally:
-        _block_meter.reset(token)
+        with suppress(ValueError):  # a generator that is closed from another context has left this one already
+            _block_meter.reset(token)
         meter.close()
 
 
@@ -105,10 +106,10 @@ def uninstall_global() -> None:
     os.environ.pop(GLOBAL_VARIABLE, None)
 
 
-def active_meter() -> CostMeter | None:
-    """The meter that sees calls made here: passed as a callback, of the block, or of the process; None without one."""
+def active_meters() -> list[CostMeter]:
+    """The meters that see calls made here: passed as callbacks, of the block, and of the process."""
     manager = get_callback_manager_for_config(ensure_config())
-    return next((handler for handler in manager.handlers if isinstance(handler, CostMeter)), None)
+    return [handler for handler in manager.handlers if isinstance(handler, CostMeter)]
 
 
 class _GlobalMeter(BaseCallbackHandler):

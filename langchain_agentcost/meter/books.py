@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import partial
 from typing import Any, NamedTuple, TypedDict
 from uuid import UUID, uuid4
 
@@ -16,21 +18,19 @@ from langchain_agentcost.attribution import Attribution, AttributionMap, label
 from langchain_agentcost.errors import UsageMissingWarning
 from langchain_agentcost.ledger.entry import Entry, Kind, Status
 from langchain_agentcost.meter.answer import Answer
-from langchain_agentcost.meter.calls import OpenCall, Prompt
+from langchain_agentcost.meter.calls import OpenCall
 from langchain_agentcost.meter.fingerprints import Fingerprinter
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_metadata, current_run_id, labels_of
 from langchain_agentcost.meter.runs import RunBook
+from langchain_agentcost.meter.till import NOT_BILLED, Till
 from langchain_agentcost.pricing import Cost, PriceBook
+from langchain_agentcost.recent import Recent
+from langchain_agentcost.reported import billed_tier
 from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.tokens.encodings import openai_encoding
+from langchain_agentcost.uncounted import LEFT, Prompt, was_under_way
 from langchain_agentcost.usage import Usage
-
-LEFT = (GeneratorExit, asyncio.CancelledError, KeyboardInterrupt, GraphBubbleUp)
-"""What ends a call that did not fail: its consumer left, its task was cancelled, the graph paused or was stopped."""
-
-NOT_BILLED = Cost(flags=("failed before any output: assumed not billed",))
-"""A call that a provider refused: rate limits and bad requests are not billed."""
 
 
 class Books:
@@ -50,11 +50,11 @@ class Books:
     ) -> None:
         self.runs = RunBook()
         self.counter = TokenCounter()
-        self._prices = prices
+        self._till = Till(prices, journal)
         self._table = table
         self._journal = journal
         self._fingerprinter = fingerprinter
-        self._open: dict[UUID, OpenCall] = {}
+        self._open: Recent[UUID, OpenCall] = Recent()
 
     def model_started(self, run_id: UUID, prompt: Prompt, event: Mapping[str, Any]) -> None:
         """Open a model call.
@@ -67,10 +67,11 @@ class Books:
         metadata = event.get("metadata") or {}
         sent = event.get("invocation_params") or {}
         parent_id = event.get("parent_run_id")
-        run = self.runs.opened(run_id, parent_id)
+        run = self.runs.opened(run_id, parent_id, metadata=metadata)
         labels = labels_of(run, self._table, metadata, event.get("tags"))
+        provider = metadata.get("ls_provider")
         asked = metadata.get("ls_model_name") or sent.get("model") or sent.get("model_name")
-        labels.update(provider=metadata.get("ls_provider"), model=label(asked) if asked else None)
+        labels.update(provider=label(provider) if provider else None, model=label(asked) if asked else None)
         outer = self._open.get(parent_id) if parent_id else None
         if outer is not None and outer.kind == "llm":
             outer.wraps = True
@@ -80,14 +81,15 @@ class Books:
         tools = sent.get("tools") or ()
         call = OpenCall("llm", run, labels, parent_id=parent_id, prompt=prompt, tools=tools)
         call.batch_size = event.get("batch_size") or 1
-        self._open[run_id] = call
+        call.tier = billed_tier(sent.get("service_tier"))
+        self._keep_open(run_id, call)
 
     def tool_started(self, run_id: UUID, kind: Kind, name: str, event: Mapping[str, Any]) -> None:
         """Open a tool or retriever call. It has the step of the model call that asked for it."""
-        run = self.runs.opened(run_id, event.get("parent_run_id"))
+        run = self.runs.opened(run_id, event.get("parent_run_id"), metadata=event.get("metadata"))
         labels = labels_of(run, self._table, event.get("metadata"), event.get("tags"))
         labels.update(tool=label(name), step=run.step_of(event.get("tool_call_id")))
-        self._open[run_id] = OpenCall(kind, run, labels, parent_id=event.get("parent_run_id"))
+        self._keep_open(run_id, OpenCall(kind, run, labels, parent_id=event.get("parent_run_id")))
 
     def saw_token(self, run_id: UUID, token: object) -> None:
         """Count what streams by."""
@@ -105,21 +107,21 @@ class Books:
         if call.wraps:
             return
         answer = Answer.of(result, batch_size=call.batch_size)
-        if call.run.passed_on(answer.message_id, call.started) and not answer.from_cache:
+        if call.run.passed_on(answer.message, call.started) and not answer.from_cache:
             return
         call.run.asked_for(answer.tool_calls, call.labels["step"])
         call.answered_by(answer.model)
         usage = answer.usage
         if answer.from_cache:
             call.kind = "cache_hit"
-            self._book(run_id, call, Ending(usage, Cost(), saved=self._priced(call, usage) if usage else None))
+            self._book(run_id, call, Ending(usage, Cost(), saved=self._till.price(call, usage) if usage else None))
             return
         if usage is None:
             usage = call.estimated_usage(answer.text, self.counter)
             self._journal.warn_once(f"no usage: {call.labels['model']}", _usage_missing(call))
         else:
             self._learn(call, usage)
-        self._book(run_id, call, Ending(usage, self._priced(call, usage)))
+        self._book(run_id, call, Ending(usage, self._till.billed(call, usage, answer)))
 
     def model_failed(self, run_id: UUID, error: BaseException, event: Mapping[str, Any]) -> None:
         """Book a model call that failed or was left, with what it had consumed by then.
@@ -130,12 +132,15 @@ class Books:
         call = self._ended(run_id, "llm", event)
         if call.wraps:
             return
-        partial = Answer.of(event.get("response"))
-        call.answered_by(partial.model)
-        usage = partial.usage
-        if usage is None and (call.chunks or partial.text or _was_under_way(error)):
-            usage = call.estimated_usage(partial.text, self.counter)
-        cost = NOT_BILLED if usage is None else self._priced(call, usage)
+        rest = Answer.of_failure(error, event.get("response"))
+        call.answered_by(rest.model)
+        usage = rest.usage
+        if usage is None:
+            if call.streamed.chunks or rest.text or was_under_way(error):
+                usage = call.estimated_usage(rest.text, self.counter)
+        elif not rest.complete:
+            usage = _grown(usage, call.estimated_usage(rest.text, self.counter))
+        cost = NOT_BILLED if usage is None else self._till.billed(call, usage, rest)
         self._book(run_id, call, Ending(usage, cost, **_failure(error)))
 
     def tool_ended(self, run_id: UUID, event: Mapping[str, Any], *, failed: bool = False) -> None:
@@ -147,12 +152,12 @@ class Books:
             failed: Whether it returned an error message in place of a result.
         """
         call = self._ended(run_id, "tool", event)
-        self._book(run_id, call, Ending(cost=self._tool_price(call), status="error" if failed else "ok"))
+        self._book(run_id, call, Ending(cost=self._till.tool(call), status="error" if failed else "ok"))
 
     def tool_failed(self, run_id: UUID, error: BaseException, event: Mapping[str, Any]) -> None:
         """Book a tool or retriever call that raised. One that a pause cut short runs again: it has no price yet."""
         call = self._ended(run_id, "tool", event)
-        cost = None if isinstance(error, GraphBubbleUp) else self._tool_price(call)
+        cost = None if isinstance(error, GraphBubbleUp) else self._till.tool(call)
         self._book(run_id, call, Ending(cost=cost, **_failure(error)))
 
     def embedding_started(self, model: str | None, provider: str | None) -> OpenCall:
@@ -167,7 +172,9 @@ class Books:
         """Book an embedding call."""
         call.ended()
         if error is None:
-            self._book(uuid4(), call, Ending(usage, self._priced(call, usage)))
+            self._book(uuid4(), call, Ending(usage, self._till.price(call, usage)))
+        elif was_under_way(error):
+            self._book(uuid4(), call, Ending(usage, self._till.price(call, usage), **_failure(error)))
         else:
             self._book(uuid4(), call, Ending(cost=NOT_BILLED, **_failure(error)))
 
@@ -194,12 +201,37 @@ class Books:
             Entry(str(uuid4()), "outcome", made, attribution, name=label(name), value=value, success=success)
         )
 
+    def _keep_open(self, run_id: UUID, call: OpenCall) -> None:
+        """Keep a call until it ends, and watch the task that it runs in.
+
+        LangChain tells nothing of an async call whose task is cancelled, as a timeout does. Nothing at all is told of
+        a call that another handler refused at its start: of those the oldest are dropped when there are too many.
+        """
+        self._open.put(run_id, call)
+        try:
+            task = asyncio.current_task()
+        except RuntimeError:  # no event loop runs in this thread
+            return
+        if task is not None:
+            left = partial(self._task_ended, run_id)
+            task.add_done_callback(left)
+            call.unwatch = partial(task.remove_done_callback, left)
+
+    def _task_ended(self, run_id: UUID, task: asyncio.Task[Any]) -> None:
+        """Book a call whose task ended before the call did."""
+        call = self._open.get(run_id)
+        if call is None:
+            return
+        with self._journal.harmless("a cancelled call"):
+            failed = self.model_failed if call.kind == "llm" else self.tool_failed
+            failed(run_id, asyncio.CancelledError(), {})
+
     def _ended(self, run_id: UUID, kind: Kind, event: Mapping[str, Any]) -> OpenCall:
         """Take an open call out. One whose start was missed is booked all the same, to its run alone."""
-        call = self._open.pop(run_id, None)
+        call = self._open.pop(run_id)
         if call is None:
             run = self.runs.opened(run_id, event.get("parent_run_id"))
-            call = OpenCall(kind, run, labels_of(run, self._table, None, event.get("tags")))
+            call = OpenCall(kind, run, labels_of(run, self._table, None, None))
         call.ended()
         self.runs.closed(run_id)
         return call
@@ -209,31 +241,6 @@ class Books:
         model, shape = call.labels["model"], call.shape
         if model and shape is not None and not shape.has_history and not openai_encoding(model):
             self.counter.observe(model, estimated=shape.fresh, actual=usage.input_tokens)
-
-    def _priced(self, call: OpenCall, usage: Usage) -> Cost | None:
-        """What a call costs by the name of the model that answered, else by the name that was asked for.
-
-        The first call of a workflow run carries the fee per task, where the prices have one.
-        """
-        provider, tier = call.labels["provider"], usage.service_tier
-        first_call = int(call.labels["step"] == 1 and call.labels.get("attempt", 1) == 1)
-        try:
-            for model in call.model_names():
-                card = self._prices.card(model, provider=provider, at=call.at, service_tier=tier)
-                cost = card.cost(usage, tasks=first_call) if card is not None else None
-                if cost is not None:
-                    return cost
-            return self._prices.cost(usage, call.labels["model"] or "unknown", provider=provider, at=call.at)
-        except Exception as error:  # noqa: BLE001  # without a price the call is still worth an entry
-            self._journal.trouble("pricing", error)
-            return None
-
-    def _tool_price(self, call: OpenCall) -> Cost | None:
-        try:
-            return self._prices.tool_cost(call.labels["tool"] or "", duration_s=call.duration_s)
-        except Exception as error:  # noqa: BLE001  # without a price the call is still worth an entry
-            self._journal.trouble("pricing", error)
-            return None
 
     def _book(self, run_id: UUID, call: OpenCall, ending: Ending) -> None:
         usage, cost, saved, status, error_type = ending
@@ -282,9 +289,14 @@ def _failure(error: BaseException) -> _Failure:
     return {"status": "aborted" if isinstance(error, LEFT) else "error", "error_type": type(error).__name__}
 
 
-def _was_under_way(error: BaseException) -> bool:
-    """Whether a provider was at work, and bills, when a call ended without an answer."""
-    return isinstance(error, LEFT) or "timeout" in type(error).__name__.lower()
+def _grown(reported: Usage, estimate: Usage) -> Usage:
+    """The usage of a stream that broke off: some providers report the input first and the output at the end.
+
+    A report that holds half of the output that we count, or more, was made at the end and is believed.
+    """
+    if 2 * reported.output_tokens >= estimate.output_tokens:
+        return reported
+    return replace(reported, output_tokens=estimate.output_tokens, estimated=True)
 
 
 def _usage_missing(call: OpenCall) -> UsageMissingWarning:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
 from uuid import UUID
 
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, ToolMessage
 
 from langchain_agentcost.attribution import label
 from langchain_agentcost.ledger.entry import InputSplit, Kind
 from langchain_agentcost.meter.runs import WorkflowRun
 from langchain_agentcost.tokens import TokenCounter, estimate_message, estimate_schemas, estimate_text
+from langchain_agentcost.uncounted import Prompt, Streamed, estimated_usage
 from langchain_agentcost.usage import Usage
-
-Prompt = Sequence[BaseMessage] | str
-"""What a model was asked: chat messages, or the text that an older text model takes."""
 
 
 class OpenCall:
@@ -34,8 +32,8 @@ class OpenCall:
     """
 
     __slots__ = (
-        "_asked_model", "at", "batch_size", "characters", "chunks", "duration_s", "first_token_s", "kind",
-        "labels", "parent_id", "prompt", "run", "shape", "started", "tools", "wraps",
+        "asked", "at", "batch_size", "duration_s", "first_token_s", "kind", "labels",
+        "parent_id", "prompt", "run", "shape", "started", "streamed", "tier", "tools", "unwatch", "wraps",
     )  # fmt: skip
 
     def __init__(
@@ -55,12 +53,16 @@ class OpenCall:
         self.prompt = prompt
         self.tools = tools
         self.shape = PromptShape.of(prompt, tools) if prompt else None
-        self._asked_model: str | None = labels["model"]
+        self.asked: str | None = labels["model"]
+        """The model that was asked for, where the one that answers has another name."""
+        self.tier: str | None = None
+        """The service tier that was asked for."""
         self.batch_size = 1
         self.wraps = False
         """Whether the real model call turned out to be one below this one."""
-        self.chunks = 0
-        self.characters = 0
+        self.unwatch: Callable[[], object] | None = None
+        """What stops watching the task that the call runs in."""
+        self.streamed = Streamed()
         self.first_token_s: float | None = None
         self.at = datetime.now(UTC)
         self.duration_s: float | None = None
@@ -68,32 +70,23 @@ class OpenCall:
 
     def ended(self) -> None:
         """Stop the clock."""
+        if self.unwatch is not None:
+            self.unwatch()
         self.duration_s = perf_counter() - self.started
 
     def saw_token(self, token: object) -> None:
         """Count a streamed chunk."""
         if self.first_token_s is None:
             self.first_token_s = perf_counter() - self.started
-        self.chunks += 1
-        if isinstance(token, str):
-            self.characters += len(token)
+        self.streamed.saw(token)
 
     def answered_by(self, model: str | None) -> None:
         """Note which model answered, by the provider's name for it: often a dated snapshot of the one asked for."""
         if model:
             self.labels["model"] = label(model)
 
-    def model_names(self) -> tuple[str, ...]:
-        """The names that a price may be found under: the model that answered, then the one that was asked for."""
-        answered = self.labels["model"]
-        names = (answered,) if answered == self._asked_model else (answered, self._asked_model)
-        return tuple(name for name in names if name)
-
     def estimated_usage(self, answer: str, counter: TokenCounter) -> Usage:
-        """Estimate what the provider did not report.
-
-        The prompt is counted as exactly as is possible offline. Of an answer whose text is lost, as when a stream fails
-        inside `invoke`, the chunks and characters that went by remain: a chunk holds a token at least.
+        """Estimate what the provider did not report, on the tier that was asked for.
 
         Args:
             answer: The text that was received; empty where it is lost.
@@ -102,21 +95,10 @@ class OpenCall:
         Returns:
             The estimate, marked as one.
         """
-        model = self.labels["model"]
-        if isinstance(self.prompt, str):
-            asked = counter.count_text(self.prompt, model=model)
-        else:
-            asked = counter.count_messages(self.prompt, model=model, tools=self.tools)
-        seen = max(self.chunks, self.characters // CHARACTERS_PER_TOKEN)
-        return Usage(
-            input_tokens=asked,
-            output_tokens=counter.count_text(answer, model=model) if answer else seen,
-            estimated=True,
+        usage = estimated_usage(
+            self.prompt, answer, streamed=self.streamed, tools=self.tools, model=self.labels["model"], counter=counter
         )
-
-
-CHARACTERS_PER_TOKEN = 4
-"""English text, by OpenAI's o200k and cl100k tokenizers; only used where the text itself is lost."""
+        return replace(usage, service_tier=self.tier) if self.tier else usage
 
 
 @dataclass(frozen=True, slots=True)

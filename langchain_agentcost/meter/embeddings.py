@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from langchain_core.embeddings import Embeddings
 
-from langchain_agentcost.meter.ambient import active_meter
+from langchain_agentcost.meter.ambient import active_meters
 from langchain_agentcost.meter.calls import OpenCall
 from langchain_agentcost.meter.handler import CostMeter
 from langchain_agentcost.tokens import TokenCounter
@@ -24,8 +24,8 @@ def metered_embeddings(
 
     Args:
         embeddings: What makes the vectors.
-        meter: The meter to book on. None takes the one that is active at each call: passed as a callback of the run,
-            of a `meter_costs` block, or installed globally. Without any, nothing is metered.
+        meter: The meter to book on. None takes all that are active at each call: passed as callbacks of the run, of a
+            `meter_costs` block, or installed globally. Without any, nothing is metered.
         model: The model's name; None reads `model` or `model_name` of the embeddings.
         provider: Who serves it, as LangChain names providers; None tells it from the class, where that is known.
 
@@ -66,6 +66,7 @@ class _MeteredEmbeddings(Embeddings):
         self._provider = provider
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
+        texts = list(texts)
         with self._metered(texts):
             return self.inner.embed_documents(texts)
 
@@ -74,6 +75,7 @@ class _MeteredEmbeddings(Embeddings):
             return self.inner.embed_query(text)
 
     async def aembed_documents(self, texts: list[str]) -> list[list[float]]:
+        texts = list(texts)
         with self._metered(texts):
             return await self.inner.aembed_documents(texts)
 
@@ -83,13 +85,12 @@ class _MeteredEmbeddings(Embeddings):
 
     @contextmanager
     def _metered(self, texts: list[str]) -> Iterator[None]:
-        meter = self._meter or active_meter()
-        if meter is None or meter.off:
-            yield
-            return
-        call: OpenCall | None = None
-        with meter.journal.harmless("embeddings"):
-            call = meter.books.embedding_started(self._model, self._provider)
+        """Open the call on every meter, and book it on each when it ends, however it ends."""
+        open_calls: list[tuple[CostMeter, OpenCall]] = []
+        for meter in [self._meter] if self._meter is not None else active_meters():
+            if not meter.off:
+                with meter.journal.harmless("embeddings"):
+                    open_calls.append((meter, meter.books.embedding_started(self._model, self._provider)))
         failure: BaseException | None = None
         try:
             yield
@@ -97,8 +98,8 @@ class _MeteredEmbeddings(Embeddings):
             failure = error
             raise
         finally:
-            with meter.journal.harmless("embeddings"):
-                if call is not None:
+            for meter, call in open_calls:
+                with meter.journal.harmless("embeddings"):
                     meter.books.embedding_ended(call, self._usage(texts, meter.books.counter), failure)
 
     def _usage(self, texts: list[str], counter: TokenCounter) -> Usage:

@@ -25,6 +25,7 @@ from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_run_id
 from langchain_agentcost.pricing import PriceBook, PriceOverrides
 from langchain_agentcost.pricing.overrides import Given
+from langchain_agentcost.reported import shown
 
 if TYPE_CHECKING:
     from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
@@ -156,14 +157,16 @@ class CostMeter(GraphCallbackHandler):
             name: What was achieved or not, such as "ticket_resolved".
             value: Its worth or score, if it has one.
             success: Whether it was achieved.
-            run: The workflow run: the `run_id` in the config of the outermost call. Inside a run it may be left out.
+            run: The workflow run: the `run_id` in the config of the outermost call, also of one that resumed the run.
+                Inside a run it may be left out.
             session: The session, where the outcome belongs to one as a whole.
 
         Raises:
-            ValueError: If neither run nor session is given and no run is under way, or the value is not a number.
+            ValueError: If neither run nor session is given and no run is under way, the value is no number below 10**18
+                with at most nine decimal places, or success is neither true nor false.
         """
         of = None if run is None and session is not None else self._workflow_run(run)
-        self.books.record(name, {"run": of, "session": session}, value=_number(value), success=success)
+        self.books.record(name, {"run": of, "session": session}, value=_number(value), success=_verdict(success))
 
     def mark_abandoned(self, run: UUID | str | None = None, *, node: str | None = None) -> None:
         """Mark a run, or a branch of it, as work whose result was thrown away. Reports then show what it cost.
@@ -212,7 +215,7 @@ class CostMeter(GraphCallbackHandler):
         **kwargs: Any,
     ) -> None:
         """Note where a run belongs."""
-        self.books.runs.opened(run_id, parent_run_id, kwargs.get("name"))
+        self.books.runs.opened(run_id, parent_run_id, kwargs.get("name"), kwargs.get("metadata"))
 
     @_harmless
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -294,7 +297,7 @@ class CostMeter(GraphCallbackHandler):
     def _workflow_run(self, run: UUID | str | None) -> str:
         """The workflow run that is meant: the one that is named, else the one that this code runs in."""
         if run is not None:
-            return str(run)
+            return self.books.runs.named(str(run))
         here = current_run_id()
         if here is None:
             raise ValueError(
@@ -310,14 +313,29 @@ def _name(serialized: Mapping[str, Any] | None, event: Mapping[str, Any]) -> str
     return str(named.get("name") or event.get("name") or path[-1])
 
 
+MAX_OUTCOME_DIGITS = 18
+"""An outcome's value has at most these before the point, and nine behind it: what a ledger adds up exactly."""
+
+
 def _number(value: Decimal | float | str | None) -> Decimal | None:
-    """An outcome's value as a finite decimal."""
+    """An outcome's value as a decimal that can be added up."""
     if value is None:
         return None
     try:
         number = Decimal(str(value))
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or isinstance(value, bool):
-        raise ValueError(f"An outcome's value must be a finite number, got {value!r}. Use success= for yes and no.")
+    if isinstance(value, bool) or not (number.is_finite() and number.adjusted() < MAX_OUTCOME_DIGITS):
+        raise ValueError(f"An outcome's value must be a number below 10**18, got {shown(value)}; use success= for yes.")
+    if number.as_tuple().exponent < -9:  # type: ignore[operator]  # finite numbers have an integer there
+        raise ValueError(f"An outcome's value has at most nine decimal places, got {shown(value)}; round it.")
     return number
+
+
+def _verdict(success: object) -> bool | None:
+    """Whether an outcome was one: True, False, not said. 0, 1 and numpy's booleans mean what they say."""
+    if success is None or isinstance(success, bool):
+        return success
+    if type(success).__name__ in ("bool_", "bool", "int") and success in (0, 1):
+        return bool(success)
+    raise ValueError(f"success must be True, False or None, got {shown(success)}.")

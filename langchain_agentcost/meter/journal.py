@@ -44,10 +44,13 @@ class Journal:
                 return
             try:
                 self.ledger.append(entry)
-            except Exception as error:  # noqa: BLE001  # whatever a ledger does, the user's run goes on
+            except OSError as error:  # a ledger that cannot be reached: StoreUnavailable is one too
                 self._keep(entry)
                 self.trouble("the ledger", error)
                 return
+            except Exception as error:  # noqa: BLE001  # an entry that no ledger would take must not hold up the others
+                self.lost += 1
+                self.trouble("the ledger", error)
 
     def close(self) -> None:
         """Flush, and say how many entries could not be written."""

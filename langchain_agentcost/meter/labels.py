@@ -26,7 +26,7 @@ _UNSTATED: dict[str, Any] = {"provider": None, "model": None, "tool": None, "ste
 
 
 def labels_of(
-    run: WorkflowRun, table: AttributionMap, metadata: Mapping[str, Any] | None, tags: Sequence[str] | None
+    run: WorkflowRun, table: AttributionMap, metadata: Mapping[str, Any] | None, tags: Sequence[Any] | None
 ) -> dict[str, Any]:
     """Read a call's attribution from everything LangChain and LangGraph say about it.
 
@@ -41,13 +41,13 @@ def labels_of(
     """
     metadata = metadata or {}
     if run.labels is None:
-        found = table.read(metadata, _configurable())
+        found = table.read(run.metadata, _configurable())
         run.labels = {name: found[name] for name in _OF_THE_RUN if name in found}
         if run.name:
             run.labels.setdefault("workflow", label(run.name))
     labels = {**_UNSTATED, **run.labels, **table.stated(metadata), "run": run.id}
     checkpoint_ns = metadata.get("langgraph_checkpoint_ns")
-    if checkpoint_ns:
+    if checkpoint_ns and isinstance(checkpoint_ns, str):
         _add_place(labels, checkpoint_ns, table)
     elif "workflow" in labels:
         labels.setdefault("agent", labels["workflow"])
@@ -93,11 +93,11 @@ def _add_place(labels: dict[str, Any], checkpoint_ns: str, table: AttributionMap
         labels.setdefault("purpose", purpose)
 
 
-def _attempt(tags: Sequence[str] | None, *, in_graph: bool) -> int:
+def _attempt(tags: Sequence[Any] | None, *, in_graph: bool) -> int:
     """Which try a call is: the later one of `with_retry`'s tag and LangGraph's node retry."""
     attempt = 1
     for tag in tags or ():
-        if tag.startswith(_RETRY_TAG) and tag[len(_RETRY_TAG) :].isdigit():
+        if isinstance(tag, str) and tag.startswith(_RETRY_TAG) and tag[len(_RETRY_TAG) :].isdigit():
             attempt = max(attempt, int(tag[len(_RETRY_TAG) :]))
     if in_graph:
         try:

@@ -6,15 +6,17 @@ subgraphs, tools, sub-agents in tools, and what a `Command(resume=…)` goes on 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import count
-from typing import Any, Generic, TypeVar
+from math import inf
+from typing import Any
 from uuid import UUID, uuid4
+from weakref import ref
 
-MAX_REMEMBERED = 10_000
-"""How many finished, paused or parentless runs are remembered; the oldest are forgotten first."""
+from langchain_core.messages import AIMessage
+from langchain_core.utils.utils import LC_ID_PREFIX
 
-K = TypeVar("K")
-V = TypeVar("V")
+from langchain_agentcost.recent import Recent
 
 
 class WorkflowRun:
@@ -23,45 +25,57 @@ class WorkflowRun:
     Args:
         run_id: The root run's id.
         name: The name of the root graph or runnable; None where the first event was no chain.
+        metadata: The root's metadata; None where the root was not seen.
     """
 
-    __slots__ = ("_answers", "_asked", "_next_step", "id", "labels", "name", "root_id", "step")
+    __slots__ = ("_answers", "_asked", "_next_step", "_unpaid", "id", "labels", "metadata", "name", "root_id", "step")
 
-    def __init__(self, run_id: UUID, name: str | None = None) -> None:
+    def __init__(self, run_id: UUID, name: str | None = None, metadata: Mapping[str, Any] | None = None) -> None:
         self.root_id = run_id
         self.id = str(run_id)
         self.name = name
+        self.metadata = metadata
         self.labels: dict[str, Any] | None = None
-        """What `configurable` and the root's metadata say; read at the first event, None before."""
+        """What the root's metadata and `configurable` say; read at the first event, None before."""
         self.step: int | None = None
         """The latest step; None before the first model call."""
         self._next_step = count(1)
+        self._unpaid = [1]
         self._asked: dict[str, int] = {}
-        self._answers: Recent[str, float] = Recent()
+        self._answers: Recent[str, tuple[float, ref[AIMessage]]] = Recent()
 
     def new_step(self) -> int:
         """Number a model call. `itertools.count` makes the numbers unique over threads."""
         self.step = next(self._next_step)
         return self.step
 
-    def passed_on(self, message_id: str | None, started: float) -> bool:
+    def take_task_fee(self) -> int:
+        """Give 1 to the first billed call of the run, which carries the fee per task, and 0 to every other."""
+        try:
+            return self._unpaid.pop()
+        except IndexError:
+            return 0
+
+    def passed_on(self, message: AIMessage | None, started: float) -> bool:
         """Say whether an answer came from a call inside this one, and remember it.
 
         A model that calls another one in a graph's node is its sibling there, not its parent: what tells it is that it
-        returns, under the same id, an answer that another call got after it had started itself.
+        returns an answer that another call got after it had started itself. It is the same message, or it has the id
+        that langchain-core makes of the other call's run.
 
         Args:
-            message_id: The answer's id.
+            message: The answer.
             started: When the call started, on any clock that goes forward.
 
         Returns:
             True where the provider was called by the other call.
         """
-        if message_id is None:
+        if message is None or message.id is None:
             return False
-        earlier = self._answers.get(message_id)
-        self._answers.put(message_id, started)
-        return earlier is not None and earlier >= started
+        began, earlier = self._answers.get(message.id) or (-inf, None)
+        self._answers.put(message.id, (started, ref(message)))
+        same = earlier is not None and (message.id.startswith(LC_ID_PREFIX) or earlier() is message)
+        return same and began >= started
 
     def asked_for(self, tool_calls: list[Any], step: int) -> None:
         """Remember which step asked for which tool calls."""
@@ -74,27 +88,6 @@ class WorkflowRun:
         return self._asked.pop(tool_call_id, self.step) if tool_call_id else self.step
 
 
-class Recent(Generic[K, V]):
-    """A mapping of bounded size that forgets its oldest items, so that a process can run for months."""
-
-    def __init__(self) -> None:
-        self._items: dict[K, V] = {}
-
-    def put(self, key: K, value: V) -> None:
-        """Remember an item, and forget the oldest one where there are too many."""
-        self._items[key] = value
-        while len(self._items) > MAX_REMEMBERED:
-            self._items.pop(next(iter(self._items)), None)
-
-    def get(self, key: K) -> V | None:
-        """The item; None where it was forgotten."""
-        return self._items.get(key)
-
-    def pop(self, key: K) -> V | None:
-        """Take the item out; None where it was forgotten."""
-        return self._items.pop(key, None)
-
-
 class RunBook:
     """The workflow runs that are open, found by any run id below them.
 
@@ -105,13 +98,18 @@ class RunBook:
         self._open: dict[UUID, WorkflowRun] = {}
         self._strays: Recent[UUID, WorkflowRun] = Recent()
         self._paused: Recent[str, WorkflowRun] = Recent()
+        self._continues: Recent[str, str] = Recent()
         self._finished: Recent[str, WorkflowRun] = Recent()
 
-    def opened(self, run_id: UUID, parent_id: UUID | None, name: str | None = None) -> WorkflowRun:
+    def opened(
+        self,
+        run_id: UUID,
+        parent_id: UUID | None,
+        name: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> WorkflowRun:
         """Note that a run started, and say which workflow run it belongs to."""
-        run = self._of(parent_id) if parent_id else None
-        if run is None:
-            run = WorkflowRun(run_id, name)
+        run = self._of(parent_id) if parent_id else WorkflowRun(run_id, name, metadata)
         self._open[run_id] = run
         return run
 
@@ -130,6 +128,10 @@ class RunBook:
         """The workflow run that code in this run belongs to; one of its own where it is in none."""
         return self._of(run_id) if run_id else WorkflowRun(uuid4())
 
+    def named(self, run_id: str) -> str:
+        """The workflow run of a root run: its own id, or that of the run that it went on with."""
+        return self._continues.get(run_id) or run_id
+
     def known(self, run_id: str | None) -> dict[str, Any] | None:
         """The labels of an open or finished workflow run; None where it was never seen or is forgotten."""
         if run_id is None:
@@ -145,9 +147,14 @@ class RunBook:
             self._paused.put(checkpoint_id, run)
 
     def resumed(self, run_id: UUID | None, checkpoint_id: str) -> None:
-        """Go on with the workflow run that stopped at this checkpoint, under its id and step counter."""
+        """Go on with the workflow run that stopped at this checkpoint, under its id and step counter.
+
+        Only this process knows where a run paused: resumed in another one, it is a new workflow run.
+        """
         run = self._paused.pop(checkpoint_id)
-        if run is not None and run_id in self._open:
+        here = self._open.get(run_id) if run_id else None
+        if run is not None and here is not None and run_id is not None:
+            self._continues.put(here.id, run.id)
             self._open[run_id] = run
 
     def _of(self, parent_id: UUID) -> WorkflowRun:

@@ -18,7 +18,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr
 
 from langchain_agentcost.testing.shapes import USAGE_SHAPES, FakeCounts, UsageShape
 from langchain_agentcost.tokens import estimate_message, estimate_schemas
@@ -51,6 +51,8 @@ class FakeMeteredChatModel(BaseChatModel):
         >>> model.invoke("Hi").usage_metadata["input_token_details"]["cache_read"]
         512
     """
+
+    model_config = ConfigDict(extra="forbid")  # a misspelt argument would make a test pass for nothing
 
     answers: Sequence[Answer] | Callable[[list[BaseMessage]], Answer] = ("OK",)
     usage: str = "openai"

@@ -16,7 +16,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_openai import OpenAIEmbeddings
 
 from langchain_agentcost import CostMeter, install_global, meter_costs, metered_embeddings, uninstall_global
-from langchain_agentcost.meter import active_meter
+from langchain_agentcost.meter import active_meters
 from langchain_agentcost.testing import FakeCounts, FakeMeteredChatModel
 
 MODEL = FakeMeteredChatModel(model="gpt-4o-mini", counts=FakeCounts(1_000, 10))
@@ -157,7 +157,7 @@ class TestEmbeddings:
         """Wrapping changes nothing but the books; without a meter nothing is metered."""
         inner = DeterministicFakeEmbedding(size=4)
         assert metered_embeddings(inner).embed_query("x") == inner.embed_query("x")
-        assert active_meter() is None
+        assert active_meters() == []
 
     def test_model_and_provider_are_read_off_the_class(self) -> None:
         """OpenAI's class says what it is."""

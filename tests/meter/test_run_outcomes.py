@@ -65,11 +65,45 @@ def test_outside_of_everything_it_says_what_is_missing() -> None:
         meter.record_outcome("resolved", success=True)
 
 
-@pytest.mark.parametrize("value", ["NaN", "many", float("inf"), True])
-def test_a_value_must_be_a_number(value: Any) -> None:
-    """It will be added up."""
-    with CostMeter() as meter, pytest.raises(ValueError, match="finite number"):
+@pytest.mark.parametrize("value", ["NaN", "many", float("inf"), True, "1e9999999", 10**18, "0.0000000001"])
+def test_a_value_must_be_a_number_that_can_be_added(value: Any) -> None:
+    """Amounts that are none, or that no sum could hold exactly, are refused where they are stated."""
+    with CostMeter() as meter, pytest.raises(ValueError, match="An outcome's value"):
         meter.record_outcome("resolved", value, session="s")
+
+
+class bool_:  # numpy's name
+    """As numpy's booleans are: equal to 0 or 1, and not instances of bool."""
+
+    def __init__(self, value: bool) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return self.value == other
+
+    def __hash__(self) -> int:
+        return hash(self.value)
+
+    def __bool__(self) -> bool:
+        return self.value
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"), [(bool_(value=False), False), (bool_(value=True), True), (1, True), (0, False)]
+)
+def test_a_verdict_is_what_it_says(given: Any, kept: bool) -> None:
+    """A False that is not Python's own is not a success."""
+    with CostMeter() as meter:
+        meter.record_outcome("resolved", success=given, session="s")
+        [entry] = meter.ledger.entries()
+    assert entry.success is kept
+
+
+@pytest.mark.parametrize("given", ["no", "yes", 2, []])
+def test_a_verdict_that_says_nothing_is_refused(given: Any) -> None:
+    """A word is always true in Python, whatever it says."""
+    with CostMeter() as meter, pytest.raises(ValueError, match="True, False or None"):
+        meter.record_outcome("resolved", success=given, session="s")
 
 
 def test_the_parts_of_a_prompt() -> None:

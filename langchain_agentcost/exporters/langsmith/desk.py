@@ -16,9 +16,10 @@ from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.costs import stated_nano, usd_of
 from langchain_agentcost.exporters.langsmith.findings import Finding, Price
 from langchain_agentcost.exporters.langsmith.pseudonyms import Mask, pseudonym
-from langchain_agentcost.exporters.langsmith.traces import Recent, Trace
+from langchain_agentcost.exporters.langsmith.traces import MAX_TRACES, Trace
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.pricing.cost import Cost
+from langchain_agentcost.recent import Recent
 from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.usage import Usage
 
@@ -55,7 +56,7 @@ class Desk:
         self.counter = TokenCounter()
         self._table = table
         self._prices = prices
-        self._traces: Recent[UUID, Trace] = Recent()
+        self._traces: Recent[UUID, Trace] = Recent(MAX_TRACES)
         self._warned = False
 
     @property

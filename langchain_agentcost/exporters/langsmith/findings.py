@@ -10,7 +10,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.outputs import ChatGeneration, LLMResult
 
-from langchain_agentcost.exporters.langsmith.asked import LEFT, Asked
+from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.costs import (
     COST_KEYS,
     STATED,
@@ -21,6 +21,7 @@ from langchain_agentcost.exporters.langsmith.costs import (
     usd_of,
 )
 from langchain_agentcost.pricing.cost import Cost
+from langchain_agentcost.uncounted import LEFT
 from langchain_agentcost.usage import Usage, looks_cached
 
 Price = Callable[[Usage, str | None], Cost | None]

@@ -103,7 +103,7 @@ class LangSmithCostTracer(LangChainTracer):
         """Count what streams by, for calls whose usage is never reported."""
         asked = self.desk.asked(run_id)
         if asked is not None:
-            asked.saw(token)
+            asked.streamed.saw(token)
         return super().on_llm_new_token(token, run_id=run_id, **kwargs)
 
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> Run:

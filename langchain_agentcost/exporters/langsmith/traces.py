@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from itertools import count
 from traceback import walk_tb
-from typing import Any, Generic, TypeVar
+from typing import Any
 from uuid import UUID
 
 from langchain_core.messages import BaseMessage
@@ -14,11 +14,8 @@ from langchain_core.messages import BaseMessage
 from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.costs import usd_of
 
-MAX_REMEMBERED = 100_000
+MAX_TRACES = 100_000
 """How many open runs are remembered. A run that never ends is forgotten first, so that a process can run for months."""
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(slots=True)
@@ -138,28 +135,3 @@ def _stopped_by_a_handler(error: BaseException) -> bool:
         and frame.f_globals.get("__name__") == "langchain_core.callbacks.manager"
         for frame, _ in walk_tb(error.__traceback__)
     )
-
-
-class Recent(Generic[K, V]):
-    """A mapping of bounded size that forgets its oldest items."""
-
-    def __init__(self) -> None:
-        self._items: dict[K, V] = {}
-
-    def put(self, key: K, value: V) -> None:
-        """Remember an item, and forget the oldest one where there are too many."""
-        self._items[key] = value
-        while len(self._items) > MAX_REMEMBERED:
-            self._items.pop(next(iter(self._items)), None)
-
-    def get(self, key: K | None) -> V | None:
-        """The item; None where it was forgotten."""
-        return self._items.get(key) if key is not None else None
-
-    def pop(self, key: K) -> V | None:
-        """Take the item out; None where it was forgotten."""
-        return self._items.pop(key, None)
-
-    def __len__(self) -> int:
-        """How many there are."""
-        return len(self._items)
