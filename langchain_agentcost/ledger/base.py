@@ -30,13 +30,15 @@ class Total:
         llm_calls: The model calls among them that reached a provider.
         usage: Their usage, added up (cache hits do not count: they consumed nothing).
         cost: Their known cost, corrections included. Look at `unpriced_calls` before you trust it.
-        saved: What cache hits and other savings would have cost.
+        saved: What cache hits and other savings would have cost, as far as it is known.
         unpriced_calls: Model and embedding calls without a price, whose cost is missing from `cost`. A correction named
             `PRICED` takes one off, also where it is a group of its own (grouped by kind): the groups sum to the whole.
+        unpriced_savings: Cache hits and other savings of which it is not known what they would have cost.
         estimated_calls: Calls whose usage is our estimate.
         flagged_calls: Calls whose usage had an anomaly or whose price a flag.
         failed_calls: Calls that ended in an error or were aborted.
-        failed_cost: What those cost.
+        failed_cost: What those are known to have cost.
+        failed_unpriced_calls: The unpriced calls among them.
         cache_hits: Calls that were answered without the provider.
         latency_p50_s: The median duration of the model calls in seconds, within 1 %; None where none was measured.
         latency_p95_s: Their 95th percentile.
@@ -49,10 +51,12 @@ class Total:
     cost: Cost = field(default_factory=Cost)
     saved: Cost = field(default_factory=Cost)
     unpriced_calls: int = 0
+    unpriced_savings: int = 0
     estimated_calls: int = 0
     flagged_calls: int = 0
     failed_calls: int = 0
     failed_cost: Cost = field(default_factory=Cost)
+    failed_unpriced_calls: int = 0
     cache_hits: int = 0
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None

@@ -28,6 +28,9 @@ CALL_KINDS = ("llm", "embedding", "tool", "retriever", "cache_hit")
 CONSUMING_KINDS = ("llm", "embedding", "tool", "retriever")
 """Kinds whose usage was really consumed: a cache hit or a saving tells what it avoided."""
 
+SAVING_KINDS = ("cache_hit", "saving")
+"""Kinds that say what was not spent: without a `saved` they are counted as unpriced."""
+
 PRICED = "priced"
 """The name of a correction that gives a price to a call that had none."""
 
@@ -72,7 +75,7 @@ class Entry:
         first_token_s: Seconds until the first streamed token; None where nothing was streamed.
         usage: What it consumed; None where that is not known or makes no sense.
         cost: What it cost; None where that is not known. A tool without a price has None too.
-        saved: What it would have cost, where it cost nothing; None where nothing was saved or it is not known.
+        saved: What it would have cost, where it cost nothing. Of a cache hit or a saving, None is not known.
         status: "ok", "error", or "aborted" for a stream or run that was left.
         error_type: The class name of the error, never its message.
         parent_id: The parent run; for a correction, the entry that it corrects.

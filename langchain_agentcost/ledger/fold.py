@@ -11,7 +11,16 @@ from typing import Any
 
 from langchain_agentcost.errors import InvalidEntry
 from langchain_agentcost.ledger.base import Total
-from langchain_agentcost.ledger.entry import CALL_KINDS, CONSUMING_KINDS, KINDS, PAID_KINDS, PRICED, STATUSES, Entry
+from langchain_agentcost.ledger.entry import (
+    CALL_KINDS,
+    CONSUMING_KINDS,
+    KINDS,
+    PAID_KINDS,
+    PRICED,
+    SAVING_KINDS,
+    STATUSES,
+    Entry,
+)
 from langchain_agentcost.ledger.latency import bucket, percentile
 from langchain_agentcost.ledger.query import Value, microseconds
 from langchain_agentcost.pricing.cost import PARTS, Cost
@@ -104,9 +113,11 @@ def _senseless(cost: Cost) -> bool:
 
 
 def unpriced(entry: Entry) -> int:
-    """What an entry adds to the unpriced calls: 1 for a paid call without a price, -1 for the price that came later."""
+    """What an entry adds to what has no price: 1 for a call or a saving without one, -1 for a price that came later."""
     if entry.kind in PAID_KINDS:
         return int(entry.cost is None)
+    if entry.kind in SAVING_KINDS:
+        return int(entry.saved is None)
     return -(entry.kind == "correction" and entry.name == PRICED)
 
 
@@ -180,19 +191,27 @@ class Group:
         return Total(
             key=key,
             calls=calls["n"],
-            llm_calls=self._sum(lambda kind, _: kind == "llm")["n"],
+            llm_calls=self._count("n", lambda kind, _: kind == "llm"),
             usage=Usage(**{name: consumed[name] for name in TOKENS}, estimated=consumed["estimated"] > 0),
             cost=_cost(every),
             saved=_cost(every, "saved_"),
-            unpriced_calls=every["unpriced"],
+            unpriced_calls=self._count("unpriced", lambda kind, _: kind not in SAVING_KINDS),
+            unpriced_savings=self._count("unpriced", lambda kind, _: kind in SAVING_KINDS),
             estimated_calls=consumed["estimated"],
             flagged_calls=calls["flagged"],
-            failed_calls=self._sum(lambda kind, status: kind in CALL_KINDS and status != "ok")["n"],
+            failed_calls=self._count("n", lambda kind, status: kind in CALL_KINDS and status != "ok"),
             failed_cost=_cost(self._sum(lambda _, status: status != "ok")),
-            cache_hits=self._sum(lambda kind, _: kind == "cache_hit")["n"],
+            failed_unpriced_calls=self._count(
+                "unpriced", lambda kind, status: kind not in SAVING_KINDS and status != "ok"
+            ),
+            cache_hits=self._count("n", lambda kind, _: kind == "cache_hit"),
             latency_p50_s=percentile(self.latency, 0.50),
             latency_p95_s=percentile(self.latency, 0.95),
         )
+
+    def _count(self, measure: str, counts: Callable[[str, str], bool]) -> int:
+        place = MEASURES.index(measure)
+        return sum(row[place] for (kind, status), row in self.rows.items() if counts(kind, status))
 
     def _sum(self, counts: Callable[[str, str], bool]) -> dict[str, Any]:
         rows = [row for (kind, status), row in self.rows.items() if counts(kind, status)]

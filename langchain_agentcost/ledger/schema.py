@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from langchain_agentcost.errors import StoreUnavailable
+from langchain_agentcost.ledger.entry import KINDS, SAVING_KINDS
 from langchain_agentcost.ledger.fold import COMMON, RARE
 from langchain_agentcost.ledger.query import DAY_US
 
@@ -142,7 +143,18 @@ def _make_rollup(connection: sqlite3.Connection) -> None:
     fold(connection)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_entries, _make_rollup)
+def _count_unpriced_savings(connection: sqlite3.Connection) -> None:
+    """Count cache hits and savings without a `saved` as unpriced; they were not before."""
+    kinds = ", ".join(str(KINDS.index(kind)) for kind in SAVING_KINDS)
+    known = "SELECT seq FROM extra WHERE saved_total_nano IS NOT NULL"
+    connection.execute(f"UPDATE entry SET unpriced = 1 WHERE kind IN ({kinds}) AND seq NOT IN ({known})")  # noqa: S608  # constants
+    for table in DAILY:
+        connection.execute(f"DELETE FROM {table}")  # noqa: S608  # same
+    connection.execute("UPDATE state SET folded = 0")
+    fold(connection)
+
+
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_entries, _make_rollup, _count_unpriced_savings)
 """Step n leads from version n to n + 1; a new file goes through all of them, so there is one path only."""
 
 VERSION = len(MIGRATIONS)

@@ -59,10 +59,16 @@ def _total(key: Key, group: list[Entry]) -> Total:
         cost=_cost(e.cost for e in group),
         saved=_cost(e.saved for e in group),
         unpriced_calls=sum(e.kind in ("llm", "embedding") and e.cost is None for e in group) - priced_later,
+        unpriced_savings=sum(e.kind in ("cache_hit", "saving") and e.saved is None for e in group),
         estimated_calls=sum(e.usage is not None and e.usage.estimated for e in consumed),
         flagged_calls=sum(bool((e.usage and e.usage.anomalies) or (e.cost and e.cost.flags)) for e in calls),
         failed_calls=sum(e.status != "ok" for e in calls),
         failed_cost=_cost(e.cost for e in group if e.status != "ok"),
+        failed_unpriced_calls=sum(
+            (e.kind in ("llm", "embedding") and e.cost is None) - (e.kind == "correction" and e.name == "priced")
+            for e in group
+            if e.status != "ok"
+        ),
         cache_hits=sum(e.kind == "cache_hit" for e in calls),
         latency_p50_s=_rank(durations, 0.50),
         latency_p95_s=_rank(durations, 0.95),

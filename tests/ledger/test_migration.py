@@ -6,13 +6,15 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from langchain_agentcost.ledger import SQLiteLedger
 from langchain_agentcost.ledger.access import connect
-from langchain_agentcost.ledger.schema import APPLICATION_ID, MIGRATIONS, VERSION, migrate
+from langchain_agentcost.ledger.schema import APPLICATION_ID, MIGRATIONS, VERSION, fold, migrate
+from langchain_agentcost.pricing.cost import Cost
 from tests.ledger.made import call
 from tests.ledger.reference import reference_totals
 
@@ -48,6 +50,25 @@ def test_an_old_file_is_brought_up_to_date(tmp_path: Path) -> None:
             assert list(ledger.totals(by)) == reference_totals(ledger.entries(), by)
         assert sqlite3.connect(path).execute("SELECT folded FROM state").fetchone() == (500,)
     assert version(path) == (VERSION, APPLICATION_ID)
+
+
+def test_savings_of_an_old_file_without_a_price_are_counted(tmp_path: Path) -> None:
+    """A file of version 2 kept no count of cache hits with an unknown saving: it is made up for, per day as well."""
+    path = tmp_path / "ledger.db"
+    hit = replace(call(1), kind="cache_hit", cost=None)
+    known, saving = replace(hit, id="known", saved=Cost(5, output_nano=5)), replace(hit, id="saving", kind="saving")
+    with SQLiteLedger(path) as ledger:
+        for entry in (hit, known, saving, replace(call(2), cost=None)):
+            ledger.append(entry)
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE entry SET unpriced = 0 WHERE kind != 0")
+    fold(connection)
+    connection.execute("PRAGMA user_version = 2")
+    connection.commit()
+    connection.close()
+    with SQLiteLedger(path) as ledger:
+        assert list(ledger.totals(("day",))) == reference_totals(ledger.entries(), ("day",))
+        assert (ledger.totals()[0].unpriced_savings, ledger.totals()[0].unpriced_calls) == (2, 1)
 
 
 def test_processes_that_migrate_at_once_agree(tmp_path: Path) -> None:
