@@ -33,6 +33,8 @@ _STEP = re.compile(r"(?P<key>\w+?)_above_(?P<thousands>\d+)k_tokens(?P<suffix>_b
 _FAMILIES = (("vertex_ai", "google"), ("bedrock", "aws"), ("azure", "azure"), ("fireworks_ai", "fireworks"))
 """LiteLLM splits some providers by the kind of model; they start alike."""
 
+_FEE = "input_cost_per_request"
+
 _MOST = Decimal(1)
 """USD per token, or per request, above which a price is a mistake."""
 
@@ -58,8 +60,8 @@ def model_lines(table: Table) -> tuple[ModelLine, ...]:
         scope = Scope(_own_name(name, served_by), served_by)
         for suffix, tier in _SUFFIXES.items():
             rates = _rates(entry, suffix)
-            if "input" in rates:
-                fee = entry.number("input_cost_per_request", at_most=_MOST, unit="USD per request")
+            if "input" in rates and not _billed_otherwise(entry, rates):
+                fee = entry.number(_FEE, at_most=_MOST, unit="USD per request")
                 found.append(ModelLine(scope, rates=rates, service_tier=tier, request=fee))
     return tuple(found)
 
@@ -86,6 +88,14 @@ def _rates(entry: Table, suffix: str) -> dict[str, Rate]:
                 steps.setdefault(_KEYS[found["key"]], []).append((int(found["thousands"]) * 1000, usd))
     base = {name: usd for key, name in _KEYS.items() if (usd := _per_mtok(entry, key + suffix)) is not None}
     return {name: Rate(usd, tuple(sorted(steps.get(name, ())))) for name, usd in base.items()}
+
+
+def _billed_otherwise(entry: Table, rates: Mapping[str, Rate]) -> bool:
+    """Whether all its tokens are for nothing because it is billed by the query, second or image."""
+    if any(rate.usd or any(usd for _, usd in rate.above) for rate in rates.values()):
+        return False
+    others = (value for key, value in entry.values.items() if "cost_per_" in key and key != _FEE)
+    return any(isinstance(value, int | float | Decimal) and value for value in others)
 
 
 def _per_mtok(entry: Table, key: str) -> Decimal | None:

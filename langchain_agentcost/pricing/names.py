@@ -99,6 +99,8 @@ _BEDROCK = re.compile(
     r"^(?:(?:us|eu|apac|au|jp|in|ca|sa|me|af|global|us-gov)\.)?"
     r"(?:ai21|amazon|anthropic|cohere|deepseek|meta|mistral|minimax|moonshot|openai|qwen|writer)\.[a-z]"
 )
+_PREFIXED = re.compile(r"(?P<head>[^/:]+)(?P<mark>[/:])(?P<rest>.+)", re.DOTALL)
+_SIZE_TAG = re.compile(r"(?:latest|\d+(?:\.\d+)?[bm])\b")
 _SNAPSHOT = re.compile(r"(?P<base>.+?)[-@]20\d\d-?(?:0[1-9]|1[0-2])-?(?:0[1-9]|[12]\d|3[01])(?:-v\d+(?::\d+)?)?")
 _FINE_TUNED = re.compile(r"^ft:(?P<base>[^:]+)|^(?P<azure>[^:/]+)\.ft-")
 
@@ -218,15 +220,18 @@ def with_bases(reference: Reference, *, listed: str | None) -> Reference:
 
 
 def _prefixed(name: str, known: frozenset[str]) -> tuple[str | None, str]:
-    """Split "openai/gpt-4o" where the part before the slash names a provider."""
-    head, slash, rest = name.partition("/")
-    prefix = provider_id(head)
-    if not slash or not rest or prefix is None:
+    """Split "openai/gpt-4o", and `init_chat_model`'s "openai:gpt-4o", where the first part names a provider.
+
+    A local server's "mistral:7b" is a model and a size: only its server is called like a provider.
+    """
+    found = _PREFIXED.match(name)
+    prefix = provider_id(found["head"]) if found else None
+    if found is None or prefix is None or (found["mark"] == ":" and _SIZE_TAG.match(found["rest"])):
         return None, ""
     if prefix in ROUTERS:
-        return _prefixed(rest, known)
+        return _prefixed(found["rest"], known)
     if prefix in known or prefix in LOCAL or prefix in UNLISTED:
-        return prefix, _ARN.sub("", rest)
+        return prefix, _ARN.sub("", _PATHS.sub("", found["rest"]))
     return None, ""
 
 

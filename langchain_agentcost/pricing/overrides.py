@@ -167,7 +167,8 @@ million tokens, got -1.
         """Load prices in LiteLLM's format (`model_prices_and_context_window.json`).
 
         Read are rates per token for text, audio, reasoning and the prompt cache, their `_above_200k_tokens` steps, and
-        their `_batches`, `_priority` and `_flex` tiers. Models that are billed in another unit alone are left out.
+        their `_batches`, `_priority` and `_flex` tiers. Models that are billed in another unit alone are left out, also
+        where their rates per token are stated as 0.
 
         Args:
             given: The path of the JSON file, or the mapping.

@@ -27,6 +27,16 @@ MILLION = Usage(input_tokens=1_000_000)
         ("litellm/openai/gpt-plain", None, "1"),
         ("openai/gpt-plain", "litellm", "1"),
         ("azure/gpt-plain", None, "1.1"),
+        ("openai:gpt-plain", None, "1"),
+        ("OpenAI:GPT-Plain-2026-01-01", None, "1"),
+        ("openai:gpt-plain", "openai", "1"),
+        ("openai:gpt-plain", "genericfakechatmodel", "1"),
+        ("azure_openai:gpt-plain", None, "1.1"),
+        ("litellm:azure/gpt-plain", None, "1.1"),
+        ("bedrock_converse:us.anthropic.claude-mid-v1:0", None, "3.3"),
+        ("us.anthropic.claude-mid-v1:0", None, "3.3"),
+        ("openai:ft:gpt-tuned:acme::x1", None, "2"),
+        ("openai:publishers/openai/models/gpt-plain", None, "1"),
         ("gpt-plain", "azure_openai", "1.1"),
         ("gpt-plain", "azure", "1.1"),
         ("azure/gpt-plain", "azure", "1.1"),
@@ -55,6 +65,9 @@ def test_a_model_is_found_under_the_names_that_frameworks_give_it(model: str, pr
         ("gpt-plain", "ollama"),
         ("openai/gpt-plain", "ollama"),
         ("ollama/gpt-plain", None),
+        ("ollama:gpt-plain", None),
+        ("openai:gpt-plain", "ollama"),
+        ("deepseek:gpt-plain", None),
         ("gpt-plain", "nvidia"),
         ("openai/gpt-plain", "aws"),
         ("claude-mid", "openai"),
@@ -70,6 +83,14 @@ def test_a_known_provider_is_never_priced_by_anothers_list(model: str, provider:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert book().cost(MILLION, model, provider=provider) is None
+
+
+@pytest.mark.parametrize("model", ["mistral:7b", "mistral:latest", "deepseek:1.5b-q4", "ft:gpt-plain:acme::x1", "a:b"])
+def test_a_colon_does_not_always_follow_a_provider(model: str) -> None:
+    """A size, a version or a fine-tuned model's mark is a part of the model's name."""
+    reference = refer(model, None, known=frozenset({"mistral", "deepseek", "openai"}))
+    assert reference is not None
+    assert (reference.provider, reference.names) == (None, (model,))
 
 
 def test_the_model_names_its_provider_through_a_generic_client() -> None:

@@ -65,6 +65,23 @@ def test_litellms_models_in_other_units_are_left_out(tmp_path: Path) -> None:
     assert names == {"gpt-plain", "us.anthropic.claude-mid"}
 
 
+@pytest.mark.parametrize(
+    ("more", "read"),
+    [
+        ({"input_cost_per_query": 0.002}, False),
+        ({"output_cost_per_second": "x", "input_cost_per_image": 1e-05}, False),
+        ({"input_cost_per_query": 0.0, "max_tokens": 512}, True),
+        ({"input_cost_per_query": 0.002, "output_cost_per_token": 1e-06}, True),
+        ({"input_cost_per_query": 0.002, "input_cost_per_token_above_128k_tokens": 1e-06}, True),
+        ({"input_cost_per_request": 0.002}, True),
+    ],
+)
+def test_a_litellm_model_that_is_paid_in_another_unit_is_not_free(more: dict[str, object], read: bool) -> None:
+    """Rates of 0 beside a price per query are no price, and rates of 0 alone, or with a fee that is read, are one."""
+    entry = {"litellm_provider": "cohere", "input_cost_per_token": 0.0, "output_cost_per_token": 0.0, **more}
+    assert bool(PriceOverrides.from_litellm({"rerank": entry}).models) is read
+
+
 def test_a_faulty_litellm_price_is_refused() -> None:
     """A price in LiteLLM's map that is no number of USD is named."""
     with pytest.raises(PriceFileError, match=r"the LiteLLM mapping, m\.input_cost_per_token: must be a number"):
