@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
 from operator import attrgetter
 from typing import Any
@@ -14,9 +14,16 @@ from langchain_agentcost.ledger.base import Ledger
 from langchain_agentcost.ledger.entry import PAID_KINDS, PRICED, Entry
 from langchain_agentcost.pricing import Cost, PriceBook
 from langchain_agentcost.pricing.cost import PARTS
+from langchain_agentcost.recent import Recent
 
 REPRICED = "repriced"
 """The name of a correction that changes a price."""
+
+LOOK_BACK = timedelta(days=7)
+"""How long before `since` the calls are read that tell in which runs a fee per task is paid already."""
+
+MAX_RUNS = 100_000
+"""How many runs are remembered for that, the latest ones."""
 
 _AT_ONCE = 1000
 
@@ -67,6 +74,10 @@ def reprice(
     twice changes nothing the second time, an interrupted run can be started again, and of two runs at the same time
     only one corrects a call. The entries are streamed.
 
+    A fee per task goes with the earliest call of each workflow run, by the time at which it started, that was billed:
+    a model call with usage and a price. A call that names no run has none. For `since`, a run's calls in the week
+    before it are looked at; one that was at rest for longer pays its fee again.
+
     Args:
         ledger: The ledger.
         prices: The prices that shall hold.
@@ -93,11 +104,15 @@ def reprice(
         >>> reprice(ledger, PriceBook({"models": [{"model": "our-model", "input": 2}]})).difference.usd
         Decimal('0.002000000')
     """
-    tally = _Tally()
+    tally, tasks = _Tally(), _Tasks()
     waiting: list[Entry] = []
-    for call, corrections in _calls(ledger, since, until):
+    for call, corrections in _calls(ledger, _first_needed(since, prices), until):
         standing = _standing(call, corrections)
-        cost = _priced_again(call, prices, as_of)
+        cost = _priced_again(call, prices, as_of, tasks=tasks.begun_by(call))
+        if call.kind == "llm" and call.usage is not None and (standing is not None or cost is not None):
+            tasks.paid(call)
+        if since is not None and call.at < since:
+            continue
         correction = _correction(call, len(corrections), standing, cost) if cost else None
         tally.add(standing, cost, correction)
         if correction and not dry_run:
@@ -122,18 +137,26 @@ def _calls(ledger: Ledger, since: datetime | None, until: datetime | None) -> It
                 yield entry, corrections.get(entry.id, [])
 
 
+def _first_needed(since: datetime | None, prices: PriceBook) -> datetime | None:
+    """From when on the entries are read: where a task has a fee, what was before the window matters too."""
+    if since is None or since.tzinfo is None or not any(line.task for line in prices.overrides.models):
+        return since
+    return max(since, _EARLIEST + LOOK_BACK) - LOOK_BACK
+
+
 def _standing(call: Entry, corrections: list[Entry]) -> Cost | None:
     costs = [entry.cost for entry in (call, *corrections) if entry.cost is not None]
     return sum(costs[1:], costs[0]) if costs else None
 
 
-def _priced_again(call: Entry, prices: PriceBook, as_of: datetime | None) -> Cost | None:
-    """The new price; a fee per task goes with the first call of a workflow run."""
-    who = call.attribution
-    if call.usage is None or not who.model:
+def _priced_again(call: Entry, prices: PriceBook, as_of: datetime | None, *, tasks: int) -> Cost | None:
+    """The new price, at the tier that the call was billed at; the answer does not always say which one that is."""
+    who, usage = call.attribution, call.usage
+    if usage is None or not who.model:
         return None
-    tasks = int(who.step == 1 and who.attempt == 1)
-    return prices.cost(call.usage, who.model, provider=who.provider, at=as_of or call.at, tasks=tasks)
+    if usage.service_tier is None and call.cost is not None and call.cost.service_tier:
+        usage = replace(usage, service_tier=call.cost.service_tier)
+    return prices.cost(usage, who.model, provider=who.provider, at=as_of or call.at, tasks=tasks, asked=call.name)
 
 
 def _correction(call: Entry, number: int, standing: Cost | None, cost: Cost) -> Entry | None:
@@ -151,6 +174,25 @@ def _correction(call: Entry, number: int, standing: Cost | None, cost: Cost) -> 
         parent_id=call.id,
         name=PRICED if standing is None else REPRICED,
     )
+
+
+class _Tasks:
+    """Which workflow runs have had a billed call. The oldest are forgotten."""
+
+    def __init__(self) -> None:
+        self._paid: Recent[str, str] = Recent(most=MAX_RUNS)
+
+    def begun_by(self, call: Entry) -> int:
+        """Give 1 for a call that is the first one of its run, where it is billed, and 0 for every other."""
+        run = call.attribution.run
+        return int(call.kind == "llm" and run is not None and self._paid.get(run) is None)
+
+    def paid(self, call: Entry) -> None:
+        """Remember that a run has had a billed call."""
+        run = call.attribution.run
+        if run is not None:
+            self._paid.pop(run)
+            self._paid.put(run, run)
 
 
 @dataclass(slots=True)
@@ -178,6 +220,8 @@ class _Tally:
         before, after = _cost(self.before), _cost(self.after)
         return RepriceResult(calls, corrected, newly_priced, unpriced, kept, before, after, version)
 
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
 
 _parts = attrgetter(*PARTS)
 

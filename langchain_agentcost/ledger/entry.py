@@ -79,7 +79,8 @@ class Entry:
         status: "ok", "error", or "aborted" for a stream or run that was left.
         error_type: The class name of the error, never its message.
         parent_id: The parent run; for a correction, the entry that it corrects.
-        name: The name of an outcome, a cache or a correction.
+        name: The name of an outcome, a cache or a correction; for a model call, the name that was asked for, where
+            another one answered.
         value: The value of an outcome.
         success: Whether an outcome was one.
         split: What the input was made of; None where it was not analysed.

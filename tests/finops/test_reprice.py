@@ -173,12 +173,71 @@ def test_a_dry_run_writes_nothing(ledger: Ledger) -> None:
     assert len(list(ledger.entries())) == 1
 
 
+def of_run(run: str | None, *, step: int = 2, model: str = "m") -> Attribution:
+    """A call of a workflow run."""
+    return Attribution(model=model, provider="ours", run=run, step=step)
+
+
+def fees(ledger: Ledger) -> dict[str | None, Decimal]:
+    """The fees that were booked by correction, by call."""
+    corrections = ledger.entries({"kind": "correction"})
+    return {entry.parent_id: entry.cost.request for entry in corrections if entry.cost and entry.cost.request}
+
+
 def test_a_task_pays_its_fee_once(ledger: Ledger) -> None:
-    """A fee per task goes with the first call of a workflow run."""
-    first = Attribution(model="m", provider="ours", step=1)
-    booked(ledger, call(1, who=first), call(2))
+    """A fee per task goes with the earliest call of each workflow run, whatever its step, however late it was booked."""
+    booked(ledger, call(3, who=of_run("a", step=1)), call(1, who=of_run("a")), call(2, who=of_run("b")))
     reprice(ledger, at_price(1, task="0.5"))
-    assert total(ledger) == Decimal("2.5")
+    assert fees(ledger) == {"r1": Decimal("0.5"), "r2": Decimal("0.5")}
+    assert reprice(ledger, at_price(1, task="0.5")).corrected == 0
+
+
+def test_a_call_that_was_not_billed_does_not_pay_for_the_task(ledger: Ledger) -> None:
+    """A refused call, an embedding, a cache hit and a call without a price leave the fee to the next call."""
+    booked(
+        ledger,
+        call(1, Cost(), who=of_run("a", step=1), usage=None, status="error"),
+        call(2, who=of_run("a"), kind="embedding"),
+        call(3, who=of_run("a"), kind="cache_hit"),
+        call(4, who=of_run("a", model="other")),
+        call(5, who=of_run("a")),
+    )
+    with pytest.warns(UserWarning, match="'other'"):
+        reprice(ledger, at_price(1, task="0.5"))
+    assert fees(ledger) == {"r5": Decimal("0.5")}
+
+
+def test_a_call_without_a_run_is_no_task(ledger: Ledger) -> None:
+    """Where nobody says which run a call belongs to, no fee is invented."""
+    booked(ledger, call(1, who=of_run(None, step=1)))
+    reprice(ledger, at_price(1, task="0.5"))
+    assert total(ledger) == 1
+
+
+def test_a_task_that_began_before_the_window_pays_no_second_fee(ledger: Ledger) -> None:
+    """A window sees that a run had its first call earlier, and corrects nothing before its start."""
+    booked(ledger, call(1, who=of_run("a")), call(2, who=of_run("a")), call(3, who=of_run("b")))
+    result = reprice(ledger, at_price(1, task="0.5"), since=START + timedelta(hours=2))
+    assert (result.calls, fees(ledger)) == (2, {"r3": Decimal("0.5")})
+    earliest = datetime.min.replace(tzinfo=UTC)
+    assert reprice(ledger, at_price(1, task="0.5"), since=earliest).calls == 3
+
+
+def test_the_name_that_was_asked_for_is_priced_again(ledger: Ledger) -> None:
+    """A price for a deployment or an alias is found again by the name that the entry keeps."""
+    booked(ledger, call(1, name="prod-chat"), call(2))
+    prices = PriceBook({"models": [{"model": "prod-chat", "input": 3}, {"model": "m-large", "input": 1}]})
+    with pytest.warns(UserWarning, match="'m'"):
+        assert reprice(ledger, prices).newly_priced == 1
+    assert total(ledger) == 3
+
+
+def test_the_tier_that_a_call_was_billed_at_is_kept(ledger: Ledger) -> None:
+    """Where the answer did not name its tier, the one that was billed is priced again."""
+    booked(ledger, call(1, Cost(10**9, input_nano=10**9, service_tier="flex")))
+    lines = [{"model": "m", "input": 4}, {"model": "m", "service_tier": "flex", "input": 2}]
+    reprice(ledger, PriceBook({"models": lines}))
+    assert total(ledger) == 2
 
 
 def test_the_tier_of_a_call_is_kept(ledger: Ledger) -> None:
