@@ -5,10 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from decimal import Decimal
 from itertools import islice
@@ -18,6 +15,7 @@ from typing import IO, Any, Literal
 from langchain_agentcost.errors import InvalidEntry, MissingExtra, QueryError, StoreUnavailable
 from langchain_agentcost.ledger.base import Ledger, Where
 from langchain_agentcost.ledger.record import COLUMNS, COUNTS, FLAGS, LISTS, MONEY, SECONDS, from_record, to_record
+from langchain_agentcost.ledger.whole_file import whole_file
 
 Format = Literal["jsonl", "csv", "parquet"]
 Records = Iterator[dict[str, Any]]
@@ -42,9 +40,9 @@ def export(
 ) -> int:
     """Write a ledger's entries to a file, one a row, in the order of time.
 
-    A path appears only when the file is whole; what was there before stays until then. JSON Lines keeps every detail
-    and can be read back with `import_jsonl`. In CSV, text that a spreadsheet would run as a formula gets an apostrophe
-    in front. Parquet has money as decimal128(38, 9) and needs the extra `parquet`.
+    A path appears only when the file is whole (see `whole_file`). JSON Lines keeps every detail and can be read back
+    with `import_jsonl`. In CSV, text that a spreadsheet would run as a formula gets an apostrophe in front. Parquet has
+    money as decimal128(38, 9) and needs the extra `parquet`.
 
     Args:
         ledger: The ledger.
@@ -60,7 +58,7 @@ def export(
     Raises:
         QueryError: If the format, a column or an instant is unknown.
         MissingExtra: If Parquet is asked for and pyarrow is not installed.
-        StoreUnavailable: If the file cannot be written.
+        StoreUnavailable: If the file cannot be written, or is a ledger.
 
     Example:
         >>> from langchain_agentcost.ledger import Entry, MemoryLedger
@@ -74,7 +72,7 @@ def export(
         raise QueryError(f"A ledger cannot be exported as {str(format)[:60]!r}; choose from {', '.join(_WRITERS)}.")
     written = _Counted(to_record(entry) for entry in ledger.entries(where, since, until))
     if isinstance(target, str | Path):
-        with _whole(Path(target)) as file:
+        with whole_file(target) as file:
             _WRITERS[format](written, file)
     else:
         _WRITERS[format](written, target)
@@ -182,25 +180,3 @@ _WRITERS: dict[str, Callable[[Records, IO[bytes]], None]] = {
     "parquet": _write_parquet,
 }
 """A new format is a function and a line here."""
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that takes its place only when all of it is on disk."""
-    try:
-        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    except OSError as error:
-        raise StoreUnavailable(f"{path} cannot be written: {error.strerror}.") from error
-    half = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        half.replace(path)
-    except StoreUnavailable:
-        raise
-    except OSError as error:
-        raise StoreUnavailable(f"{path} cannot be written: {error.strerror or error}.") from error
-    finally:
-        half.unlink(missing_ok=True)

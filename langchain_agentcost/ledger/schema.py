@@ -216,6 +216,14 @@ def is_new(path: Path) -> bool:
     return False
 
 
+def is_ledger(path: Path) -> bool:
+    """Whether a path holds a ledger of any version; nothing is changed."""
+    try:
+        return path.is_file() and _owner(path) == APPLICATION_ID
+    except (StoreUnavailable, sqlite3.DatabaseError):
+        return False
+
+
 def _owner(path: Path) -> int:
     """Read the application id without any lock, log or change.
 
