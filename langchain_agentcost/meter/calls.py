@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from langchain_core.messages import AIMessage, ToolMessage
@@ -101,8 +101,7 @@ class OpenCall:
         return replace(usage, service_tier=self.tier) if self.tier else usage
 
 
-@dataclass(frozen=True, slots=True)
-class PromptShape:
+class PromptShape(NamedTuple):
     """Our estimate of what a prompt is made of, in tokens, before the provider's total is known.
 
     Args:

@@ -42,7 +42,7 @@ class WorkflowRun:
         self._next_step = count(1)
         self._unpaid = [1]
         self._asked: dict[str, int] = {}
-        self._answers: Recent[str, tuple[float, ref[AIMessage]]] = Recent()
+        self._answers: dict[str, tuple[float, ref[AIMessage]]] = {}
 
     def new_step(self) -> int:
         """Number a model call. `itertools.count` makes the numbers unique over threads."""
@@ -73,7 +73,7 @@ class WorkflowRun:
         if message is None or message.id is None:
             return False
         began, earlier = self._answers.get(message.id) or (-inf, None)
-        self._answers.put(message.id, (started, ref(message)))
+        self._answers[message.id] = (started, ref(message))
         same = earlier is not None and (message.id.startswith(LC_ID_PREFIX) or earlier() is message)
         return same and began >= started
 
@@ -83,9 +83,18 @@ class WorkflowRun:
             if call.get("id"):
                 self._asked[call["id"]] = step
 
+    def ended(self) -> None:
+        """Forget what only matters while calls are under way."""
+        self._answers.clear()
+        self._asked.clear()
+
     def step_of(self, tool_call_id: str | None) -> int | None:
         """The step that asked for a tool call; the latest one where no model asked."""
         return self._asked.pop(tool_call_id, self.step) if tool_call_id else self.step
+
+
+MAX_OPEN = 100_000
+"""How many runs may be open at once: some never end, because LangChain does not say so."""
 
 
 class RunBook:
@@ -95,7 +104,7 @@ class RunBook:
     """
 
     def __init__(self) -> None:
-        self._open: dict[UUID, WorkflowRun] = {}
+        self._open: Recent[UUID, WorkflowRun] = Recent(MAX_OPEN)
         self._strays: Recent[UUID, WorkflowRun] = Recent()
         self._paused: Recent[str, WorkflowRun] = Recent()
         self._continues: Recent[str, str] = Recent()
@@ -110,13 +119,14 @@ class RunBook:
     ) -> WorkflowRun:
         """Note that a run started, and say which workflow run it belongs to."""
         run = self._of(parent_id) if parent_id else WorkflowRun(run_id, name, metadata)
-        self._open[run_id] = run
+        self._open.put(run_id, run)
         return run
 
     def closed(self, run_id: UUID) -> WorkflowRun | None:
         """Note that a run ended; give its workflow run, None where the start was never seen."""
-        run = self._open.pop(run_id, None)
+        run = self._open.pop(run_id)
         if run is not None and run.root_id == run_id:
+            run.ended()
             self._finished.put(run.id, run)
         return run
 
@@ -137,12 +147,12 @@ class RunBook:
         if run_id is None:
             return None
         finished = self._finished.get(run_id)
-        run = finished or next((run for run in list(self._open.values()) if run.id == run_id), None)
+        run = finished or next((run for run in self._open.values() if run.id == run_id), None)
         return run.labels if run else None
 
     def paused(self, run_id: UUID | None, checkpoint_id: str) -> None:
         """Note that a graph stopped for a human at this checkpoint."""
-        run = self._open.get(run_id) if run_id else None
+        run = self._open.get(run_id)
         if run is not None:
             self._paused.put(checkpoint_id, run)
 
@@ -152,10 +162,10 @@ class RunBook:
         Only this process knows where a run paused: resumed in another one, it is a new workflow run.
         """
         run = self._paused.pop(checkpoint_id)
-        here = self._open.get(run_id) if run_id else None
+        here = self._open.get(run_id)
         if run is not None and here is not None and run_id is not None:
             self._continues.put(here.id, run.id)
-            self._open[run_id] = run
+            self._open.put(run_id, run)
 
     def _of(self, parent_id: UUID) -> WorkflowRun:
         """A parent's workflow run. A parent that was never seen (the meter came in later) stands for its own."""

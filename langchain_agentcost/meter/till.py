@@ -27,7 +27,7 @@ class Till:
         self._journal = journal
 
     def billed(self, call: OpenCall, usage: Usage, answer: Answer) -> Cost | None:
-        """Price a call that reached the provider: with the fee per task, if it is the first one of its run.
+        """Price a call that reached the provider: the first one of its run that has a fee per task carries it.
 
         Where a service tier was asked for and the answer does not say which one it was served on, the price is that of
         the tier that was asked for, with a flag.
@@ -35,17 +35,18 @@ class Till:
         unconfirmed = call.tier is not None and usage.service_tier in (None, call.tier) and not answer.states_tier
         if unconfirmed and usage.service_tier is None:
             usage = replace(usage, service_tier=call.tier)
-        cost = self.price(call, usage, tasks=call.run.take_task_fee())
+        cost = self.price(call, usage, with_task_fee=True)
         if cost is None or not unconfirmed:
             return cost
         return cost.flagged(f"{call.tier} tier requested, not confirmed by the answer")
 
-    def price(self, call: OpenCall, usage: Usage, *, tasks: int = 0) -> Cost | None:
+    def price(self, call: OpenCall, usage: Usage, *, with_task_fee: bool = False) -> Cost | None:
         """Price a usage at the model that answered; None where its price is not known."""
         labels = call.labels
         model, provider, tier = labels["model"] or "unknown", labels["provider"], usage.service_tier
         try:
             card = self._prices.card(model, asked=call.asked, provider=provider, at=call.at, service_tier=tier)
+            tasks = call.run.take_task_fee() if with_task_fee and card is not None and card.task else 0
             cost = card.cost(usage, tasks=tasks) if card is not None else None
             if cost is None:  # the book itself says, once, that there is no price
                 self._prices.cost(usage, model, asked=call.asked, provider=provider, at=call.at)
