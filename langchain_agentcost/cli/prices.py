@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,9 +14,9 @@ import typer
 from langchain_agentcost.cli.report import instant
 from langchain_agentcost.cli.tables import print_facts, print_table
 from langchain_agentcost.errors import AgentCostError, PriceNotFound, PriceNotFoundWarning
-from langchain_agentcost.pricing import PriceBook, PriceCard, PriceOverrides
+from langchain_agentcost.pricing import PriceBook, PriceCard, PriceOverrides, Rate
 from langchain_agentcost.pricing.card import RATES
-from langchain_agentcost.pricing.lines import is_pattern
+from langchain_agentcost.pricing.lines import PERCENT, ModelLine, is_pattern
 
 BUNDLED = "bundled"
 STALE_DAYS = 60
@@ -82,15 +82,17 @@ def diff(
     new: Annotated[str, typer.Argument(help=f"A price file, or '{BUNDLED}'.")],
     at: Annotated[str | None, typer.Option(help="Compare the prices of that time; now by default.")] = None,
 ) -> None:
-    """Show which rates differ between two price files, for every model that one of them names."""
+    """Show what differs between two price files: for models that one of them names, what they cost; else the lines."""
     with reported_errors():
         books = [PriceBook(None if name == BUNDLED else name) for name in (old, new)]
         when = instant(at) if at else datetime.now(UTC)
         rows = list(_differences(books[0], books[1], when))
         if rows:
-            print_table(("model", "provider", "tier", "price", "old", "new"), rows)
-        else:
+            print_table(("model or tool", "provider", "tier", "price", "old", "new"), rows)
+        elif books[0].overrides.version == books[1].overrides.version:
             typer.echo("No price differs.")
+        else:
+            typer.echo(f"No price differs on {when:%Y-%m-%d}. The files do: in order, in other dates or in currency.")
 
 
 @contextmanager
@@ -147,6 +149,14 @@ def _file_facts(overrides: PriceOverrides) -> list[tuple[str, str]]:
     return [("file", f"{overrides.origin} is valid: {content}{currency}"), ("file hash", overrides.version)]
 
 
+_Key = tuple[str, str | None, str | None]
+"""A model or tool, a provider and a service tier."""
+
+_Prices = dict[str, Decimal]
+
+_ANY = "any"
+
+
 def _differences(old: PriceBook, new: PriceBook, at: datetime) -> Iterator[list[str]]:
     named = {
         (line.scope.model, line.scope.provider, line.service_tier)
@@ -154,23 +164,64 @@ def _differences(old: PriceBook, new: PriceBook, at: datetime) -> Iterator[list[
         for line in book.overrides.models
         if not is_pattern(line.scope.model)
     }
-    for model, provider, tier in sorted(named, key=lambda key: [part or "" for part in key]):
-        cards = [book.card(model, provider=provider, at=at, service_tier=tier) for book in (old, new)]
-        before, after = (_prices(card) for card in cards)
+    cards = [{key: _prices(_card(book, key, at)) for key in named} for book in (old, new)]
+    yield from _rows(cards[0], cards[1])
+    yield from _rows(_line_prices(old.overrides, at), _line_prices(new.overrides, at))
+
+
+def _rows(old: dict[_Key, _Prices], new: dict[_Key, _Prices]) -> Iterator[list[str]]:
+    for key in sorted(old.keys() | new.keys(), key=lambda key: [part or "" for part in key]):
+        before, after = old.get(key, {}), new.get(key, {})
         for price in dict.fromkeys((*before, *after)):
             if before.get(price) != after.get(price):
                 shown = [_plain(side[price]) if price in side else "-" for side in (before, after)]
-                yield [model, provider or "any", tier or "standard", price, *shown]
+                yield [key[0], key[1] or _ANY, key[2] or "standard", price, *shown]
 
 
-def _prices(card: PriceCard | None) -> dict[str, Decimal]:
+def _card(book: PriceBook, key: _Key, at: datetime) -> PriceCard | None:
+    model, provider, tier = key
+    return book.card(model, provider=provider, at=at, service_tier=tier)
+
+
+def _line_prices(overrides: PriceOverrides, at: datetime) -> dict[_Key, _Prices]:
+    """What is stated for no model by name, at an instant: of several lines for the same, the first one counts."""
+    stated: dict[_Key, _Prices] = {}
+    for line in overrides.models:
+        if is_pattern(line.scope.model) and line.scope.holds(at):
+            stated.setdefault((line.scope.model, line.scope.provider, line.service_tier), _stated(line))
+    for scope, hosted in overrides.hosted:
+        rates = {f"hosted {name}": rate.usd for name, rate in hosted.rates().items()}
+        stated.setdefault((scope.model, scope.provider, _ANY), {}).update(rates)
+    for discount in overrides.discounts:
+        if discount.scope.holds(at):
+            prices = stated.setdefault((discount.scope.model, discount.scope.provider, _ANY), {})
+            prices.setdefault("discount %", discount.percent)
+    for scope, tool in overrides.tools:
+        prices = stated.setdefault((scope.model, None, _ANY), {})
+        prices.setdefault("tool per call", tool.per_call)
+        if tool.per_second:
+            prices.setdefault("tool per second", tool.per_second)
+    return stated
+
+
+def _stated(line: ModelLine) -> _Prices:
+    """Every price of a line by a name that says what it is for."""
+    less = {} if line.factor is None else {"discount %": (1 - line.factor) * PERCENT}
+    fees = {"request": line.request, "task": line.task, **line.tools}
+    return _rates(line.rates) | less | {f"per {name}": usd for name, usd in fees.items() if usd is not None}
+
+
+def _prices(card: PriceCard | None) -> _Prices:
     """Every price of a card by a name that says what it is for."""
     if card is None:
         return {}
-    found = {name: card.rates[name].usd for name in RATES if name in card.rates}
-    found |= {f"{name} above {start}": usd for name, rate in card.rates.items() for start, usd in rate.above}
     fees = {"request": card.request, "task": card.task, **card.tools}
-    return found | {f"per {name}": usd for name, usd in fees.items() if usd}
+    return _rates(card.rates) | {f"per {name}": usd for name, usd in fees.items() if usd}
+
+
+def _rates(rates: Mapping[str, Rate]) -> _Prices:
+    base = {name: rates[name].usd for name in RATES if name in rates}
+    return base | {f"{name} above {start}": usd for name, rate in rates.items() for start, usd in rate.above}
 
 
 def _plain(usd: Decimal) -> str:

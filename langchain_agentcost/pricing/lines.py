@@ -48,11 +48,15 @@ class Scope:
             providers: Who may have served it; None where nobody said: then the name alone decides.
             at: When it was.
         """
-        if not self.since <= at < self.until:
+        if not self.holds(at):
             return False
         if self.provider and providers is not None and self.provider not in providers:
             return False
         return self.fits(names)
+
+    def holds(self, at: datetime) -> bool:
+        """Whether it holds at an instant."""
+        return self.since <= at < self.until
 
     def fits(self, names: Iterable[str]) -> bool:
         """Whether one of these names is its model's."""

@@ -137,6 +137,63 @@ def test_diff_compares_a_file_with_the_bundled_list(tmp_path: Path) -> None:
     assert run("prices", "diff", path, path).stdout == "No price differs.\n"
 
 
+LINES = """
+[[models]]
+model = "our-*"
+discount_percent = 5
+request = 0.1
+
+[[models]]
+model = "gateway/*"
+input = 1
+tiers = [{ above_input_tokens = 1000, input = 2 }]
+
+[[discounts]]
+provider = "anthropic"
+percent = 10
+
+[tools]
+search = 0.005
+"sql_*" = { per_call = 0.25, per_second = 0.01 }
+
+[hosted.llama]
+gpu_hour = 3.6
+input_tokens_per_s = 1000
+output_tokens_per_s = 100
+"""
+
+
+@pytest.mark.parametrize(
+    ("was", "becomes", "row"),
+    [
+        ("percent = 10", "percent = 12.5", ["*", "anthropic", "any", "discount", "%", "10", "12.5"]),
+        ("discount_percent = 5", "discount_percent = 6", ["our-*", "any", "standard", "discount", "%", "5", "6"]),
+        ("request = 0.1", "", ["our-*", "any", "standard", "per", "request", "0.1", "-"]),
+        ("input = 1\n", "input = 3\n", ["gateway/*", "any", "standard", "input", "1", "3"]),
+        ("input = 2 }", "input = 4 }", ["gateway/*", "any", "standard", "input", "above", "1000", "2", "4"]),
+        ("search = 0.005", "search = 0.008", ["search", "any", "any", "tool", "per", "call", "0.005", "0.008"]),
+        (", per_second = 0.01", "", ["sql_*", "any", "any", "tool", "per", "second", "0.01", "-"]),
+        ("tokens_per_s = 100\n", "tokens_per_s = 50\n", ["llama", "any", "any", "hosted", "output", "10", "20"]),
+    ],
+)
+def test_diff_lists_what_changed_for_no_model_by_name(tmp_path: Path, was: str, becomes: str, row: list[str]) -> None:
+    """A discount, a pattern's line, a tool's price or a hosted rate that differs is a row."""
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    old.write_text(LINES, encoding="utf-8")
+    new.write_text(LINES.replace(was, becomes, 1), encoding="utf-8")
+    assert [line.split() for line in run("prices", "diff", old, new).stdout.splitlines()[1:]] == [row]
+
+
+def test_diff_says_when_files_differ_and_prices_do_not(tmp_path: Path) -> None:
+    """A line that holds at another time is no difference in price today, and is not passed over in silence."""
+    old, new = tmp_path / "old.toml", tmp_path / "new.toml"
+    old.write_text(LINES, encoding="utf-8")
+    new.write_text(f"{LINES}\n[[discounts]]\npercent = 1\nuntil = 2020-01-01\n", encoding="utf-8")
+    said = run("prices", "diff", old, new, "--at", "2026-05-01").stdout
+    assert said == "No price differs on 2026-05-01. The files do: in order, in other dates or in currency.\n"
+    assert "discount %" in run("prices", "diff", old, new, "--at", "2019-05-01").stdout
+
+
 def test_reprice_corrects_a_ledger(price_file: Path, tmp_path: Path) -> None:
     """A ledger is corrected once; a dry run before it changes nothing, a second run neither."""
     ledger = tmp_path / "costs.db"

@@ -185,7 +185,7 @@ def fees(ledger: Ledger) -> dict[str | None, Decimal]:
 
 
 def test_a_task_pays_its_fee_once(ledger: Ledger) -> None:
-    """A fee per task goes with the earliest call of each workflow run, whatever its step, however late it was booked."""
+    """A fee per task goes with the earliest call of each workflow run, whatever its step and however late its entry."""
     booked(ledger, call(3, who=of_run("a", step=1)), call(1, who=of_run("a")), call(2, who=of_run("b")))
     reprice(ledger, at_price(1, task="0.5"))
     assert fees(ledger) == {"r1": Decimal("0.5"), "r2": Decimal("0.5")}
