@@ -259,6 +259,7 @@ class Books:
                 status=status,
                 error_type=error_type,
                 parent_id=str(call.parent_id) if call.parent_id else None,
+                name=call.asked if call.asked != call.labels["model"] else None,
                 split=split,
                 fingerprints=self._fingerprints(call),
             )

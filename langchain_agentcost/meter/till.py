@@ -46,8 +46,9 @@ class Till:
         model, provider, tier = labels["model"] or "unknown", labels["provider"], usage.service_tier
         try:
             card = self._prices.card(model, asked=call.asked, provider=provider, at=call.at, service_tier=tier)
-            tasks = call.run.take_task_fee() if with_task_fee and card is not None and card.task else 0
-            cost = card.cost(usage, tasks=tasks) if card is not None else None
+            cost = card.cost(usage) if card is not None else None
+            if card is not None and cost is not None and with_task_fee and card.task:
+                cost = card.cost(usage, tasks=call.run.take_task_fee())
             if cost is None:  # the book itself says, once, that there is no price
                 self._prices.cost(usage, model, asked=call.asked, provider=provider, at=call.at)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with a price, the run goes on

@@ -16,6 +16,7 @@ from langchain_core.runnables import RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 
 from langchain_agentcost import CostMeter, Entry, PriceNotFoundWarning, UsageMissingWarning
+from langchain_agentcost.finops import reprice
 from langchain_agentcost.testing import FakeCounts, FakeMeteredChatModel
 
 PROMPT = "Where is my order?"
@@ -95,6 +96,18 @@ class TestSync:
         graph = graph_of(priced_model())
         assert list(graph.stream({"messages": [PROMPT]}, {"callbacks": meter.callbacks}, stream_mode=mode))
         assert cost_of(only(meter)) == PRICE
+
+    def test_the_name_that_was_asked_for_is_kept(self, meter: CostMeter) -> None:
+        """A later pricing finds a price that is stated for it, as the first one did."""
+        with CostMeter(prices={"models": [{"model": "prod-chat", "input": 2, "output": 0}]}) as own:
+            answer = priced_model().invoke(PROMPT)
+            alias = FakeMeteredChatModel(model="prod-chat", answers=[answer], counts=COUNTS)
+            alias.invoke(PROMPT, {"callbacks": own.callbacks})
+            entry = only(own)
+            result = reprice(own.ledger, own.prices)
+        assert (entry.attribution.model, entry.name) == ("gpt-4o-mini", "prod-chat")
+        assert cost_of(entry) == Decimal("0.02")
+        assert result.corrected == 0
 
     def test_structured_output(self, meter: CostMeter) -> None:
         """The model call inside a structured-output chain is metered like any other."""
