@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from decimal import ROUND_FLOOR, ROUND_HALF_EVEN, Decimal
 from typing import Literal
 
+from langchain_agentcost.finops.part import unpriced_in
 from langchain_agentcost.ledger.base import Total
 from langchain_agentcost.money import from_nano
 
@@ -65,12 +66,46 @@ def cost_of(total: Total) -> Amount:
         >>> str(cost_of(Total(calls=2, llm_calls=2, unpriced_calls=2)))
         'unknown'
     """
-    nano = total.cost.total_nano
-    if total.unpriced_calls:
-        return Amount(nano, "at least") if nano else Amount(None, "unknown")
+    nano, missing = total.cost.total_nano, unpriced_in(total)
+    if missing > 0:
+        return lower_bound(nano, missing=missing)
     if not nano and total.calls and not (total.llm_calls or total.cache_hits or total.usage.total_tokens):
         return Amount(None, "no price")
     return Amount(nano)
+
+
+def part_of(total: Total, part: str) -> Amount:
+    """Say what one part of a group's cost was, such as "input_nano", as far as it is known."""
+    whole = cost_of(total)
+    return whole if whole.nano is None else lower_bound(getattr(total.cost, part), missing=unpriced_in(total))
+
+
+def failed_cost_of(total: Total) -> Amount:
+    """Say what the failed calls of a group cost, as far as it is known."""
+    failed = lower_bound(total.failed_cost.total_nano, missing=total.failed_unpriced_calls)
+    whole = cost_of(total)
+    return whole if whole.known == "no price" and not failed.nano else failed
+
+
+def saved_of(total: Total) -> Amount:
+    """Say what the savings of a group would have cost, as far as it is known."""
+    return lower_bound(total.saved.total_nano, missing=total.unpriced_savings)
+
+
+def lower_bound(nano: int, *, missing: int) -> Amount:
+    """Give a sum from which some amounts are missing, because nobody knows them.
+
+    Args:
+        nano: The sum of the known ones in nano-USD.
+        missing: How many are missing.
+
+    Example:
+        >>> str(lower_bound(5, missing=0)), str(lower_bound(5, missing=1)), str(lower_bound(0, missing=1))
+        ('$0.000000005', '>= $0.000000005', 'unknown')
+    """
+    if missing <= 0:
+        return Amount(nano)
+    return Amount(nano, "at least") if nano else Amount(None, "unknown")
 
 
 def written_usd(nano: int, *, down: bool = False, sign: str = "$") -> str:

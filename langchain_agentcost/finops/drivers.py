@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
-from operator import add
+from operator import add, itemgetter
 from typing import Any, ClassVar
 
 from langchain_agentcost.attribution import label
 from langchain_agentcost.finops import table
+from langchain_agentcost.finops.amounts import written_count
 from langchain_agentcost.finops.base import Note, Report
 from langchain_agentcost.finops.notes import standing_notes
+from langchain_agentcost.finops.part import Part
 from langchain_agentcost.finops.pieces import ABANDONED, CORRECTIONS, DRIVERS, TOKENS, Marks, Piece, nano_of, pieces
 from langchain_agentcost.finops.requests import Requests
 from langchain_agentcost.finops.selection import Key, Selection, dimensions
@@ -21,7 +23,8 @@ from langchain_agentcost.finops.single_turn import Multiple, Runs
 from langchain_agentcost.finops.sums import made_cost
 from langchain_agentcost.finops.table import Column
 from langchain_agentcost.ledger.base import Ledger, Total, Where
-from langchain_agentcost.ledger.entry import PAID_KINDS, Entry
+from langchain_agentcost.ledger.entry import CALL_KINDS, PAID_KINDS, Entry
+from langchain_agentcost.ledger.fold import unpriced
 from langchain_agentcost.ledger.query import ask, column_of
 from langchain_agentcost.money import from_nano, to_nano
 from langchain_agentcost.pricing.cost import PARTS, Cost
@@ -30,7 +33,10 @@ from langchain_agentcost.usage import Usage
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Drivers(Report):
-    """A report by cost driver. The rows are disjoint and their costs sum to the total, to the nano-USD.
+    """A report by cost driver. The rows are disjoint and sum to the total: costs to the nano-USD, tokens, and calls.
+
+    The rows are `Part`s. A call that is cut into pieces touches several of them; in `calls` it is counted once, in the
+    row that most of its cost went to (most of its input, where the cost is not known).
 
     Args:
         requests: Model calls per workflow run.
@@ -41,7 +47,7 @@ class Drivers(Report):
     multiple: Multiple = field(default_factory=Multiple)
 
     MEASURES: ClassVar[tuple[Column, ...]] = (
-        table.CALLS,
+        Column("calls_touched", "in calls", "count", lambda row, whole: None if row is whole else row.touched),
         table.INPUT,
         table.CACHED,
         table.OUTPUT,
@@ -54,6 +60,7 @@ class Drivers(Report):
             lambda row, _: DRIVERS.get(str(row.key[-1]), "") if row.key else "",
             drop=9,
         ),
+        replace(table.CALLS, people=False),
         *(column for column in table.DETAILS if column.name in ("cost_known", "unpriced_calls")),
         *(column for column in table.DETAILS if column.name.startswith("cost_") and column.kind == "money"),
     )
@@ -122,6 +129,7 @@ def drivers(
         notes=(
             Note("Multiple", str(multiple)),
             Note("Input split", _MODEL),
+            Note("Calls", f"{written_count(total.calls)} in all; one is in every row that it has a part in"),
             *standing_notes(selection, total, requests),
         ),
         requests=requests,
@@ -130,24 +138,36 @@ def drivers(
 
 
 class _Slice:
-    """The sum of one driver's pieces."""
+    """The sum of one driver's pieces, and of the calls that are counted with it."""
 
-    __slots__ = ("calls", "nano", "tokens", "unpriced")
+    __slots__ = ("_amounts", "_kinds", "_touched", "_unpriced", "_unpriced_parts")
 
     def __init__(self) -> None:
-        self.calls = self.unpriced = 0
-        self.nano, self.tokens = [0] * len(PARTS), [0] * len(TOKENS)
+        self._amounts = [0] * len(PARTS + TOKENS)
+        self._kinds: Counter[str] = Counter()
+        self._touched = self._unpriced = self._unpriced_parts = 0
 
-    def add(self, piece: Piece, *, calls: int = 1, unpriced: bool = False) -> None:
-        self.calls += calls
-        self.unpriced += unpriced
-        self.nano[:] = map(add, self.nano, piece.nano)
-        self.tokens[:] = map(add, self.tokens, piece.tokens)
+    def add(self, piece: Piece, *, unpriced: bool = False) -> None:
+        self._touched += 1
+        self._unpriced_parts += unpriced
+        self._amounts = [*map(add, self._amounts, piece.nano + piece.tokens)]
 
-    def total(self, key: Key) -> Total:
-        tokens: dict[str, Any] = dict(zip(TOKENS, self.tokens, strict=True))
-        return Total(
-            key, calls=self.calls, usage=Usage(**tokens), cost=made_cost(self.nano), unpriced_calls=self.unpriced
+    def count(self, kind: str, unpriced: int) -> None:
+        self._kinds[kind] += 1
+        self._unpriced += unpriced
+
+    def total(self, key: Key) -> Part:
+        tokens: dict[str, Any] = dict(zip(TOKENS, self._amounts[len(PARTS) :], strict=True))
+        return Part(
+            key,
+            calls=sum(self._kinds[kind] for kind in CALL_KINDS),
+            llm_calls=self._kinds["llm"],
+            cache_hits=self._kinds["cache_hit"],
+            usage=Usage(**tokens),
+            cost=made_cost(self._amounts[: len(PARTS)]),
+            unpriced_calls=self._unpriced,
+            touched=self._touched,
+            unpriced_parts=self._unpriced_parts,
         )
 
 
@@ -160,16 +180,24 @@ def _slices(selection: Selection, names: tuple[str, ...], runs: Runs) -> dict[Ke
     for entry in selection.entries():
         if entry.kind == "correction":
             continue
-        cost = corrections.applied(entry)
+        cost, without = corrections.applied(entry)
         cut = pieces(entry, cost, marks)
-        runs.add(entry, cost, cut)
-        unpriced = cost is None and entry.kind in PAID_KINDS
+        runs.add(entry, cost, cut, unpriced=without > 0)
         key = _key(entry, names)
         for piece in cut:
-            slices[*key, piece.driver].add(piece, unpriced=unpriced)
-    for key, cost in corrections.open():
-        slices[*key, CORRECTIONS].add(Piece(CORRECTIONS, nano_of(cost)), calls=0)
+            slices[*key, piece.driver].add(piece, unpriced=without > 0)
+        if cut:
+            most = cut[0] if len(cut) == 1 else max(cut, key=_AMOUNTS)
+            slices[*key, most.driver].count(entry.kind, without)
+    for key, cost, without in corrections.open():
+        part = slices[*key, CORRECTIONS]
+        part.add(Piece(CORRECTIONS, nano_of(cost)))
+        part.count("correction", without)
     return slices
+
+
+_AMOUNTS = itemgetter(1, 2)
+"""A piece's money, its total first, then its tokens: what says which one is the largest."""
 
 
 def _key(entry: Entry, names: tuple[str, ...]) -> Key:
@@ -180,23 +208,23 @@ class _Corrections:
     """The re-pricings of a selection, each to be counted with the call that it corrects."""
 
     def __init__(self, selection: Selection, names: tuple[str, ...]) -> None:
-        self._open: dict[str, tuple[Key, Cost]] = {}
+        self._open: dict[str, tuple[Key, Cost, int]] = {}
         narrowed = selection.of_kind("correction")
         for entry in narrowed.entries() if narrowed else ():
-            if entry.cost is not None:
-                call = entry.parent_id or entry.id
-                key, cost = self._open.get(call, (_key(entry, names), Cost()))
-                self._open[call] = (key, cost + entry.cost)
+            call = entry.parent_id or entry.id
+            key, cost, without = self._open.get(call, (_key(entry, names), Cost(), 0))
+            self._open[call] = (key, cost + (entry.cost or Cost()), without + unpriced(entry))
 
-    def applied(self, entry: Entry) -> Cost | None:
-        """Give a call's cost with its corrections; None where it is still not known."""
+    def applied(self, entry: Entry) -> tuple[Cost | None, int]:
+        """Give a call's cost with its corrections, and what the call adds to the unpriced ones."""
+        without = int(entry.cost is None and entry.kind in PAID_KINDS)
         found = self._open.pop(entry.id, None)
         if found is None:
-            return entry.cost
-        return found[1] if entry.cost is None else entry.cost + found[1]
+            return entry.cost, without
+        return found[1] if entry.cost is None else entry.cost + found[1], without + found[2]
 
-    def open(self) -> Iterator[tuple[Key, Cost]]:
-        """Give the key and cost of the corrections whose calls the selection does not contain."""
+    def open(self) -> Iterator[tuple[Key, Cost, int]]:
+        """Give key, cost and unpriced calls of the corrections whose calls the selection does not contain."""
         yield from self._open.values()
 
 

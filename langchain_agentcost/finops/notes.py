@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from langchain_agentcost.attribution import label
-from langchain_agentcost.finops.amounts import written_count, written_seconds, written_share, written_usd
+from langchain_agentcost.finops.amounts import (
+    Amount,
+    failed_cost_of,
+    saved_of,
+    written_count,
+    written_seconds,
+    written_share,
+)
 from langchain_agentcost.finops.base import Note
 from langchain_agentcost.finops.requests import Requests
 from langchain_agentcost.finops.selection import Selection
@@ -27,8 +34,8 @@ def standing_notes(selection: Selection, total: Total, requests: Requests | None
         _unpriced(selection, total),
         _count("Estimated calls", total.estimated_calls, total.calls, "their token counts are estimates"),
         _count("Flagged calls", total.flagged_calls, total.calls, "their usage or price has a flag; see the entries"),
-        Note("Failed spend", _spend(total.failed_cost.total_nano, total.failed_calls, "failed or aborted calls")),
-        Note("Saved", _spend(total.saved.total_nano, total.cache_hits, "cache hits")),
+        _spend("Failed spend", failed_cost_of(total), total.failed_calls, "failed or aborted calls"),
+        _spend("Saved", saved_of(total), total.cache_hits, "cache hits"),
         Note("Prompt cache", _prompt_cache(total)),
         Note("Latency", _latency(total)),
         Note("Calls per request", "not counted here; the report by driver does" if requests is None else str(requests)),
@@ -37,9 +44,9 @@ def standing_notes(selection: Selection, total: Total, requests: Requests | None
 
 def _unpriced(selection: Selection, total: Total) -> Note:
     calls = total.unpriced_calls
-    if not calls:
+    if calls <= 0:
         return Note("Unpriced calls", "none")
-    models = [group for group in selection.totals(("model",)) if group.unpriced_calls]
+    models = [group for group in selection.totals(("model",)) if group.unpriced_calls > 0]
     models.sort(key=lambda group: -group.unpriced_calls)
     named = [f"{_name(group.key[0])} ({written_count(group.unpriced_calls)})" for group in models[:_MODELS_NAMED]]
     more = len(models) - len(named)
@@ -58,8 +65,11 @@ def _count(name: str, count: int, of: int, meaning: str) -> Note:
     return Note(name, f"{written_count(count)} of {written_count(of)}: {meaning}", warning=True)
 
 
-def _spend(nano: int, count: int, what: str) -> str:
-    return f"{written_usd(nano)} in {written_count(count)} {what}" if nano or count else "none"
+def _spend(name: str, amount: Amount, count: int, what: str) -> Note:
+    if not (amount.nano or count or amount.known == "unknown"):
+        return Note(name, "none")
+    written = amount.known if amount.nano is None else str(amount)
+    return Note(name, f"{written} in {written_count(count)} {what}", warning=amount.known in ("at least", "unknown"))
 
 
 def _prompt_cache(total: Total) -> str:

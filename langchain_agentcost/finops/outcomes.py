@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from decimal import Decimal
 from fractions import Fraction
@@ -20,6 +20,7 @@ from langchain_agentcost.finops.requests import Requests
 from langchain_agentcost.finops.selection import Key, Selection, dimensions
 from langchain_agentcost.finops.sums import Sum
 from langchain_agentcost.finops.table import Column
+from langchain_agentcost.finops.values import sensible, summed
 from langchain_agentcost.ledger.base import Ledger, Total, Where
 from langchain_agentcost.ledger.entry import Entry
 
@@ -37,7 +38,7 @@ class Outcome(Total):
         failed_spend: What the requests that failed cost.
         without: Requests that have no such outcome.
         without_spend: What those cost.
-        value: The sum of the stated values; None where none was stated.
+        value: The sum of the stated values; None where none was stated, or one is beyond all sense.
     """
 
     requests: int = 0
@@ -79,15 +80,15 @@ class Outcomes(Report):
     MEASURES: ClassVar[tuple[Column, ...]] = (
         _own("requests", "requests", "count", lambda row: row.requests),
         _own("succeeded", "ok", "count", lambda row: row.succeeded),
-        _own("failed", "failed", "count", lambda row: row.failed),
+        _own("failed", "failed", "count", lambda row: row.failed, drop=1),
         table.COST,
-        table.SHARE,
-        _own("per_outcome_usd", "per outcome", "money", lambda row: row.per_outcome, drop=2),
+        replace(table.SHARE, drop=3),
+        _own("per_outcome_usd", "per outcome", "money", lambda row: row.per_outcome, drop=5),
         _own("per_success_usd", "per success", "money", lambda row: row.per_success),
         _own("failed_spend_usd", "in failed", "money", lambda row: cost_of(row.failed_spend)),
-        _own("without_outcome", "no outcome", "count", lambda row: row.without),
-        _own("without_outcome_usd", "their cost", "money", lambda row: cost_of(row.without_spend), drop=1),
-        _own("value", "value", "number", lambda row: row.value, drop=3),
+        _own("without_outcome", "no outcome", "count", lambda row: row.without, drop=2),
+        _own("without_outcome_usd", "their cost", "money", lambda row: cost_of(row.without_spend), drop=4),
+        _own("value", "value", "number", lambda row: row.value, drop=6),
         *table.DETAILS,
     )
 
@@ -136,7 +137,7 @@ def outcomes(
     names = dimensions(by)
     spent = selection.totals(("run", "session", *names))
     rows = []
-    for outcome, of_units in records.items() or ((name, {}),):
+    for outcome, of_units in records.items():
         found: dict[Key, _Group] = {}
         for group in spent:
             found.setdefault(group.key[2:], _Group()).add(group, of_units)
@@ -181,7 +182,6 @@ class _Group:
 
     def outcome(self, key: Key) -> Outcome:
         spent = self._spent.total(key)
-        values = [record.value for record in self._records.values() if record.value is not None]
         return Outcome(
             **{f.name: getattr(spent, f.name) for f in fields(Total)},
             requests=len(self._records),
@@ -190,7 +190,7 @@ class _Group:
             failed_spend=self._failed.total(),
             without=len(self._without),
             without_spend=self._unreported.total(),
-            value=sum(values, Decimal()) if values else None,
+            value=summed(record.value for record in self._records.values() if record.value is not None),
         )
 
 
@@ -224,7 +224,17 @@ def _notes(records: Mapping[str | None, Mapping[_Unit, Entry]], spent: Iterable[
     unseen = sum(unit not in seen for units in records.values() for unit in units)
     cover = "per success is the cost of all requests with the outcome, failed ones included, over those that succeeded"
     outside = f"; {written_count(unseen)} outcomes are about runs that spent nothing here" if unseen else ""
-    return (Note("Outcomes", cover + outside),)
+    return (Note("Outcomes", cover + outside), *_odd_values(records))
+
+
+def _odd_values(records: Mapping[str | None, Mapping[_Unit, Entry]]) -> Iterator[Note]:
+    values = [record.value for units in records.values() for record in units.values() if record.value is not None]
+    odd = sum(not sensible(value) for value in values)
+    if odd:
+        text = (
+            f"{written_count(odd)} of {written_count(len(values))} are beyond all sense; sums with them are not known"
+        )
+        yield Note("Values", text, warning=True)
 
 
 def _dearest(row: Outcome) -> tuple[int, tuple[str, ...]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
 from typing import NamedTuple
 
-from langchain_agentcost.finops.prompt_bill import Segment, divide
+from langchain_agentcost.finops.prompt_bill import divide
 from langchain_agentcost.ledger.entry import CONSUMING_KINDS, Entry, InputSplit
 from langchain_agentcost.pricing.cost import PARTS, Cost
 from langchain_agentcost.usage import Usage
@@ -15,6 +15,7 @@ ABANDONED = "abandoned"
 """The name of the outcome entries that say that a run, or a branch of it, was of no use."""
 
 NOT_ANALYSED = "input, not analysed"
+CACHE_HITS = "cache hits"
 CORRECTIONS = "corrections"
 
 DRIVERS: dict[str, str] = {
@@ -32,6 +33,7 @@ DRIVERS: dict[str, str] = {
     "retries": "calls from attempt 2 on",
     "abandoned branches": "calls marked as abandoned",
     "failed calls": "calls failed or aborted",
+    CACHE_HITS: "answered without the provider",
     CORRECTIONS: "re-pricing of other calls",
 }
 """What money goes into, and what that means."""
@@ -90,9 +92,10 @@ class Marks:
 def pieces(entry: Entry, cost: Cost | None, marks: Marks) -> tuple[Piece, ...]:
     """Say what one call's money went into.
 
-    A call goes whole into the first of these that it is: failed, in an abandoned branch, a retry, verification, other
-    overhead, an embedding, a tool. What is left is the agent's own work: its input is divided along the prompt
-    (`prompt_bill.divide`), the rest is output, the provider's own tools and request fees.
+    A cache hit has a driver of its own. Any other call goes whole into the first of these that it is: failed, in an
+    abandoned branch, a retry, verification, other overhead, an embedding, a tool. What is left is the agent's own work:
+    its input is divided along the prompt (`prompt_bill.divide`), the rest is output, the provider's own tools and
+    request fees.
 
     Args:
         entry: The call.
@@ -103,16 +106,16 @@ def pieces(entry: Entry, cost: Cost | None, marks: Marks) -> tuple[Piece, ...]:
         The pieces; their costs sum to `cost`, part by part.
     """
     nano = nano_of(cost) if cost else _NO_MONEY
+    if entry.kind == "cache_hit":
+        return (Piece(CACHE_HITS, nano),)
     if entry.kind not in CONSUMING_KINDS:
         return (Piece("overhead", nano),) if any(nano) else ()
     usage = entry.usage or _NO_USAGE
     for driver, holds in _WHOLE:
         if holds(entry, marks):
             return (Piece(driver, nano, _tokens_of(usage)),)
-    found = _own_work(entry.split, usage, cost or _NO_COST)
-    cut = tuple([piece for piece in found if any(piece.nano) or any(piece.tokens)])
     # A call of which nothing is known is still a call.
-    return cut or (Piece(NOT_ANALYSED, nano),)
+    return tuple(_own_work(entry.split, usage, cost or _NO_COST)) or (Piece(NOT_ANALYSED, nano),)
 
 
 nano_of = attrgetter(*PARTS)
@@ -140,36 +143,40 @@ WHOLE_CALLS = frozenset(driver for driver, _ in _WHOLE)
 """Their names. A model call in none of them is the agent's own work."""
 
 
-def _own_work(split: InputSplit | None, usage: Usage, cost: Cost) -> list[Piece]:
+def _own_work(split: InputSplit | None, usage: Usage, cost: Cost) -> Iterator[Piece]:
     """Divide a model call that was none of the whole-call drivers."""
-    found = [
-        Piece("output", _nano(output=cost.output_nano), (0, 0, usage.output_tokens)),
-        Piece("tools", _nano(tool=cost.tool_nano)),
-        Piece("request fees", _nano(request=cost.request_nano)),
-    ]
+    if cost.output_nano or usage.output_tokens:
+        yield Piece("output", _nano(output=cost.output_nano), (0, 0, usage.output_tokens))
+    if cost.tool_nano:
+        yield Piece("tools", _nano(tool=cost.tool_nano))
+    if cost.request_nano:
+        yield Piece("request fees", _nano(request=cost.request_nano))
+    yield from _input(split, usage, cost)
+
+
+def _input(split: InputSplit | None, usage: Usage, cost: Cost) -> Iterator[Piece]:
+    """Divide what a call paid for its input."""
     # A cost whose parts do not sum to its total was not made by this package; no nano of it may get lost.
     odd = 2 * cost.total_nano - sum(nano_of(cost))
     if split is None or not usage.input_tokens or sum(_split_of(split)) != usage.input_tokens:
-        money = _nano(cost.input_nano, cost.cache_read_nano, cost.cache_write_nano, odd=odd)
-        found.append(Piece(NOT_ANALYSED, money, (usage.input_tokens, usage.cache_read_tokens, 0)))
-        return found
-    bill = divide(cost, usage, split)
-    found += [_piece(driver, segment) for driver, segment in zip(_SEGMENTS, bill, strict=True)]
-    found.append(Piece(NOT_ANALYSED, _nano(odd=odd)))
-    return found
+        read, write, uncached = _input_of(cost)
+        nano = (read + write + uncached + odd, uncached, 0, read, write, 0, 0)
+        if any(nano) or usage.input_tokens:
+            yield Piece(NOT_ANALYSED, nano, (usage.input_tokens, usage.cache_read_tokens, 0))
+        return
+    for driver, segment in zip(_SEGMENTS, divide(cost, usage, split), strict=True):
+        if any(segment):
+            tokens, read_tokens, read, write, uncached = segment
+            yield Piece(driver, (read + write + uncached, uncached, 0, read, write, 0, 0), (tokens, read_tokens, 0))
+    if odd:
+        yield Piece(NOT_ANALYSED, _nano(odd=odd))
 
 
 _SEGMENTS = ("tool schemas", "re-sent context", "new context", "tool results")
+_input_of = attrgetter("cache_read_nano", "cache_write_nano", "input_nano")
 _split_of = attrgetter("new_tokens", "resent_tokens", "tool_schema_tokens", "tool_result_tokens")
 
 
-def _piece(driver: str, segment: Segment) -> Piece:
-    tokens, read_tokens, read, write, uncached = segment
-    return Piece(driver, (read + write + uncached, uncached, 0, read, write, 0, 0), (tokens, read_tokens, 0))
-
-
-def _nano(
-    uncached: int = 0, read: int = 0, write: int = 0, *, output: int = 0, request: int = 0, tool: int = 0, odd: int = 0
-) -> tuple[int, ...]:
+def _nano(*, output: int = 0, request: int = 0, tool: int = 0, odd: int = 0) -> tuple[int, ...]:
     """Amounts in the order of `PARTS`; `odd` is part of the total alone."""
-    return uncached + read + write + output + request + tool + odd, uncached, output, read, write, request, tool
+    return output + request + tool + odd, 0, output, 0, 0, request, tool

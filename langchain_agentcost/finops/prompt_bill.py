@@ -71,13 +71,17 @@ def divide(cost: Cost, usage: Usage, split: InputSplit) -> Prompt:
     whole = (split.tool_schema_tokens, split.resent_tokens, split.new_tokens, split.tool_result_tokens)
     written = usage.cache_write_tokens + usage.cache_write_1h_tokens
     read_end = usage.cache_read_tokens
-    ends = (read_end, read_end + written, max(usage.input_tokens, read_end + written))
-    lanes = [_tokens(whole, start, end) for start, end in zip((0, *ends), ends, strict=False)]
+    write_end = read_end + written
+    read = _tokens(whole, 0, read_end)
     amounts = [
-        share_out(amount, lane if any(lane) else whole)
-        for amount, lane in zip((cost.cache_read_nano, cost.cache_write_nano, cost.input_nano), lanes, strict=True)
+        share_out(amount, tokens if any(tokens) else whole) if amount else _NONE
+        for amount, tokens in (
+            (cost.cache_read_nano, read),
+            (cost.cache_write_nano, _tokens(whole, read_end, write_end)),
+            (cost.input_nano, _tokens(whole, write_end, max(usage.input_tokens, write_end))),
+        )
     ]
-    return Prompt(*map(Segment, whole, lanes[0], *amounts))
+    return Prompt(*map(Segment, whole, read, *amounts))
 
 
 def share_out(amount: int, weights: Sequence[int]) -> tuple[int, ...]:
@@ -97,22 +101,33 @@ def share_out(amount: int, weights: Sequence[int]) -> tuple[int, ...]:
     if not amount:
         return (0,) * len(weights)
     total = sum(weights)
+    if max(weights) == total:  # most often one part has it all: a prompt cache ends within the re-sent context
+        return tuple([amount if weight else 0 for weight in weights])
     cut = [divmod(amount * weight, total) for weight in weights]
-    missing = amount - sum([whole for whole, _ in cut])
-    order = sorted(range(len(cut)), key=lambda at: -cut[at][1])[:missing]
-    return tuple(whole + (at in order) for at, (whole, _) in enumerate(cut))
+    shares, remainders = [whole for whole, _ in cut], [rest for _, rest in cut]
+    for _ in range(amount - sum(shares)):
+        largest = remainders.index(max(remainders))
+        shares[largest] += 1
+        remainders[largest] = -1
+    return tuple(shares)
 
 
-def _tokens(whole: Sequence[int], start: int, end: int) -> tuple[int, int, int, int]:
+def _tokens(whole: Sequence[int], start: int, end: int) -> Sequence[int]:
     """Count each part's tokens between two places of the prompt."""
     if start >= end:
-        return 0, 0, 0, 0
+        return _NONE
     schemas, resent, new, results = whole
     tail = schemas + resent
-    first, last = min(max(start - tail, 0), new + results), min(max(end - tail, 0), new + results)
-    of_new = (last - first) * new // (new + results or 1)
-    return _overlap(start, end, 0, schemas), _overlap(start, end, schemas, tail), of_new, last - first - of_new
+    of_schemas = (schemas if end > schemas else end) - start if start < schemas else 0
+    of_resent = 0
+    if start < tail and end > schemas:
+        of_resent = (tail if end > tail else end) - (start if start > schemas else schemas)
+    if end <= tail:
+        return of_schemas, of_resent, 0, 0
+    mixed = new + results
+    last = min(end - tail, mixed) - min(max(start - tail, 0), mixed)
+    of_new = last * new // (mixed or 1)
+    return of_schemas, of_resent, of_new, last - of_new
 
 
-def _overlap(start: int, end: int, low: int, high: int) -> int:
-    return max(0, min(end, high) - max(start, low))
+_NONE = (0, 0, 0, 0)

@@ -12,7 +12,6 @@ from langchain_agentcost.pricing.cost import Cost
 
 _NOTHING = Cost()
 
-
 Key = tuple[str | int | None, ...]
 """The values of the dimensions that a group is of."""
 
@@ -36,7 +35,7 @@ class Selection:
     def totals(self, by: Sequence[str] = ()) -> tuple[Total, ...]:
         """Add the entries up by group, the dearest first; a group of recorded outcomes alone is none."""
         totals = self.ledger.totals(tuple(by), self.where, self.since, self.until)
-        return tuple(total for total in totals if total.calls or total.cost != _NOTHING or total.saved != _NOTHING)
+        return tuple(total for total in totals if _says_something(total))
 
     def total(self) -> Total:
         """Add all entries up."""
@@ -51,6 +50,11 @@ class Selection:
         asked = (self.where or {}).get("kind", kind)
         kinds = (asked,) if isinstance(asked, str | int) or asked is None else asked
         return replace(self, where={**(self.where or {}), "kind": kind}) if kind in kinds else None
+
+
+def _says_something(total: Total) -> bool:
+    counted = total.calls or total.unpriced_calls or total.unpriced_savings
+    return bool(counted) or total.cost != _NOTHING or total.saved != _NOTHING
 
 
 def dimensions(by: str | Sequence[str]) -> tuple[str, ...]:

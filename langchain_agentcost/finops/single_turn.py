@@ -9,7 +9,7 @@ from typing import NamedTuple
 from langchain_agentcost.finops.amounts import written_count, written_multiple, written_usd
 from langchain_agentcost.finops.pieces import NOT_ANALYSED, WHOLE_CALLS, Piece
 from langchain_agentcost.finops.requests import Requests, percentile
-from langchain_agentcost.ledger.entry import PAID_KINDS, Entry
+from langchain_agentcost.ledger.entry import Entry
 from langchain_agentcost.pricing.cost import Cost
 
 DEFINITION = "one call with the new input of the run's first model call and the output of its last, as billed"
@@ -66,14 +66,14 @@ class Runs:
         self._baseline_nano = baseline_nano
         self._runs: dict[str, _Run] = {}
 
-    def add(self, entry: Entry, cost: Cost | None, pieces: Sequence[Piece]) -> None:
+    def add(self, entry: Entry, cost: Cost | None, pieces: Sequence[Piece], *, unpriced: bool = False) -> None:
         """Take the next entry, in the order of `at`, with what it cost and what that went into."""
         if entry.attribution.run is None:
             return
         run = self._runs.setdefault(entry.attribution.run, _Run())
         run.calls += entry.kind == "llm"
         run.nano += cost.total_nano if cost else 0
-        run.unknown |= cost is None and entry.kind in PAID_KINDS
+        run.unknown |= unpriced
         if entry.kind == "llm" and pieces[0].driver not in WHOLE_CALLS:
             run.last_output_nano = _sum(pieces, "output")
             if run.first_input_nano is None:

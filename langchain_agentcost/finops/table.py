@@ -11,11 +11,15 @@ from langchain_agentcost.attribution import label
 from langchain_agentcost.finops.amounts import (
     Amount,
     cost_of,
+    failed_cost_of,
+    part_of,
+    saved_of,
     written_count,
     written_seconds,
     written_share,
     written_usd,
 )
+from langchain_agentcost.finops.values import written_number
 from langchain_agentcost.ledger.base import Total
 
 Value = str | int | float | Decimal | Amount | None
@@ -90,11 +94,6 @@ def share_of_cost(row: Total, whole: Total) -> float | None:
     return None if nano is None or not whole.cost.total_nano else nano / whole.cost.total_nano
 
 
-def money(nano: int) -> Amount:
-    """Make an amount that is exactly known."""
-    return Amount(nano)
-
-
 CALLS = Column("calls", "calls", "count", lambda row, _: row.calls)
 LLM_CALLS = Column("llm_calls", "LLM", "count", lambda row, _: row.llm_calls, drop=3)
 INPUT = Column("input_tokens", "input", "count", lambda row, _: row.usage.input_tokens)
@@ -102,7 +101,7 @@ CACHED = Column("cache_read_share", "cached", "share", lambda row, _: row.usage.
 OUTPUT = Column("output_tokens", "output", "count", lambda row, _: row.usage.output_tokens)
 COST = Column("cost_usd", "cost USD", "money", lambda row, _: cost_of(row))
 SHARE = Column("cost_share", "share", "share", share_of_cost)
-SAVED = Column("saved_usd", "saved", "money", lambda row, _: money(row.saved.total_nano), drop=4)
+SAVED = Column("saved_usd", "saved", "money", lambda row, _: saved_of(row), drop=4)
 P50 = Column("latency_p50_s", "p50 s", "seconds", lambda row, _: row.latency_p50_s, drop=2)
 P95 = Column("latency_p95_s", "p95 s", "seconds", lambda row, _: row.latency_p95_s, drop=1)
 
@@ -112,7 +111,7 @@ def _detail(name: str, kind: Kind, value: Callable[[Any, Any], Value]) -> Column
 
 
 def _part(name: str) -> Callable[[Total, Total], Value]:
-    return lambda row, _: money(getattr(row.cost, name))
+    return lambda row, _: part_of(row, name)
 
 
 _PARTS = ("input", "output", "cache_read", "cache_write", "request", "tool")
@@ -123,7 +122,7 @@ DETAILS = (
     _detail("estimated_calls", "count", lambda row, _: row.estimated_calls),
     _detail("flagged_calls", "count", lambda row, _: row.flagged_calls),
     _detail("failed_calls", "count", lambda row, _: row.failed_calls),
-    _detail("failed_cost_usd", "money", lambda row, _: money(row.failed_cost.total_nano)),
+    _detail("failed_cost_usd", "money", lambda row, _: failed_cost_of(row)),
     _detail("cache_hits", "count", lambda row, _: row.cache_hits),
     _detail("cache_read_tokens", "count", lambda row, _: row.usage.cache_read_tokens),
     _detail("cache_write_tokens", "count", lambda row, _: row.usage.cache_write_tokens),
@@ -144,7 +143,7 @@ _WRITE: dict[Kind, Callable[[Any], str]] = {
     "money": _money,
     "share": written_share,
     "seconds": written_seconds,
-    "number": lambda value: f"{value.normalize():,f}",
+    "number": written_number,
 }
 
 

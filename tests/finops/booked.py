@@ -109,7 +109,10 @@ def ledgers(draw: st.DrawFn) -> list[Entry]:
         }
         if kind == "outcome":
             fields |= {"name": "abandoned", "success": False, "cost": None, "usage": None}
+        if kind in ("cache_hit", "saving"):
+            fields["saved"] = draw(costs() | st.none())
         if kind == "correction":
+            fields["name"] = draw(st.sampled_from([None, "priced", "repriced"]))
             fields |= {"parent_id": f"e{draw(st.integers(1, 14))}", "usage": None, "split": None}
             fields["cost"] = draw(st.sampled_from([fields["cost"], fields["cost"] and -fields["cost"]]))
         made.append(book(kind, **fields))

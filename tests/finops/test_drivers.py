@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import csv
+import io
+import json
 from collections import Counter
 from datetime import timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 
 from langchain_agentcost.finops import Drivers, drivers
+from langchain_agentcost.finops.amounts import cost_of
 from langchain_agentcost.ledger import Entry, InputSplit, Total
 from langchain_agentcost.pricing.cost import PARTS
 from langchain_agentcost.usage import Usage
@@ -153,9 +158,43 @@ def test_an_unpriced_call_makes_its_drivers_unknown() -> None:
 
 
 def test_a_cache_hit_consumes_nothing() -> None:
-    """What a hit would have taken is neither a cost nor tokens of any driver."""
+    """What a hit would have taken is neither a cost nor tokens of any driver; it is a call that cost $0."""
     hit = Book()("cache_hit", usage=PROMPT, cost=cost(), saved=BILL)
-    assert drivers(booked(hit)).rows == ()
+    row = drivers(booked(hit)).rows[0]
+    assert (row.key, row.calls, row.usage, str(cost_of(row))) == (("cache hits",), 1, Usage(), "$0")
+
+
+@given(ledgers())
+@settings(max_examples=100)
+def test_files_have_rows_that_sum_to_the_total(entries: list[Entry]) -> None:
+    """Over any ledger every count of calls and tokens and every amount in CSV adds up to what JSON says in all."""
+    made = drivers(booked(*entries))
+    rows, whole = list(csv.DictReader(io.StringIO(made.to_csv()))), json.loads(made.to_json())["total"]
+    for name in ("calls", "unpriced_calls", "input_tokens", "output_tokens", "cost_input_usd", "cost_tool_usd"):
+        assert sum(Decimal(row[name] or 0) for row in rows) == Decimal(whole[name] or 0), name
+    total = next(iter(booked(*entries).totals()), Total())
+    assert (whole["calls"], whole["unpriced_calls"]) == (total.calls, total.unpriced_calls)
+
+
+def test_a_call_that_is_cut_is_counted_where_most_of_its_cost_went() -> None:
+    """It touches each of its drivers, which people see, and counts for one; the total is in the lines below."""
+    made = drivers(booked(Book()(usage=PROMPT, split=SPLIT, cost=BILL), Book()(id="x", usage=PROMPT, split=SPLIT)))
+    rows = {str(row.key[0]): row for row in made.rows}
+    assert {name: row.calls for name, row in rows.items() if row.calls} == {"new context": 2}
+    assert {name: row.unpriced_calls for name, row in rows.items() if row.unpriced_calls} == {"new context": 1}
+    assert {row["calls_touched"] for row in json.loads(made.to_json())["rows"]} == {2}
+    assert json.loads(made.to_json())["total"]["calls_touched"] is None
+    assert _notes(made)["Calls"] == "2 in all; one is in every row that it has a part in"
+
+
+def test_the_model_of_a_prompt_is_stated() -> None:
+    """Who reads "re-sent context" learns how a prompt is cut, in whatever form the report comes."""
+    made = drivers(booked())
+    assert _notes(made)["Input split"] == (
+        "a prompt is read as tool schemas, re-sent context, then new context and tool results; the prompt cache serves "
+        "it from the front; parts are cut by tokens"
+    )
+    assert "parts are cut by tokens" in str(made)
 
 
 def test_calls_per_request_and_the_multiple_are_stated() -> None:

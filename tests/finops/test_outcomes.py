@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from decimal import Decimal
 from pathlib import Path
 
@@ -77,18 +78,50 @@ def test_an_abandoned_mark_is_no_outcome_unless_asked_for() -> None:
     """It says what was given up, not what a run achieved."""
     book = Book()
     ledger = booked(book(nano=10, run="a"), book.outcome("abandoned", run="a", success=False))
-    assert outcomes(ledger).rows[0].key == (None,)
+    assert outcomes(ledger).rows == ()
     assert _row(outcomes(ledger, "abandoned"), "abandoned").failed == 1
 
 
-def test_without_outcomes_the_runs_are_shown_as_such() -> None:
-    """Runs whose outcome nobody recorded are not failures: they are counted as having none."""
+@pytest.mark.parametrize("name", [None, "sold"])
+def test_without_outcomes_there_is_no_row(name: str | None) -> None:
+    """Where nobody recorded an outcome there is nothing to show but the total, and the line says why."""
     book = Book()
-    made = outcomes(booked(book(nano=10, run="a"), book(nano=5, run="b"), book(nano=1)))
-    row = _row(made, None)
-    assert (row.requests, row.failed, row.without, row.without_spend.cost.total_nano) == (0, 0, 2, 16)
-    assert row.per_outcome is None
+    made = outcomes(booked(book(nano=10, run="a"), book(nano=5, run="b"), book(nano=1)), name)
+    assert (made.rows, made.total.cost.total_nano) == ((), 16)
     assert "none recorded" in _note(made)
+
+
+def test_runs_without_the_outcome_are_counted_beside_it() -> None:
+    """Runs whose outcome nobody recorded are not failures: they are counted as having none, with their cost."""
+    book = Book()
+    calls = [book(nano=10, run="a"), book(nano=5, run="b"), book(nano=1)]
+    row = _row(outcomes(booked(*calls, book.outcome(run="a"))), "resolved")
+    assert (row.requests, row.failed, row.without, row.without_spend.cost.total_nano) == (1, 0, 1, 6)
+
+
+@pytest.mark.parametrize("back_end", BACK_ENDS)
+def test_values_are_summed_to_the_last_digit(back_end: str, tmp_path: Path) -> None:
+    """No digit is rounded away, neither in the sum nor in what people and machines see."""
+    book = Book()
+    stated = [Decimal("12345678901234567890123456789.01"), Decimal("0.02")]
+    records = [book.outcome(run=f"r{at}", value=value) for at, value in enumerate(stated)]
+    with opened(back_end, tmp_path, book(nano=1, run="r0"), book(nano=1, run="r1"), *records) as ledger:
+        made = outcomes(ledger)
+    assert _row(made, "resolved").value == Decimal("12345678901234567890123456789.03")
+    assert "12,345,678,901,234,567,890,123,456,789.03" in str(made)
+    assert json.loads(made.to_json())["rows"][0]["value"] == "12345678901234567890123456789.03"
+
+
+@pytest.mark.parametrize("odd", ["1e9999999", "-1e-9999999", "NaN", "sNaN", "Infinity", "0E+999999999"])
+def test_a_value_beyond_all_sense_makes_the_sum_unknown(odd: str) -> None:
+    """What an old ledger holds does not break a report: the sum is not known, and a line says so."""
+    book = Book()
+    records = [book.outcome(run=run, value=Decimal(value)) for run, value in (("a", odd), ("b", "2"))]
+    made = outcomes(booked(book(nano=1, run="a"), book(nano=1, run="b"), *records))
+    assert _row(made, "resolved").value is None
+    assert json.loads(made.to_json())["rows"][0]["value"] is None
+    assert next(note for note in made.notes if note.name == "Values").text.startswith("1 of 2 are beyond all sense")
+    assert len(str(made)) < 5_000
 
 
 def test_an_outcome_of_a_run_that_spent_nothing_here_is_mentioned() -> None:
@@ -145,5 +178,11 @@ def test_spending_with_and_without_an_outcome_is_all_spending(
         *(book.outcome(run=run, session=session, success=ok) for run, session, ok in records),
     )
     spent = sum(nano for _, _, nano in calls)
-    rows = [row for row in outcomes(ledger).rows if isinstance(row, Outcome)]
-    assert sum(row.cost.total_nano + row.without_spend.cost.total_nano for row in rows) == spent
+    made = outcomes(ledger)
+    rows = [row for row in made.rows if isinstance(row, Outcome)]
+    assert made.total.cost.total_nano == spent
+    # A record of neither a run nor a session is about nothing.
+    if any(run or session for run, session, _ in records):
+        assert sum(row.cost.total_nano + row.without_spend.cost.total_nano for row in rows) == spent
+    else:
+        assert rows == []

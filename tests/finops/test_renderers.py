@@ -89,6 +89,21 @@ def test_terminal_table_fits_and_names_what_it_left_out() -> None:
     assert lines[-1] == "Left out for width: LLM, saved, p50 s, p95 s. JSON and CSV have every column."
 
 
+@pytest.mark.parametrize("make", [report, drivers, outcomes])
+def test_labels_stay_readable_in_a_narrow_terminal(make: Callable[[Ledger], Report]) -> None:
+    """At 80 columns no label of ordinary length is folded, and what people look for first is still there."""
+    book = Book()
+    usage = Usage(input_tokens=12_345, cache_read_tokens=300, output_tokens=200)
+    calls = [book(nano=12_345_678, run=f"r{at}", node="draft the answer", usage=usage) for at in range(9)]
+    records = [book.outcome("resolved at once", run=f"r{at}", success=at > 2, value=Decimal("9.5")) for at in range(7)]
+    made = make(booked(*calls, *records))
+    lines = _terminal(made, 80)
+    assert max(map(text_width, lines)) <= 80
+    assert {str(row.key[0]) for row in made.rows} <= {line[:20].strip() for line in lines}
+    assert made.by[0] in lines[1]
+    assert "cost USD" in lines[1]
+
+
 def test_a_column_without_figures_is_left_out() -> None:
     """Where no latency was measured and nothing had input, people see no empty columns; machines have all."""
     made = report(booked(Book()(nano=1_000)))

@@ -87,6 +87,60 @@ def test_unknown_cost_is_never_zero(desk: Ledger) -> None:
     assert " unknown " in next(line for line in str(report(desk, by="model")).splitlines() if line.startswith("secret"))
 
 
+@pytest.mark.parametrize("back_end", BACK_ENDS)
+def test_failures_and_savings_without_a_price_are_unknown(back_end: str, tmp_path: Path) -> None:
+    """An aborted stream and cache hits of a model without a price are unknown spending and savings, never $0."""
+    book = Book()
+    hits = [book("cache_hit", model="x", cost=cost()) for _ in range(2)]
+    with opened(back_end, tmp_path, book(model="x", status="aborted"), *hits) as ledger:
+        made = report(ledger, by="model")
+    notes = {note.name: note for note in made.notes}
+    assert notes["Failed spend"].text == "unknown in 1 failed or aborted calls"
+    assert notes["Saved"].text == "unknown in 2 cache hits"
+    assert notes["Failed spend"].warning
+    assert notes["Saved"].warning
+    shown = json.loads(made.to_json())
+    for row in (*shown["rows"], shown["total"]):
+        assert {row[name] for name in row if name.endswith("_usd")} == {None}
+    assert "0.000000000" not in made.to_csv()
+    assert "$0" not in str(made)
+
+
+def test_partly_known_failures_savings_and_parts_are_lower_bounds() -> None:
+    """With a price for some, what failed and what was saved is at least that; a part that has no amount is unknown."""
+    book = Book()
+    calls = [book(nano=4_000, status="error"), book(status="error")]
+    hits = [book("cache_hit", cost=cost(), saved=cost(output=7_000)), book("saving")]
+    made = report(booked(*calls, *hits))
+    assert _notes(made)["Failed spend"] == ">= $0.000004 in 2 failed or aborted calls"
+    assert _notes(made)["Saved"] == ">= $0.000007 in 1 cache hits"
+    row = json.loads(made.to_json())["total"]
+    assert (row["failed_cost_usd"], row["saved_usd"]) == ("0.000004000", "0.000007000")
+    assert (row["cost_output_usd"], row["cost_input_usd"]) == ("0.000004000", None)
+
+
+def test_a_saving_of_unknown_size_is_a_row() -> None:
+    """A group that holds nothing else is shown, with what it saved as unknown."""
+    made = report(booked(Book()("saving", node="cache")))
+    assert (made.rows[0].key, json.loads(made.to_json())["rows"][0]["saved_usd"]) == (("cache",), None)
+
+
+def test_a_failed_tool_without_a_price_has_no_failed_cost() -> None:
+    """It is neither unknown nor $0: nobody sells it by the call."""
+    made = report(booked(Book()("tool", tool="orders", status="error")), by="tool")
+    assert json.loads(made.to_json())["rows"][0]["failed_cost_usd"] is None
+    assert _notes(made)["Failed spend"] == "no price in 1 failed or aborted calls"
+
+
+def test_a_later_price_in_a_group_of_its_own_is_exact() -> None:
+    """The correction that prices a call takes one from the unpriced ones; by itself it is a known amount."""
+    book = Book()
+    ledger = booked(book(model="m"), book("correction", name="priced", parent_id="e1", nano=70, model="m"))
+    shown = {row["kind"]: row["cost_known"] for row in json.loads(report(ledger, by="kind").to_json())["rows"]}
+    assert shown == {"correction": "exact", "llm": "unknown"}
+    assert _notes(report(ledger, where={"kind": "correction"}))["Unpriced calls"] == "none"
+
+
 def test_a_tool_without_a_price_shows_none(desk: Ledger) -> None:
     """Its cost is a dash for people and null for machines: nobody stated one."""
     line = next(line for line in str(report(desk, by="tool")).splitlines() if line.startswith("orders"))
@@ -178,11 +232,12 @@ def test_a_report_has_one_question() -> None:
 
 def test_drivers_and_outcomes_are_reports_by_name() -> None:
     """`by="driver"` and `by="outcome"` lead to those reports, grouped by the other names."""
-    ledger = booked(Book()(nano=5, tenant="acme", run="r"))
+    book = Book()
+    ledger = booked(book(nano=5, tenant="acme", run="r"), book.outcome(run="r"))
     assert isinstance(report(ledger, by="tenant,driver"), Drivers)
     assert report(ledger, by="tenant,driver").rows[0].key == ("acme", "output")
     assert isinstance(report(ledger, by=("outcome", "tenant")), Outcomes)
-    assert report(ledger, by=("outcome", "tenant")).rows[0].key == (None, "acme")
+    assert report(ledger, by=("outcome", "tenant")).rows[0].key == ("resolved", "acme")
 
 
 def test_a_bill_is_shown_in_its_currency_at_the_rate_of_each_day() -> None:
