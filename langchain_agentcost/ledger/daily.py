@@ -20,13 +20,26 @@ from langchain_agentcost.ledger.fold import (
     latency_bucket,
     rare_measures,
 )
-from langchain_agentcost.ledger.query import DAY_US, UNROLLED, Query, Value, day_name, microseconds
+from langchain_agentcost.ledger.query import DAY_US, UNROLLED, Query, Sums, Value, day_name, microseconds
 
-_LABELS = tuple(name for name in DIMENSIONS if name not in UNROLLED)
-_PLACES = {name: place for place, name in enumerate((*_LABELS, "tags", "day", "kind", "status"))}
-"""Where a dimension stands in a cell's key."""
+_WITHOUT_USER = tuple(name for name in DIMENSIONS if name not in UNROLLED and name != "user")
+_APART: dict[Sums, tuple[str, ...]] = {
+    "what": (*_WITHOUT_USER, "tags", "kind", "status", "day"),
+    "who": ("user", "kind", "status", "day"),
+    "both": ("user", *_WITHOUT_USER, "tags", "kind", "status", "day"),
+}
+"""What each kind of sums keeps apart: the parts of a cell's key."""
 
-_labels_of = attrgetter(*_LABELS, "tags")
+
+def _key_of(apart: Iterable[str]) -> Callable[[Entry], tuple[Any, ...]]:
+    """What reads a cell's key, but for the day, from an entry."""
+    own = ("kind", "status")
+    key: Callable[[Entry], tuple[Any, ...]]
+    key = attrgetter(*(name if name in own else f"attribution.{name}" for name in apart if name != "day"))
+    return key
+
+
+_KEYS = {sums: _key_of(apart) for sums, apart in _APART.items()}
 
 
 @dataclass(slots=True)
@@ -37,54 +50,76 @@ class _Cell:
     rare: Iterable[int] | None = None
     buckets: list[int] = field(default_factory=list)
 
-    def add(self, entry: Entry) -> None:
-        self.common = [*map(_plus, self.common, common_measures(entry))]
-        if has_rare(entry):
-            self.rare = [*map(_plus, self.rare or (0,) * len(RARE), rare_measures(entry))]
-        number = latency_bucket(entry)
-        if number is not None:
-            self.buckets.append(number)
+    def add(self, common: Iterable[int], rare: Iterable[int] | None, bucket: int | None) -> None:
+        self.common = [*map(_plus, self.common, common)]
+        if rare is not None:
+            self.rare = [*map(_plus, self.rare or (0,) * len(RARE), rare)]
+        if bucket is not None:
+            self.buckets.append(bucket)
 
 
 class DailySums:
-    """What entries add up to, by day and by every dimension that has few values."""
+    """What entries add up to per day.
+
+    By what was called and by who called it they are kept apart, so that a report that names no user does not grow with
+    the users. By both they are kept once that was asked for.
+    """
 
     def __init__(self) -> None:
-        self._cells: dict[tuple[Any, ...], _Cell] = {}
+        self._cells: dict[Sums, dict[tuple[Any, ...], _Cell]] = {"what": {}, "who": {}}
 
     def add(self, entries: Iterable[Entry]) -> None:
         """Add entries that were not added before."""
-        cells = self._cells
-        for entry in entries:
-            key = (*_labels_of(entry.attribution), microseconds(entry.at) // DAY_US, entry.kind, entry.status)
+        _add(entries, self._cells)
+
+    def groups(self, query: Query, sums: Sums, entries: Iterable[Entry]) -> dict[tuple[Value, ...], Group]:
+        """Answer a question that names no time.
+
+        Args:
+            query: The question.
+            sums: Which sums answer it.
+            entries: All that were added.
+        """
+        if sums not in self._cells:
+            cells: dict[tuple[Any, ...], _Cell] = {}
+            _add(list(entries), {sums: cells})
+            self._cells[sums] = cells
+        groups: dict[tuple[Value, ...], Group] = {}
+        readers = [_reader(name) for name in query.by]
+        for (*raw, kind, status), found in self._gathered(query, sums).items():
+            key = tuple(read(value) for read, value in zip(readers, raw, strict=True))
+            group = groups.setdefault(key, Group())
+            group.add_common(kind, status, [*map(sum, zip(*(cell.common for cell in found), strict=True))])
+            for cell in found:
+                if cell.rare is not None:
+                    group.add_rare(kind, status, [*cell.rare])
+            group.latency.update(chain.from_iterable(cell.buckets for cell in found))
+        return groups
+
+    def _gathered(self, query: Query, sums: Sums) -> Mapping[tuple[Any, ...], list[_Cell]]:
+        """The cells that match, by what they are grouped by, kind and status."""
+        place = {name: at for at, name in enumerate(_APART[sums])}
+        wanted = [(place[_column(c)], _reader(c), frozenset(values)) for c, values in query.conditions]
+        grouped_by = itemgetter(*(place[_column(name)] for name in query.by), place["kind"], place["status"])
+        gathered: dict[tuple[Any, ...], list[_Cell]] = {}
+        for key, cell in list(self._cells[sums].items()):
+            if all(read(key[at]) in values for at, read, values in wanted):
+                gathered.setdefault(grouped_by(key), []).append(cell)
+        return gathered
+
+
+def _add(entries: Iterable[Entry], to: Mapping[Sums, dict[tuple[Any, ...], _Cell]]) -> None:
+    places = [(_KEYS[sums], cells) for sums, cells in to.items()]
+    for entry in entries:
+        day = microseconds(entry.at) // DAY_US
+        common, number = common_measures(entry), latency_bucket(entry)
+        rare = rare_measures(entry) if has_rare(entry) else None
+        for key_of, cells in places:
+            key = (*key_of(entry), day)
             cell = cells.get(key)
             if cell is None:
                 cell = cells[key] = _Cell()
-            cell.add(entry)
-
-    def groups(self, query: Query) -> dict[tuple[Value, ...], Group]:
-        """Answer a question that names no time and no dimension of many values."""
-        groups: dict[tuple[Value, ...], Group] = {}
-        readers = [_reader(name) for name in query.by]
-        for (*raw, kind, status), cells in self._gathered(query).items():
-            key = tuple(read(value) for read, value in zip(readers, raw, strict=True))
-            group = groups.setdefault(key, Group())
-            group.add_common(kind, status, [*map(sum, zip(*(cell.common for cell in cells), strict=True))])
-            for cell in cells:
-                if cell.rare is not None:
-                    group.add_rare(kind, status, [*cell.rare])
-            group.latency.update(chain.from_iterable(cell.buckets for cell in cells))
-        return groups
-
-    def _gathered(self, query: Query) -> Mapping[tuple[Any, ...], list[_Cell]]:
-        """The cells that match, by what they are grouped by, kind and status."""
-        wanted = [(_PLACES[_column(c)], _reader(c), frozenset(values)) for c, values in query.conditions]
-        grouped_by = itemgetter(*(_PLACES[_column(name)] for name in query.by), _PLACES["kind"], _PLACES["status"])
-        gathered: dict[tuple[Any, ...], list[_Cell]] = {}
-        for key, cell in list(self._cells.items()):
-            if all(read(key[place]) in values for place, read, values in wanted):
-                gathered.setdefault(grouped_by(key), []).append(cell)
-        return gathered
+            cell.add(common, rare, number)
 
 
 def _column(name: str) -> str:

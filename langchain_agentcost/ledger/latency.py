@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from math import ceil, log
 
@@ -26,6 +27,20 @@ def bucket(duration_s: float) -> int:
     if _SHORTEST_S < duration_s < _LONGEST_S:
         return ceil(log(duration_s) / _LOG_GROWTH)
     return _SHORTEST if duration_s <= _SHORTEST_S else _LONGEST
+
+
+def counted(written: Mapping[str, int]) -> Counter[int]:
+    """Count durations that are written down as "BUCKET", or "BUCKET:HOW_MANY", given how often each stands there.
+
+    Example:
+        >>> counted({"7": 2, "7:10": 1, "9": 1})
+        Counter({7: 12, 9: 1})
+    """
+    counts: Counter[int] = Counter()
+    for item, times in written.items():
+        number, _, how_many = item.partition(":")
+        counts[int(number)] += int(how_many or 1) * times
+    return counts
 
 
 def percentile(counts: Mapping[int, int], share: float) -> float | None:

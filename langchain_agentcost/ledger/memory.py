@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
+from itertools import islice
 from operator import attrgetter
 from typing import Self
 
@@ -15,7 +16,7 @@ from langchain_agentcost.ledger.daily import DailySums
 from langchain_agentcost.ledger.entry import Entry
 from langchain_agentcost.ledger.fold import Group, check, common_measures, latency_bucket, ranked, rare_measures
 from langchain_agentcost.ledger.fork import rest_at_fork
-from langchain_agentcost.ledger.query import Query, Value, ask, column_of, microseconds
+from langchain_agentcost.ledger.query import Query, Sums, Value, ask, column_of, microseconds
 
 FOLD_EVERY = 1024
 """How many entries wait to be added up: adding costs more than appending, and short runs never ask for it."""
@@ -68,7 +69,7 @@ class MemoryLedger:
         """Add the entries up; see `Ledger.totals`."""
         query = ask(by, where, since, until)
         whole_days = query.since_us is None and query.until_us is None
-        groups = self._from_days(query) if query.rolled and whole_days else self._from_entries(query)
+        groups = self._from_days(query, query.sums) if query.sums and whole_days else self._from_entries(query)
         return ranked(group.total(key) for key, group in groups.items())
 
     def prune(self, before: datetime) -> int:
@@ -142,11 +143,12 @@ class MemoryLedger:
                 group.latency[number] += 1
         return groups
 
-    def _from_days(self, query: Query) -> dict[tuple[Value, ...], Group]:
+    def _from_days(self, query: Query, sums: Sums) -> dict[tuple[Value, ...], Group]:
         with self._lock:
-            self._opened()
+            entries = self._opened()
             self._fold()
-            return self._sums.groups(query)
+            added = len(entries) - len(self._pending)  # the collector may append at any allocation
+            return self._sums.groups(query, sums, islice(entries.values(), added))
 
     def _fold(self) -> None:
         """Bring the sums per day up to date."""

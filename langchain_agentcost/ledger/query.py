@@ -26,6 +26,11 @@ NUMBERS = frozenset({"step", "attempt"})
 UNROLLED = frozenset({"session", "run", "step", "attempt", "hour", "id", "parent_id", "name"})
 """Columns with so many values that sums per day do not keep them apart: asking for one reads every entry."""
 
+Sums = Literal["what", "who", "both"]
+"""Which sums per day: by every label but the user's, by user alone, or by both. The last grow with the users."""
+
+_IN_ALL_SUMS = frozenset({"kind", "status", "day"})
+
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
 MAX_VALUES = 10_000
@@ -50,13 +55,19 @@ class Query:
     until_us: int | None = None
 
     @property
-    def rolled(self) -> bool:
-        """Whether sums per day can answer it."""
-        return not self.names(*UNROLLED)
+    def sums(self) -> Sums | None:
+        """Which sums per day answer it; None where only the entries can.
 
-    def names(self, *columns: str) -> bool:
-        """Whether the question names one of these columns."""
-        return not {*self.by, *(column for column, _ in self.conditions)}.isdisjoint(columns)
+        Example:
+            >>> ask(("node",)).sums, ask(("user", "day")).sums, ask(("user", "node")).sums, ask(("run",)).sums
+            ('what', 'who', 'both', None)
+        """
+        named = {*self.by, *(column for column, _ in self.conditions)}
+        if named & UNROLLED:
+            return None
+        if "user" not in named:
+            return "what"
+        return "who" if named - _IN_ALL_SUMS == {"user"} else "both"
 
     def covers(self, at_us: int) -> bool:
         """Whether an instant is within the time asked for."""

@@ -40,6 +40,7 @@ def forget(connection: sqlite3.Connection, user: str) -> int:
         How many entries lost a label.
     """
     connection.execute("BEGIN IMMEDIATE")
+    _drop_unused(connection)
     connection.execute(
         "CREATE TEMP TABLE theirs AS SELECT r.id, r.session FROM run r JOIN person p ON p.id = r.person "
         "WHERE p.user = ?",
@@ -53,7 +54,6 @@ def forget(connection: sqlite3.Connection, user: str) -> int:
     (changed,) = connection.execute(f"SELECT count(*) FROM entry WHERE {touched}").fetchone()  # noqa: S608  # a constant
     connection.execute("UPDATE run SET session = NULL, key = NULL WHERE id IN (SELECT id FROM shared)")
     connection.execute("UPDATE person SET user = NULL, key = NULL WHERE user = ?", (user,))
-    connection.execute("UPDATE state SET generation = generation + 1")
     connection.execute("DROP TABLE theirs")
     connection.execute("DROP TABLE shared")
     connection.execute("COMMIT")

@@ -2,9 +2,10 @@
 
 One narrow row an entry, whole numbers where possible, and one index: the id that keeps an entry from being counted
 twice. Labels repeat, so they are kept once, in `attribution` (who and what), `run` (session and workflow run) and
-`detail` (the rest), and entries point to them. What few entries have is in `extra` and `fingerprint`. `rollup`,
-`rare` and `latency` are sums per day that the writer brings up to date every `FOLD_EVERY` entries; `state` says how
-far, and `span` where the entries of a day stand.
+`detail` (the rest), and entries point to them. What few entries have is in `extra` and `fingerprint`. `rollup`, `rare`
+and `latency` are sums per day by attribution, `person_rollup` and `person_rare` by person: apart, so that reports that
+name no person do not grow with the number of users. The writer brings them up to date every `FOLD_EVERY` entries;
+`state` says how far, and `span` where the entries of a day stand.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from langchain_agentcost.ledger.query import DAY_US
 APPLICATION_ID: Final = 0x61676374
 """Says in a SQLite file's header that the file is one of ours ("agct")."""
 
-FOLD_EVERY: Final = 1024
+FOLD_EVERY: Final = 4096
+"""How many entries a report may have to read one by one. Summing few at a time costs more per entry."""
 
 _ENTRIES = """
 CREATE TABLE attribution (
@@ -58,24 +60,30 @@ CREATE TABLE state (generation INTEGER NOT NULL);
 INSERT INTO state VALUES (1);
 """
 
-_ROLLUP = f"""
-ALTER TABLE state ADD COLUMN folded INTEGER NOT NULL DEFAULT 0;
-CREATE TABLE rollup (
-    attribution INTEGER NOT NULL, kind INTEGER NOT NULL, status INTEGER NOT NULL, person INTEGER NOT NULL,
-    day INTEGER NOT NULL, {", ".join(f"{name} INTEGER NOT NULL" for name in COMMON)},
-    PRIMARY KEY (attribution, kind, status, person, day)
-) WITHOUT ROWID;
-CREATE TABLE rare (
-    attribution INTEGER NOT NULL, kind INTEGER NOT NULL, status INTEGER NOT NULL, person INTEGER NOT NULL,
-    day INTEGER NOT NULL, {", ".join(f"{name} INTEGER NOT NULL" for name in RARE)},
-    PRIMARY KEY (attribution, kind, status, person, day)
-) WITHOUT ROWID;
-CREATE TABLE latency (
-    attribution INTEGER NOT NULL, kind INTEGER NOT NULL, status INTEGER NOT NULL, bucket INTEGER NOT NULL,
-    day INTEGER NOT NULL, n INTEGER NOT NULL, PRIMARY KEY (attribution, kind, status, bucket, day)
-) WITHOUT ROWID;
-CREATE TABLE span (day INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL);
-"""
+_FOLDED = "ALTER TABLE state ADD COLUMN folded INTEGER NOT NULL DEFAULT 0"
+
+_CELLS = (
+    ("rollup", "attribution", COMMON),
+    ("rare", "attribution", RARE),
+    ("person_rollup", "person", COMMON),
+    ("person_rare", "person", RARE),
+)
+"""Tables of sums per day: the name, whose the sums are, and what is added up."""
+
+DAILY = (*(table for table, _, _ in _CELLS), "latency", "span")
+"""The tables that a fold writes, each with a `day`."""
+
+_SUMS = (
+    *(
+        f"CREATE TABLE {table} ({whose} INTEGER NOT NULL, kind INTEGER NOT NULL, status INTEGER NOT NULL, "
+        f"day INTEGER NOT NULL, {', '.join(f'{name} INTEGER NOT NULL' for name in names)}, "
+        f"PRIMARY KEY ({whose}, kind, status, day)) WITHOUT ROWID"
+        for table, whose, names in _CELLS
+    ),
+    "CREATE TABLE latency (attribution INTEGER NOT NULL, kind INTEGER NOT NULL, status INTEGER NOT NULL, "
+    "day INTEGER NOT NULL, buckets TEXT NOT NULL)",
+    "CREATE TABLE span (day INTEGER PRIMARY KEY, first_seq INTEGER NOT NULL, last_seq INTEGER NOT NULL)",
+)
 
 _FROM_MARKS = {"n": "count(*)", "estimated": "sum(e.marks & 1)", "flagged": "sum(e.marks >> 1)"}
 
@@ -88,30 +96,36 @@ RARE_SUMS = ", ".join(f"ifnull(sum(x.{name}), 0)" for name in RARE)
 RARE_TABLES = "extra x CROSS JOIN entry e ON e.seq = x.seq"
 """CROSS JOIN makes SQLite start from the few."""
 
-_CELL = "e.attribution, e.kind, e.status, (SELECT person FROM run WHERE id = e.run), e.at / 86400000000"
+PERSON = "(SELECT person FROM run WHERE run.id = e.run)"
+"""Whose an `entry e` is."""
+
+_WHOSE = {"attribution": "e.attribution", "person": PERSON}
+_DAY = f"e.at / {DAY_US}"
 _WITHIN = "BETWEEN :first AND :last AND e.at BETWEEN :since AND :until"
 
 
-def _added(names: Sequence[str]) -> str:
-    return ", ".join(f"{name} = {name} + excluded.{name}" for name in names)
+def _fold_cells(table: str, whose: str, names: Sequence[str]) -> str:
+    common = names is COMMON
+    cell, sums = f"{_WHOSE[whose]}, e.kind, e.status, {_DAY}", COMMON_SUMS if common else RARE_SUMS
+    source = f"entry e WHERE e.seq {_WITHIN}" if common else f"{RARE_TABLES} WHERE x.seq {_WITHIN}"
+    added = ", ".join(f"{name} = {name} + excluded.{name}" for name in names)
+    return (
+        f"INSERT INTO {table} SELECT {cell}, {sums} FROM {source} GROUP BY 1, 2, 3, 4 ON CONFLICT DO UPDATE SET {added}"  # noqa: S608  # put together from the constants above
+    )
 
 
 _FOLD = (
-    f"INSERT INTO rollup SELECT {_CELL}, {COMMON_SUMS} FROM entry e WHERE e.seq {_WITHIN} GROUP BY 1, 2, 3, 4, 5 "  # noqa: S608  # put together from the constants above
-    f"ON CONFLICT DO UPDATE SET {_added(COMMON)}",
-    f"INSERT INTO rare SELECT {_CELL}, {RARE_SUMS} FROM {RARE_TABLES} WHERE x.seq {_WITHIN} GROUP BY 1, 2, 3, 4, 5 "  # noqa: S608  # same
-    f"ON CONFLICT DO UPDATE SET {_added(RARE)}",
-    "INSERT INTO latency SELECT e.attribution, e.kind, e.status, e.bucket, e.at / 86400000000, count(*) FROM entry e "  # noqa: S608  # same
-    f"WHERE e.seq {_WITHIN} AND e.bucket IS NOT NULL GROUP BY 1, 2, 3, 4, 5 "
-    "ON CONFLICT DO UPDATE SET n = n + excluded.n",
-    f"INSERT INTO span SELECT e.at / 86400000000, min(e.seq), max(e.seq) FROM entry e WHERE e.seq {_WITHIN} GROUP BY 1 "  # noqa: S608  # same
+    *(_fold_cells(*cells) for cells in _CELLS),
+    # A line a fold: counting up in place would touch as many rows as there are entries.
+    "INSERT INTO latency SELECT attribution, kind, status, day, "  # noqa: S608  # same
+    "group_concat(bucket || CASE n WHEN 1 THEN '' ELSE ':' || n END) FROM "
+    f"(SELECT e.attribution, e.kind, e.status, {_DAY} AS day, e.bucket, count(*) AS n FROM entry e "
+    f"WHERE e.seq {_WITHIN} AND e.bucket IS NOT NULL GROUP BY 1, 2, 3, 4, 5) GROUP BY 1, 2, 3, 4",
+    f"INSERT INTO span SELECT {_DAY}, min(e.seq), max(e.seq) FROM entry e WHERE e.seq {_WITHIN} GROUP BY 1 "  # noqa: S608  # same
     "ON CONFLICT DO UPDATE SET first_seq = min(first_seq, excluded.first_seq), "
     "last_seq = max(last_seq, excluded.last_seq)",
     "UPDATE state SET folded = max(folded, :last)",
 )
-
-DAILY = ("rollup", "rare", "latency", "span")
-"""The tables that a fold writes, each with a `day`."""
 
 
 def fold(connection: sqlite3.Connection) -> None:
@@ -138,9 +152,8 @@ def _make_entries(connection: sqlite3.Connection) -> None:
     _script(connection, _ENTRIES)
 
 
-def _make_rollup(connection: sqlite3.Connection) -> None:
-    _script(connection, _ROLLUP)
-    fold(connection)
+def _say_how_far(connection: sqlite3.Connection) -> None:
+    connection.execute(_FOLDED)
 
 
 def _count_unpriced_savings(connection: sqlite3.Connection) -> None:
@@ -148,14 +161,26 @@ def _count_unpriced_savings(connection: sqlite3.Connection) -> None:
     kinds = ", ".join(str(KINDS.index(kind)) for kind in SAVING_KINDS)
     known = "SELECT seq FROM extra WHERE saved_total_nano IS NOT NULL"
     connection.execute(f"UPDATE entry SET unpriced = 1 WHERE kind IN ({kinds}) AND seq NOT IN ({known})")  # noqa: S608  # constants
+
+
+def _make_sums(connection: sqlite3.Connection) -> None:
+    """Make the sums per day anew from the entries: earlier versions kept them by label and person at once."""
     for table in DAILY:
-        connection.execute(f"DELETE FROM {table}")  # noqa: S608  # same
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+    for statement in _SUMS:
+        connection.execute(statement)
     connection.execute("UPDATE state SET folded = 0")
     fold(connection)
 
 
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_make_entries, _make_rollup, _count_unpriced_savings)
-"""Step n leads from version n to n + 1; a new file goes through all of them, so there is one path only."""
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
+    _make_entries,
+    _say_how_far,
+    _count_unpriced_savings,
+    _make_sums,
+)
+"""Step n leads from version n to n + 1; a new file goes through all of them, so there is one path only. The sums are
+made by the last step alone, as they are now."""
 
 VERSION = len(MIGRATIONS)
 

@@ -17,7 +17,7 @@ from langchain_agentcost.ledger.entry import KINDS, STATUSES
 from langchain_agentcost.ledger.fold import COMMON, RARE
 from langchain_agentcost.ledger.query import DAY_US, HOUR_US, Query, Value, day_name, hour_name
 from langchain_agentcost.ledger.rows import KIND_NUMBERS, LABELS, STATUS_NUMBERS, packed, unpacked
-from langchain_agentcost.ledger.schema import COMMON_SUMS, RARE_SUMS, RARE_TABLES
+from langchain_agentcost.ledger.schema import COMMON_SUMS, PERSON, RARE_SUMS, RARE_TABLES
 
 Bound = tuple[object, ...]
 
@@ -29,12 +29,14 @@ class _Column:
     Args:
         sql: The expression: over `entry e` or, where there is a `label`, over the label's tables.
         label: What an entry holds the number of.
+        place: Where that number stands; `e.LABEL` unless stated.
         write: From a value to what SQLite holds.
         read: Back.
     """
 
     sql: str
     label: str = ""
+    place: str = ""
     write: Callable[[Any], object] = lambda value: value
     read: Callable[[Any], Value] = lambda value: value
 
@@ -49,25 +51,28 @@ _LABEL_TABLES = {
 _COLUMNS: dict[str, _Column] = {
     **{name: _Column(f"l.{name}", "attribution") for name in LABELS},
     "user": _Column("l.user", "run"),
-    "session": _Column("l.session", "run", packed, unpacked),
-    "run": _Column("l.run", "run", packed, unpacked),
+    "session": _Column("l.session", "run", write=packed, read=unpacked),
+    "run": _Column("l.run", "run", write=packed, read=unpacked),
     "step": _Column("e.step"),
     "attempt": _Column("e.attempt"),
-    "kind": _Column("e.kind", "", lambda kind: KIND_NUMBERS.get(kind, -1), KINDS.__getitem__),
-    "status": _Column("e.status", "", lambda status: STATUS_NUMBERS.get(status, -1), STATUSES.__getitem__),
-    "id": _Column("e.id", "", packed),
-    "parent_id": _Column("e.parent", "", packed),
+    "kind": _Column("e.kind", write=lambda kind: KIND_NUMBERS.get(kind, -1), read=KINDS.__getitem__),
+    "status": _Column("e.status", write=lambda status: STATUS_NUMBERS.get(status, -1), read=STATUSES.__getitem__),
+    "id": _Column("e.id", write=packed),
+    "parent_id": _Column("e.parent", write=packed),
     "name": _Column("l.name", "detail"),
-    "day": _Column(f"e.at / {DAY_US}", "", read=day_name),
-    "hour": _Column(f"e.at / {HOUR_US}", "", read=hour_name),
+    "day": _Column(f"e.at / {DAY_US}", read=day_name),
+    "hour": _Column(f"e.at / {HOUR_US}", read=hour_name),
 }
 """Every column that a question may name, beside `tag:NAME`."""
 
 _NOTHING = "x''"
 """A value that nothing has: over an empty list, SQLite's `NULL IN ()` would be false instead of NULL."""
 
-_ROLLED = {"user": _Column("l.user", "person"), "day": _Column("e.day", "", read=day_name)}
+_ROLLED = {"user": _Column("l.user", "person"), "day": _Column("e.day", read=day_name)}
 """Columns that stand elsewhere in the sums per day."""
+
+_GROUPED = {"user": _Column("l.user", "person", PERSON)}
+"""Columns that entries are grouped by in another way than they are filtered on: there are fewer persons than runs."""
 
 _TAG = _Column("tag_of(l.tags, ?)", "attribution")
 
@@ -99,18 +104,19 @@ class Select:
 
     def common(self, span: str, spanned: Bound) -> tuple[str, Bound]:
         """The common measures by group, kind and status."""
-        tables, sums = ("rollup e", _sums(COMMON)) if self.rolled else ("entry e", COMMON_SUMS)
-        return self._grouped("e.kind, e.status", sums, tables, span, spanned)
+        tables, sums = (f"{self._whose}rollup e", _sums(COMMON)) if self.rolled else ("entry e", COMMON_SUMS)
+        return self._grouped(sums, tables, span, spanned)
 
     def rare(self, span: str, spanned: Bound) -> tuple[str, Bound]:
         """The rare measures by group, kind and status."""
-        tables, sums = ("rare e", _sums(RARE)) if self.rolled else (RARE_TABLES, RARE_SUMS)
-        return self._grouped("e.kind, e.status", sums, tables, span, spanned)
+        tables, sums = (f"{self._whose}rare e", _sums(RARE)) if self.rolled else (RARE_TABLES, RARE_SUMS)
+        return self._grouped(sums, tables, span, spanned)
 
     def latencies(self, span: str, spanned: Bound) -> tuple[str, Bound]:
-        """How many durations of model calls fell into each bucket, by group, kind and status."""
-        tables, sums = ("latency e", "sum(e.n)") if self.rolled else ("entry e", "count(*)")
-        return self._grouped("e.kind, e.status, e.bucket", sums, tables, f"e.bucket IS NOT NULL AND {span}", spanned)
+        """The buckets that durations of model calls fell into, as `counted` reads them, by group, kind and status."""
+        if self.rolled:
+            return self._selected("e.buckets", "latency e", span, spanned)
+        return self._grouped("group_concat(e.bucket)", "entry e", f"e.bucket IS NOT NULL AND {span}", spanned)
 
     def keys(self, connection: sqlite3.Connection) -> Callable[[tuple[Any, ...]], tuple[Value, ...]]:
         """Give the function that reads a group's key from the first columns of a row."""
@@ -127,12 +133,19 @@ class Select:
     def _places(self) -> list[str]:
         return list(dict.fromkeys(self._place(name) for name in self.query.by))
 
-    def _grouped(self, within: str, sums: str, tables: str, span: str, spanned: Bound) -> tuple[str, Bound]:
+    @property
+    def _whose(self) -> str:
+        return "person_" if self.query.sums == "who" else ""
+
+    def _grouped(self, sums: str, tables: str, span: str, spanned: Bound) -> tuple[str, Bound]:
+        statement, bound = self._selected(sums, tables, span, spanned)
+        groups = ", ".join(str(place + 1) for place in range(self.width + 2))
+        return f"{statement} GROUP BY {groups}", bound
+
+    def _selected(self, values: str, tables: str, span: str, spanned: Bound) -> tuple[str, Bound]:
         condition, bound = self._condition
-        columns = ", ".join([*self._places, within])
-        groups = ", ".join(str(place + 1) for place in range(columns.count(",") + 1))
-        statement = f"SELECT {columns}, {sums} FROM {tables} WHERE {condition} AND {span} GROUP BY {groups}"  # noqa: S608  # names from _COLUMNS
-        return statement, (*bound, *spanned)
+        columns = ", ".join([*self._places, "e.kind", "e.status", values])
+        return f"SELECT {columns} FROM {tables} WHERE {condition} AND {span}", (*bound, *spanned)  # noqa: S608  # names from _COLUMNS
 
     @cached_property
     def _condition(self) -> tuple[str, Bound]:
@@ -149,17 +162,20 @@ class Select:
         return " AND ".join(conditions), tuple(bound)
 
     def _place(self, name: str) -> str:
-        column = self._column(name)
-        return f"e.{column.label}" if column.label else column.sql
+        column = self._grouping(name)
+        return column.place or (f"e.{column.label}" if column.label else column.sql)
 
     def _reading(self, connection: sqlite3.Connection, name: str) -> Callable[[Any], Value]:
-        column = self._column(name)
+        column = self._grouping(name)
         if not column.label:
             return column.read
         select = f"SELECT l.id, {column.sql} FROM {_LABEL_TABLES[column.label]}"  # noqa: S608  # names from _COLUMNS
         rows = connection.execute(select, _tag_name(name))
         labels: Mapping[int, Value] = {number: column.read(value) for number, value in rows}
         return labels.__getitem__
+
+    def _grouping(self, name: str) -> _Column:
+        return (not self.rolled and _GROUPED.get(name)) or self._column(name)
 
     def _column(self, name: str) -> _Column:
         if name.startswith("tag:"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from array import array
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -19,6 +19,7 @@ from langchain_agentcost.ledger.base import Total, Where
 from langchain_agentcost.ledger.entry import KINDS, STATUSES, Entry
 from langchain_agentcost.ledger.file import prepare
 from langchain_agentcost.ledger.fold import Group, check, ranked
+from langchain_agentcost.ledger.latency import counted
 from langchain_agentcost.ledger.query import DAY_US, Query, Value, ask
 from langchain_agentcost.ledger.rows import (
     COLUMNS,
@@ -28,6 +29,7 @@ from langchain_agentcost.ledger.rows import (
     Reader,
     extra_of,
     has_extra,
+    packed,
     row_of,
 )
 from langchain_agentcost.ledger.schema import FOLD_EVERY, fold
@@ -37,6 +39,7 @@ _INSERT = (
     f"INSERT INTO entry ({COLUMNS}) SELECT {', '.join('?' * (COLUMNS.count(',') + 1))} "  # noqa: S608  # constants
     "WHERE (SELECT generation FROM state) = ? ON CONFLICT (id) DO NOTHING"
 )
+_IS_THERE = "SELECT 1 FROM entry WHERE id = ?"
 _INSERT_EXTRA = f"INSERT INTO extra (seq, {EXTRA_COLUMNS}) VALUES (?{', ?' * (EXTRA_COLUMNS.count(',') + 1)})"  # noqa: S608  # same
 _INSERT_FINGERPRINT = "INSERT INTO fingerprint VALUES (?, ?)"
 
@@ -172,16 +175,22 @@ class SQLiteLedger:
         return (cursor.lastrowid or 0) if cursor.rowcount else 0
 
     def _insert_all(self, connection: sqlite3.Connection, entry: Entry) -> int:
-        """Insert any entry, with its labels, in one transaction; gives 0 where it is there already."""
+        """Insert any entry, with its labels, in one transaction; gives 0 where it is there already.
+
+        Of an entry that is there, no label may be written: forgetting a user would take it for one of theirs.
+        """
+        check(entry)
         try:
             connection.execute("BEGIN IMMEDIATE")
+            if connection.execute(_IS_THERE, (packed(entry.id),)).fetchone():
+                connection.execute("ROLLBACK")
+                return 0
             self._labels.refresh(connection)
             row = row_of(entry, self._labels.write(connection, entry))
-            cursor = connection.execute(_INSERT, (*row, self._labels.generation))
-            seq = (cursor.lastrowid or 0) if cursor.rowcount else 0
-            if seq and has_extra(entry):
+            seq = connection.execute(_INSERT, (*row, self._labels.generation)).lastrowid or 0
+            if has_extra(entry):
                 connection.execute(_INSERT_EXTRA, (seq, *extra_of(entry)))
-            if seq and entry.fingerprints is not None:
+            if entry.fingerprints is not None:
                 connection.execute(_INSERT_FINGERPRINT, (seq, json.dumps(entry.fingerprints)))
             connection.execute("COMMIT")
         except BaseException:
@@ -226,13 +235,14 @@ def _spans(
 ) -> Iterator[tuple[Select, str, Bound]]:
     """Where the answer comes from: sums per day for whole days, entries for the rest.
 
-    Durations are not kept apart by user, there would be almost one bucket an entry: these are counted one by one.
+    Durations are not kept apart by user, there would be almost one bucket an entry, and nothing is kept apart by user
+    and by another label: these are counted one by one.
     """
     since, until = query.since_us or 0, 2**62 if query.until_us is None else query.until_us
     (folded,) = connection.execute("SELECT folded FROM state").fetchone()
     raw = Select(query)
     yield raw, "e.seq > ? AND e.at >= ? AND e.at < ?", (folded, since, until)
-    if not query.rolled or (latency and query.names("user")):
+    if query.sums != "what" and (query.sums != "who" or latency):
         yield _folded_span(connection, raw, (since, until), folded)
         return
     first, end = query.whole_days()
@@ -262,6 +272,9 @@ def _add(connection: sqlite3.Connection, select: Select, span: str, bound: Bound
 
 
 def _add_latency(connection: sqlite3.Connection, select: Select, span: str, bound: Bound, groups: _Groups) -> None:
-    width, key_of = select.width, select.keys(connection)
+    key_of = select.keys(connection)
+    written: defaultdict[tuple[Value, ...], Counter[str]] = defaultdict(Counter)
     for row in connection.execute(*select.latencies(span, bound)):
-        groups[key_of(row)].latency[row[width + 2]] += row[width + 3]
+        written[key_of(row)].update(row[-1].split(","))
+    for key, counts in written.items():
+        groups[key].latency.update(counted(counts))

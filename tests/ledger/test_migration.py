@@ -13,7 +13,7 @@ import pytest
 
 from langchain_agentcost.ledger import SQLiteLedger
 from langchain_agentcost.ledger.access import connect
-from langchain_agentcost.ledger.schema import APPLICATION_ID, MIGRATIONS, VERSION, fold, migrate
+from langchain_agentcost.ledger.schema import APPLICATION_ID, DAILY, MIGRATIONS, VERSION, fold, migrate
 from langchain_agentcost.pricing.cost import Cost
 from tests.ledger.made import call
 from tests.ledger.reference import reference_totals
@@ -25,7 +25,7 @@ def first_version(path: Path, entries: int) -> None:
         for number in range(entries):
             ledger.append(call(number, node=f"n{number % 3}", minutes=number * 7))
     connection = sqlite3.connect(path)
-    for table in ("rollup", "rare", "latency", "span"):
+    for table in DAILY:
         connection.execute(f"DROP TABLE {table}")
     connection.execute("ALTER TABLE state DROP COLUMN folded")
     connection.execute("PRAGMA user_version = 1")
@@ -69,6 +69,27 @@ def test_savings_of_an_old_file_without_a_price_are_counted(tmp_path: Path) -> N
     with SQLiteLedger(path) as ledger:
         assert list(ledger.totals(("day",))) == reference_totals(ledger.entries(), ("day",))
         assert (ledger.totals()[0].unpriced_savings, ledger.totals()[0].unpriced_calls) == (2, 1)
+
+
+def test_sums_of_an_old_file_are_made_anew(tmp_path: Path) -> None:
+    """A file of version 3, whose sums had other columns, gives the same totals by label, by user and by both."""
+    path = tmp_path / "ledger.db"
+    with SQLiteLedger(path) as ledger:
+        for number in range(300):
+            ledger.append(call(number, node=f"n{number % 3}", user=f"u{number % 7}", minutes=number * 7))
+    connection = sqlite3.connect(path)
+    for table in ("person_rollup", "person_rare", "rollup", "latency"):
+        connection.execute(f"DROP TABLE {table}")
+    connection.execute("CREATE TABLE rollup (attribution, kind, status, person, day, n)")
+    connection.execute("INSERT INTO rollup VALUES (1, 0, 0, 1, 20780, 999)")
+    connection.execute("CREATE TABLE latency (attribution, kind, status, bucket, day, n)")
+    connection.execute("UPDATE state SET folded = 200")
+    connection.execute("PRAGMA user_version = 3")
+    connection.commit()
+    connection.close()
+    with SQLiteLedger(path) as ledger:
+        for by in (("node",), ("user",), ("user", "node"), ("day",)):
+            assert list(ledger.totals(by)) == reference_totals(ledger.entries(), by)
 
 
 def test_processes_that_migrate_at_once_agree(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from langchain_agentcost.errors import QueryError, StoreUnavailable
@@ -70,6 +71,54 @@ def test_totals_stay_sums_of_the_entries(old: list[Entry], new: list[Entry], hou
                     assert list(ledger.totals(by)) == reference_totals(ledger.entries(), by)
                 kept.append(list(ledger.entries()))
     assert kept[0] == kept[1]
+
+
+_steps = st.lists(
+    st.tuples(few(range(6)), few([None, "ann", "bob"]), few([None, "s1", "s2"])) | few(["ann", "bob", 2, 4]),
+    max_size=14,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(_steps)
+@example([(1, "bob", "s1"), (1, "ann", "s1"), "ann"])
+def test_both_ledgers_forget_the_same(steps: list[Any]) -> None:
+    """Whatever is appended, forgotten and pruned in which order, also under an id that is there, both say the same."""
+    with TemporaryDirectory() as folder, MemoryLedger() as memory, SQLiteLedger(Path(folder, "ledger.db")) as file:
+        for step in steps:
+            if isinstance(step, str):
+                assert memory.forget(step) == file.forget(step)
+            elif isinstance(step, int):
+                assert memory.prune(call(0, minutes=step).at) == file.prune(call(0, minutes=step).at)
+            else:
+                number, user, session = step
+                for ledger in (memory, file):
+                    ledger.append(call(number, minutes=number, user=user, session=session))
+            assert list(memory.entries()) == list(file.entries())
+            assert memory.totals(("user",)) == file.totals(("user",))
+
+
+def test_an_entry_that_is_there_leaves_no_labels(tmp_path: Path, bytes_under: Callable[[Path], bytes]) -> None:
+    """Of an entry that is not kept, no label gets into the file."""
+    with SQLiteLedger(tmp_path / "ledger.db") as ledger:
+        ledger.append(call(1, user="bob", session="s1"))
+        ledger.append(call(1, user="mallory-the-canary", session="s1", node="secret-node"))
+        held = bytes_under(tmp_path)
+    assert b"bob" in held
+    assert not [text for text in (b"mallory", b"secret-node") if text in held]
+
+
+def test_labels_without_entries_erase_nothing(tmp_path: Path) -> None:
+    """A session that a file ties to a user without any entry of theirs stays with the user who has it."""
+    with SQLiteLedger(tmp_path / "ledger.db") as ledger:
+        ledger.append(call(1, user="bob", session="s1"))
+        connection = sqlite3.connect(tmp_path / "ledger.db")
+        connection.execute("INSERT INTO person (user) VALUES ('ann')")
+        connection.execute("INSERT INTO run (person, session) VALUES (last_insert_rowid(), 's1')")
+        connection.commit()
+        connection.close()
+        assert ledger.forget("ann") == 0
+        assert [entry.attribution.session for entry in ledger.entries()] == ["s1"]
 
 
 def test_forgotten_text_is_in_no_file(tmp_path: Path, bytes_under: Callable[[Path], bytes]) -> None:
