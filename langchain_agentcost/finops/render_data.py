@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from langchain_agentcost.attribution import label
 from langchain_agentcost.finops.amounts import Amount
 from langchain_agentcost.finops.table import Value
-from langchain_agentcost.ledger.export import FORMULA_STARTS
+from langchain_agentcost.ledger.spreadsheet import neutral
 
 if TYPE_CHECKING:
     from langchain_agentcost.finops.base import Report
@@ -59,20 +59,9 @@ def to_csv(report: Report) -> str:
     return out.getvalue()
 
 
-def neutral(text: str) -> str:
-    """Keep a spreadsheet from reading a text as a formula, and its lines as rows.
-
-    Example:
-        >>> neutral("=1+1"), neutral("acme")
-        ("'=1+1", 'acme')
-    """
-    line = label(text)
-    return f"'{line}" if line.lstrip().startswith(FORMULA_STARTS) else line
-
-
 def _cell(value: Value) -> object:
     if isinstance(value, str):
-        return neutral(value)
+        return neutral(label(value))
     plain = _plain(value)
     return "" if plain is None else plain
 

@@ -15,13 +15,11 @@ from typing import IO, Any, Literal
 from langchain_agentcost.errors import InvalidEntry, MissingExtra, QueryError, StoreUnavailable
 from langchain_agentcost.ledger.base import Ledger, Where
 from langchain_agentcost.ledger.record import COLUMNS, COUNTS, FLAGS, LISTS, MONEY, SECONDS, from_record, to_record
+from langchain_agentcost.ledger.spreadsheet import neutral
 from langchain_agentcost.ledger.whole_file import whole_file
 
 Format = Literal["jsonl", "csv", "parquet"]
 Records = Iterator[dict[str, Any]]
-
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001  # they are meant
-"""What a spreadsheet takes for the start of a formula (OWASP, CSV injection), in half and full width."""
 
 _TEXT = frozenset(COLUMNS) - {*MONEY, *SECONDS, *COUNTS, *FLAGS, "at", "value"}
 """Columns whose text comes from outside."""
@@ -143,9 +141,7 @@ def _write_csv(records: Records, file: IO[bytes]) -> None:
 def _cell(name: str, value: object) -> object:
     if name in LISTS and value is not None:
         value = json.dumps(value, separators=(",", ":"))
-    if name in _TEXT and isinstance(value, str) and value.startswith(FORMULA_STARTS):
-        return f"'{value}"
-    return value
+    return neutral(value) if name in _TEXT and isinstance(value, str) else value
 
 
 def _write_parquet(records: Records, file: IO[bytes]) -> None:

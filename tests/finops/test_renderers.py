@@ -186,7 +186,7 @@ def test_html_page_is_written_to_a_file(tmp_path: Path) -> None:
     assert "東京" in written
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\uff1d"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t=", "\r=", "\uff1d", " =", "\u200b="])
 def test_csv_cells_start_no_formula(start: str) -> None:
     """A label that a spreadsheet would run is made text."""
     rows = list(csv.DictReader(io.StringIO(_tenants(f"{start}1+1").to_csv())))

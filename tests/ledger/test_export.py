@@ -60,7 +60,7 @@ def test_a_missing_import_file_is_named(tmp_path: Path) -> None:
         import_jsonl(MemoryLedger(), tmp_path / "in.jsonl")
 
 
-@pytest.mark.parametrize("evil", ["=A1", "+1", "-1+cmd|' /C calc'!A0", "@A1", "\tx", "\rx", "\nx", "\uff1d1"])
+@pytest.mark.parametrize("evil", ["=A1", "+1", "-1+cmd|' /C calc'!A0", "@A1", "\tx", "\rx", "\nx", "\uff1d1", " =9+9"])
 def test_csv_runs_no_formula(evil: str) -> None:
     """Text that a spreadsheet would run has an apostrophe in front, wherever it stands; numbers stay numbers."""
     ledger, file = MemoryLedger(), io.BytesIO()
