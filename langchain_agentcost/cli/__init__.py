@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+import sys
+
 from langchain_agentcost.errors import MissingExtra
 
 
 def main() -> None:
-    """Run the command line.
+    """Run the command line. What a terminal or pipe cannot encode is written with backslashes.
 
     Raises:
         MissingExtra: If the `cli` extra is not installed.
@@ -17,4 +20,7 @@ def main() -> None:
         raise SystemExit(str(MissingExtra("typer and rich", extra="cli", what="The command line"))) from error
     from langchain_agentcost.cli.app import app  # noqa: PLC0415  # needs the extra
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app()

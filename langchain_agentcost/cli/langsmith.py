@@ -96,8 +96,10 @@ def feedback(
     since: Since = "30d",
 ) -> None:
     """Write a project's feedback into a ledger as outcomes, for reports on what a success costs."""
-    with _client() as client, open_ledger(ledger if "://" in ledger else f"sqlite:///{ledger}") as entries:
-        found = exporter.import_feedback(client, entries, project=project, key=key, since=instant(since))
+    with _client() as client:
+        start = instant(since)
+        with open_ledger(ledger, create=False) as entries:
+            found = exporter.import_feedback(client, entries, project=project, key=key, since=start)
     typer.echo(f"{found} outcomes read from project {project!r}")
 
 

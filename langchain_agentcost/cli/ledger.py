@@ -60,8 +60,8 @@ def export_entries(
             sys.stdout.buffer if out == "-" else out,
             format=form.value,
             where=conditions(where or ()),
-            since=instant(since) if since else None,
-            until=instant(until) if until else None,
+            since=None if since is None else instant(since),
+            until=None if until is None else instant(until),
         )
 
     written = _with(ledger, write)

@@ -16,8 +16,10 @@ from rich.console import Console
 from langchain_agentcost.errors import AgentCostError, QueryError
 from langchain_agentcost.finops import Report
 from langchain_agentcost.finops import report as make_report
+from langchain_agentcost.finops.selection import check_value
 from langchain_agentcost.ledger import open_ledger
 from langchain_agentcost.ledger.query import NUMBERS
+from langchain_agentcost.ledger.whole_file import whole_file
 
 
 class Format(StrEnum):
@@ -36,6 +38,7 @@ _WRITERS: dict[Format, Callable[[Report], str]] = {
     Format.HTML: Report.to_html,
 }
 _UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_TIMES = ("day", "hour")
 _MISUSE = 2
 
 
@@ -55,7 +58,7 @@ def report(
     ] = "node",
     where: Annotated[
         list[str] | None,
-        typer.Option(help="COLUMN=VALUE that must hold; repeat it. COLUMN= or COLUMN=none: not stated."),
+        typer.Option(help="COLUMN=VALUE that must hold; repeat it. COLUMN= means not stated."),
     ] = None,
     since: Annotated[
         str | None, typer.Option(help="Only from then on: 30m, 24h, 7d, 2w, or an ISO date (UTC).")
@@ -71,8 +74,8 @@ def report(
                 entries,
                 by=by,
                 where=conditions(where or ()),
-                since=instant(since) if since else None,
-                until=instant(until) if until else None,
+                since=None if since is None else instant(since),
+                until=None if until is None else instant(until),
             )
         _write(made, form, out)
     except (AgentCostError, OSError) as error:
@@ -84,7 +87,8 @@ def conditions(where: Sequence[str]) -> dict[str, list[str | int | None]]:
     """Read COLUMN=VALUE pairs; a column that is given twice may have either value.
 
     Raises:
-        QueryError: If one is not such a pair.
+        QueryError: If one is not such a pair, no entry can have the value, or it is about a day or an hour: these are
+            times, not labels.
 
     Example:
         >>> conditions(["user=ann", "user=bob", "tenant=", "step=3"])
@@ -95,7 +99,11 @@ def conditions(where: Sequence[str]) -> dict[str, list[str | int | None]]:
         column, equals, value = pair.partition("=")
         if not equals or not column:
             raise QueryError(f"--where takes COLUMN=VALUE, got {pair!r}.")
-        read.setdefault(column, []).append(_value(column, value))
+        if column in _TIMES:
+            raise QueryError(f"--where cannot narrow by {column}; use --since and --until, which take times.")
+        wanted = _value(column, value)
+        check_value(column, wanted)
+        read.setdefault(column, []).append(wanted)
     return read
 
 
@@ -120,14 +128,15 @@ def instant(text: str, *, now: datetime | None = None) -> datetime:
 
 
 def _value(column: str, value: str) -> str | int | None:
-    if value in ("", "none"):
+    if not value:
         return None
     return int(value) if column in NUMBERS and value.isdecimal() else value
 
 
 def _write(made: Report, form: Format, out: Path | None) -> None:
     if out is not None:
-        out.write_text(_WRITERS[form](made), encoding="utf-8")
+        with whole_file(out) as file:
+            file.write(_WRITERS[form](made).encode())
     elif form is Format.TABLE and sys.stdout.isatty():
         Console().print(made.rich())
     else:

@@ -34,9 +34,9 @@ def reprice(
         result = price_again(
             entries,
             PriceBook(prices),
-            as_of=instant(as_of) if as_of else None,
-            since=instant(since) if since else None,
-            until=instant(until) if until else None,
+            as_of=None if as_of is None else instant(as_of),
+            since=None if since is None else instant(since),
+            until=None if until is None else instant(until),
             dry_run=dry_run,
         )
     print_facts(

@@ -13,6 +13,7 @@ from langchain_agentcost.finops.render_html import fragment, page
 from langchain_agentcost.finops.render_text import plain
 from langchain_agentcost.finops.table import Column, Value
 from langchain_agentcost.ledger.base import Total
+from langchain_agentcost.ledger.whole_file import whole_file
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -111,14 +112,18 @@ class Report:
         """Write a page that needs no other file and no script.
 
         Args:
-            path: Where to write it; None only returns it.
+            path: Where to write it; None only returns it. The file is replaced when the new one is whole.
 
         Returns:
             The page.
+
+        Raises:
+            StoreUnavailable: If the file cannot be written, or is a ledger.
         """
         written = page(self)
         if path is not None:
-            Path(path).write_text(written, encoding="utf-8")
+            with whole_file(path) as file:
+                file.write(written.encode())
         return written
 
     def _repr_html_(self) -> str:

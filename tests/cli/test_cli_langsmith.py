@@ -133,17 +133,31 @@ def test_what_is_wrong_is_said_in_one_sentence(arguments: tuple[str, ...], said:
 
 @pytest.mark.usefixtures("environment")
 def test_feedback_goes_into_a_ledger(collector: LangSmithCollector, tmp_path: Path) -> None:
-    """The ledger is made where there is none."""
+    """Each score becomes an outcome of the ledger's."""
     client = collector.client()
     (run_id,) = _old_runs(collector, "ours")
     project = client.read_project(project_name="p").id
     client.create_feedback(run_id, "solved", score=1, trace_id=run_id, session_id=project)
     client.flush()
+    open_ledger(tmp_path / "costs.db").close()
     result = _run("feedback", str(tmp_path / "costs.db"), "--project", "p")
     assert result.exit_code == 0, result.output
     assert "1 outcomes read from project 'p'" in result.output
     with open_ledger(f"sqlite:///{tmp_path / 'costs.db'}") as ledger:
         assert [entry.name for entry in ledger.entries()] == ["solved"]
+
+
+@pytest.mark.usefixtures("environment")
+@pytest.mark.parametrize(
+    ("since", "said"), [("xx", "'xx' is no time"), ("", "'' is no time"), ("7d", "There is no ledger at")]
+)
+def test_feedback_makes_no_ledger(tmp_path: Path, since: str, said: str) -> None:
+    """A mistyped time or path is an error, not a new empty ledger."""
+    for name in (str(tmp_path / "typo.db"), f"sqlite:///{tmp_path / 'typo.db'}"):
+        result = _run("feedback", name, "--project", "p", "--since", since)
+        assert result.exit_code == 2, result.output
+        assert said in result.output
+    assert not list(tmp_path.iterdir())
 
 
 def _old_runs(collector: LangSmithCollector, *models: str) -> list[Any]:

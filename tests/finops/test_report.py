@@ -224,6 +224,14 @@ def test_an_unknown_column_is_answered_with_the_known_ones(by: str) -> None:
         report(booked(), by=by)
 
 
+@pytest.mark.parametrize("by", ["node", "driver", "outcome"])
+@pytest.mark.parametrize("where", [{"kind": "llms"}, {"kind": ["llm", "llms"]}, {"status": None}])
+def test_a_kind_or_status_that_there_is_not_is_answered_with_the_list(by: str, where: Any) -> None:
+    """A typing error is no empty report."""
+    with pytest.raises(QueryError, match=r"is one of (llm, embedding|ok, error)"):
+        report(booked(), by=by, where=where)
+
+
 def test_a_report_has_one_question() -> None:
     """Drivers and outcomes are reports of their own and cannot be crossed."""
     with pytest.raises(QueryError, match="by driver or by outcome"):
