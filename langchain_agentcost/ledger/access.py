@@ -1,7 +1,9 @@
 """Exclusive use of one SQLite connection: between the threads of a process, and for writing between processes.
 
-SQLite's own waiting is unfair: under load one of eight writers waited 14 s for its turn. A blocking `flock` on a file
-beside the database hands the turn on in order (0.13 s at worst), and no writer ever sees "database is locked".
+SQLite's own waiting ends after a time, and it is unfair: of eight writers that never pause, one saw up to 2,300 commits
+of the others before its next one. A blocking `flock` on a file beside the database waits as long as it takes, also
+while another process rewrites a large file, and hands the turn on sooner (400 to 900): no writer is told "database is
+locked". It costs 3 to 5 us an append.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import replace
 from pathlib import Path
 
@@ -179,3 +180,16 @@ def test_labels_of_a_failed_append_are_written_again(tmp_path: Path) -> None:
         ledger.append(call(4, user="bob", node="b"))
         seen = [(e.attribution.user, e.attribution.node) for e in ledger.entries()]
     assert seen == [("ann", None), ("cem", "c"), ("bob", "b")]
+
+
+def test_an_append_outwaits_a_long_turn_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another rewrites the file, for longer than SQLite waits, an append waits for its turn and is kept."""
+    monkeypatch.setattr("langchain_agentcost.ledger.access.BUSY_TIMEOUT_S", 0.02)
+    with SQLiteLedger(tmp_path / "ledger.db") as ours, SQLiteLedger(tmp_path / "ledger.db") as theirs:
+        with ThreadPoolExecutor(1) as threads, theirs._writer as connection:
+            connection.execute("BEGIN EXCLUSIVE")
+            appended = threads.submit(ours.append, call(1))
+            wait([appended], timeout=0.4)
+            connection.execute("COMMIT")
+        appended.result()
+        assert ours.totals()[0].calls == 1
