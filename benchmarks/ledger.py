@@ -3,8 +3,9 @@
 Ours, in memory and in SQLite, beside two plain alternatives in the same run: a JSON line for each event, and a SQLite
 table with one wide row of text for each event and an index for each column that one groups by. All but memory have an
 entry safe from `kill -9` when the append returns. Ours grow to 1 %, 10 % and all of `--entries`, the alternatives to
-10 % (they take long); a report by agent and model is made at each size. The rate is that of the appends since the size
-before. Making the entries is not timed.
+10 % (they take long); the reports by node, by agent and model, and by user are made at each size: of ours the whole
+report that a user gets, of the alternatives a plain sum by group. The rate is that of the appends since the size
+before. Making the entries is not timed. Ours are measured with few users and with many.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import sqlite3
 import tempfile
 import threading
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,6 +26,7 @@ from typing import Any, Protocol
 from rows import parser, publish
 
 from langchain_agentcost.attribution import Attribution
+from langchain_agentcost.finops import report
 from langchain_agentcost.ledger import Entry, InputSplit, Ledger, open_ledger
 from langchain_agentcost.ledger.record import to_record
 from langchain_agentcost.pricing.cost import Cost, PriceSource
@@ -33,6 +35,8 @@ from langchain_agentcost.usage import Usage
 _START = datetime(2026, 11, 1, tzinfo=UTC)
 _PRICE = PriceSource("genai-prices", "2026-11")
 _CHUNK = 5_000
+_FEW_USERS, _MANY_USERS = 200, 20_000
+_REPORTS = (("node",), ("agent", "model"), ("user",))
 _GROUPED = ("tenant", "user", "session", "run", "agent", "node", "provider", "model")
 
 
@@ -43,8 +47,8 @@ class System(Protocol):
         """Keep an entry."""
         ...
 
-    def report(self) -> int:
-        """Add up cost and calls by agent and model; gives the number of groups."""
+    def report(self, by: Sequence[str]) -> int:
+        """Add up cost and calls by some columns; gives the number of groups."""
         ...
 
     def close(self) -> None:
@@ -60,9 +64,9 @@ class Ours:
         self.append = self.ledger.append
         self.close = self.ledger.close
 
-    def report(self) -> int:
-        """The report that everybody asks for."""
-        return len(self.ledger.totals(("agent", "model")))
+    def report(self, by: Sequence[str]) -> int:
+        """All that a user gets."""
+        return len(report(self.ledger, by=by).rows)
 
 
 class JsonLines:
@@ -76,13 +80,13 @@ class JsonLines:
         """One line."""
         os.write(self._file, json.dumps(to_record(entry)).encode() + b"\n")
 
-    def report(self) -> int:
+    def report(self, by: Sequence[str]) -> int:
         """Read all lines."""
-        sums: Counter[tuple[str, str]] = Counter()
+        sums: defaultdict[tuple[str, ...], float] = defaultdict(float)
         with self._path.open(encoding="utf-8") as file:
             for line in file:
                 record = json.loads(line)
-                sums[record["agent"], record["model"]] += float(record["cost_total_usd"])  # type: ignore[assignment]
+                sums[tuple(record[name] for name in by)] += float(record["cost_total_usd"])
         return len(sums)
 
     def close(self) -> None:
@@ -109,9 +113,10 @@ class WideRows:
         with self._lock:
             self._db.execute(f"INSERT OR IGNORE INTO event VALUES ({', '.join('?' * len(values))})", values)  # noqa: S608  # question marks
 
-    def report(self) -> int:
+    def report(self, by: Sequence[str]) -> int:
         """Let SQLite add up."""
-        select = "SELECT agent, model, count(*), sum(cost_total_usd) FROM event GROUP BY agent, model"
+        names = ", ".join(by)
+        select = f"SELECT {names}, count(*), sum(cost_total_usd) FROM event GROUP BY {names}"  # noqa: S608  # constants
         return len(self._db.execute(select).fetchall())
 
     def close(self) -> None:
@@ -127,8 +132,8 @@ SYSTEMS: dict[str, Callable[[Path], System]] = {
 }
 
 
-def entries(first: int, last: int) -> Iterator[Entry]:
-    """Calls as an application makes them: runs of 25 steps, 5 tenants, 200 users, 24 combinations of agent and node."""
+def entries(first: int, last: int, *, users: int = _FEW_USERS) -> Iterator[Entry]:
+    """Calls as an application makes them: runs of 25 steps, 5 tenants, 24 combinations of agent and node."""
     for number in range(first, last):
         run, step = divmod(number, 25)
         yield Entry(
@@ -137,7 +142,7 @@ def entries(first: int, last: int) -> Iterator[Entry]:
             at=_START + timedelta(seconds=number * 2.6),
             attribution=Attribution(
                 tenant=f"tenant-{run % 5}",
-                user=f"user-{run % 200}",
+                user=f"user-{run % users}",
                 session=f"session-{run // 3}",
                 workflow="support",
                 run=f"{run:08x}-1111-7000-8000-000000000000",
@@ -154,32 +159,33 @@ def entries(first: int, last: int) -> Iterator[Entry]:
         )
 
 
-def fill(system: System, first: int, last: int, threads: int) -> float:
+def fill(system: System, first: int, last: int, *, threads: int, users: int) -> float:
     """Append entries from threads and give the seconds that it took, without making the entries."""
     seconds = 0.0
     for start in range(first, last, _CHUNK * threads):
         stop = min(start + _CHUNK * threads, last)
         share = -(-(stop - start) // threads)
-        shares = [list(entries(at, min(at + share, stop))) for at in range(start, stop, share)]
+        shares = [list(entries(at, min(at + share, stop), users=users)) for at in range(start, stop, share)]
         seconds += _timed(lambda shares=shares: _together(system, shares))  # type: ignore[misc]
     return seconds
 
 
-def grow(name: str, sizes: Sequence[int], threads: int) -> Iterator[dict[str, Any]]:
+def grow(name: str, sizes: Sequence[int], *, threads: int = 1, users: int = _FEW_USERS) -> Iterator[dict[str, Any]]:
     """The rows of one system as it grows."""
     folder = Path(tempfile.mkdtemp(prefix="ledger-benchmark-"))
     system = SYSTEMS[name](folder)
     try:
         held = 0
         for size in sizes:
-            seconds = fill(system, held, size, threads)
-            report_s = _timed(system.report)
+            seconds = fill(system, held, size, threads=threads, users=users)
+            reports = {f"report_{'_'.join(by)}_s": _report_s(system, by) for by in _REPORTS}
             yield {
                 "system": name,
                 "threads": threads,
+                "users": users,
                 "entries": size,
                 "appends_per_s": round((size - held) / seconds),
-                "report_s": round(report_s, 4),
+                **reports,
                 "bytes_per_entry": sum(path.stat().st_size for path in folder.iterdir()) // size,
                 "n": size - held,
             }
@@ -205,6 +211,10 @@ def _append_all(system: System, made: list[Entry]) -> None:
         system.append(entry)
 
 
+def _report_s(system: System, by: Sequence[str]) -> float:
+    return round(_timed(lambda: system.report(by)), 6)
+
+
 def _timed(action: Callable[[], object]) -> float:
     started = time.perf_counter()
     action()
@@ -217,8 +227,10 @@ def main() -> None:
     arguments.add_argument("--entries", type=int, default=1_000_000, help="how far each system grows")
     options = arguments.parse_args()
     sizes = sorted({max(1, options.entries // 100), max(1, options.entries // 10), options.entries})
-    rows = [row for name in SYSTEMS for row in grow(name, sizes if name.startswith("ours") else sizes[:2], 1)]
-    rows += [row for name in SYSTEMS for row in grow(name, sizes[1:2], 8)]
+    ours = [name for name in SYSTEMS if name.startswith("ours")]
+    rows = [row for name in SYSTEMS for row in grow(name, sizes if name in ours else sizes[:2])]
+    rows += [row for name in ours for row in grow(name, sizes[-1:], users=_MANY_USERS)]
+    rows += [row for name in SYSTEMS for row in grow(name, sizes[1:2], threads=8)]
     publish("ledger", rows, options.json)
 
 
