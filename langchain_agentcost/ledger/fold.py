@@ -213,9 +213,11 @@ class Group:
         place = MEASURES.index(measure)
         return sum(row[place] for (kind, status), row in self.rows.items() if counts(kind, status))
 
-    def _sum(self, counts: Callable[[str, str], bool]) -> dict[str, Any]:
+    def _sum(self, counts: Callable[[str, str], bool]) -> Mapping[str, Any]:
         rows = [row for (kind, status), row in self.rows.items() if counts(kind, status)]
-        return dict(zip(MEASURES, map(sum, zip(*rows, strict=True)), strict=True)) if rows else dict(_NOTHING)
+        if not rows:
+            return _NOTHING
+        return dict(zip(MEASURES, map(sum, zip(*rows, strict=True)) if rows[1:] else rows[0], strict=True))
 
 
 _NOTHING = dict.fromkeys(MEASURES, 0)

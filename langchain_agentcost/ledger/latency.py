@@ -36,11 +36,12 @@ def counted(written: Mapping[str, int]) -> Counter[int]:
         >>> counted({"7": 2, "7:10": 1, "9": 1})
         Counter({7: 12, 9: 1})
     """
-    counts: Counter[int] = Counter()
+    counts: dict[int, int] = {}
     for item, times in written.items():
-        number, _, how_many = item.partition(":")
-        counts[int(number)] += int(how_many or 1) * times
-    return counts
+        bucket_number, _, how_many = item.partition(":")
+        number = int(bucket_number)
+        counts[number] = counts.get(number, 0) + (int(how_many) * times if how_many else times)
+    return Counter(counts)
 
 
 def percentile(counts: Mapping[int, int], share: float) -> float | None:
