@@ -112,13 +112,14 @@ def _openai_callback() -> BaseCallbackHandler:
 def _langfuse() -> BaseCallbackHandler:
     from langfuse import Langfuse  # noqa: PLC0415  # a peer
     from langfuse.langchain import CallbackHandler  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter  # noqa: PLC0415
 
-    class Nowhere(SpanExporter):
-        def export(self, spans: Any) -> SpanExportResult:
-            return SpanExportResult.SUCCESS
-
-    Langfuse(public_key="pk-local", secret_key="sk-local", base_url="http://127.0.0.1:9", span_exporter=Nowhere())  # noqa: S106  # no secret
+    Langfuse(
+        public_key="pk-local",
+        secret_key="sk-local",  # noqa: S106  # no secret
+        base_url="http://127.0.0.1:9",
+        span_exporter=InMemorySpanExporter(),
+    )
     handler: BaseCallbackHandler = CallbackHandler(public_key="pk-local")
     return handler
 
