@@ -218,13 +218,13 @@ class _Corrections:
     def applied(self, entry: Entry) -> tuple[Cost | None, int]:
         """Give a call's cost with its corrections, and what the call adds to the unpriced ones."""
         without = int(entry.cost is None and entry.kind in PAID_KINDS)
-        found = self._open.pop(entry.id, None)
+        found = self._open.pop(entry.id, None) if entry.kind in CALL_KINDS else None
         if found is None:
             return entry.cost, without
         return found[1] if entry.cost is None else entry.cost + found[1], without + found[2]
 
     def open(self) -> Iterator[tuple[Key, Cost, int]]:
-        """Give key, cost and unpriced calls of the corrections whose calls the selection does not contain."""
+        """Give key, cost and unpriced calls of the corrections that correct no call of the selection."""
         yield from self._open.values()
 
 

@@ -164,6 +164,15 @@ def test_a_cache_hit_consumes_nothing() -> None:
     assert (row.key, row.calls, row.usage, str(cost_of(row))) == (("cache hits",), 1, Usage(), "$0")
 
 
+def test_a_correction_of_what_was_no_call_is_a_row_of_its_own() -> None:
+    """Nothing that the ledger counts is lost between the rows, whatever a correction names."""
+    call = Entry("e1", "llm", START, usage=Usage())
+    saving = Entry("e2", "saving", START + timedelta(seconds=1), usage=Usage())
+    later = Entry("e3", "correction", START + timedelta(seconds=2), parent_id="e2", name="priced")
+    made = drivers(booked(call, saving, later))
+    assert sum(row.unpriced_calls for row in made.rows) == made.total.unpriced_calls == 0
+
+
 @given(ledgers())
 @settings(max_examples=100)
 def test_files_have_rows_that_sum_to_the_total(entries: list[Entry]) -> None:
