@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from decimal import ROUND_CEILING, ROUND_HALF_EVEN, Context, Decimal
 
 NANO_PER_USD = 10**9
-ATTO_PER_USD = 10**18
 ATTO_PER_NANO = 10**9
 
 # Wide enough that no product of a 64-bit amount and a rate is ever rounded before it is rounded on purpose.

@@ -122,17 +122,12 @@ class RunBook:
         self._open.put(run_id, run)
         return run
 
-    def closed(self, run_id: UUID) -> WorkflowRun | None:
-        """Note that a run ended; give its workflow run, None where the start was never seen."""
+    def closed(self, run_id: UUID) -> None:
+        """Note that a run ended."""
         run = self._open.pop(run_id)
         if run is not None and run.root_id == run_id:
             run.ended()
             self._finished.put(run.id, run)
-        return run
-
-    def find(self, run_id: UUID) -> WorkflowRun | None:
-        """The workflow run that an open run belongs to."""
-        return self._open.get(run_id)
 
     def around(self, run_id: UUID | None) -> WorkflowRun:
         """The workflow run that code in this run belongs to; one of its own where it is in none."""
