@@ -7,16 +7,52 @@ AgentCostError
 ├── PriceFileError        a price file with a fault; the message names line and key
 ├── PriceNotFound         no price, and the caller asked for one strictly
 ├── QueryError            a column, operator or date that the ledger does not know
-├── StoreUnavailable      a ledger that cannot be opened, read or written
-└── MissingExtra          an optional dependency; the message names the extra
+├── StoreUnavailable      a ledger or budget store that cannot be opened, read or written
+├── BudgetError           a budget, breaker or webhook that cannot be; the message says what to change
+├── PolicyError           a policy file with a fault; the message names the key
+├── HoldConflict          a reservation's id was used before for another amount
+├── MissingExtra          an optional dependency; the message names the extra
+└── LimitReached          a limit stopped a call; also a `GraphBubbleUp`, so that LangGraph lets it through (limits.py)
+    ├── BudgetExceeded    a budget has no room for the call
+    ├── BreakerTripped    a circuit breaker saw a run that gets nowhere
+    └── LimitUnavailable  a limit could not be checked, or not acted on as it was asked to: the call is not made
 AgentCostWarning (UserWarning)
 ├── MeteringWarning       the meter itself failed; the run went on, an event may be missing
 ├── PriceNotFoundWarning  a model without a price: its cost is None, never 0
+├── UnenforcedBudgetWarning  a budget that cannot hold for a call, and why
 └── UsageMissingWarning   a provider reported no usage: the counts are estimates
 ```
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from langchain_agentcost.errors.limits import BreakerTripped, BudgetExceeded, LimitReached, LimitUnavailable
+
+__all__ = [
+    "AgentCostError",
+    "AgentCostWarning",
+    "BreakerTripped",
+    "BudgetError",
+    "BudgetExceeded",
+    "HoldConflict",
+    "InvalidEntry",
+    "InvalidUsage",
+    "LimitReached",
+    "LimitUnavailable",
+    "MeteringWarning",
+    "MissingExtra",
+    "PolicyError",
+    "PriceFileError",
+    "PriceNotFound",
+    "PriceNotFoundWarning",
+    "QueryError",
+    "StoreUnavailable",
+    "UnenforcedBudgetWarning",
+    "UsageMissingWarning",
+]
 
 
 class AgentCostError(Exception):
@@ -44,7 +80,19 @@ class QueryError(AgentCostError, ValueError):
 
 
 class StoreUnavailable(AgentCostError, OSError):
-    """A ledger cannot be opened, read or written."""
+    """A ledger or a budget store cannot be opened, read or written."""
+
+
+class BudgetError(AgentCostError, ValueError):
+    """A budget, breaker or webhook that cannot be: no limit, a unit or scope that does not exist, a negative amount."""
+
+
+class PolicyError(AgentCostError, ValueError):
+    """A policy file that cannot be used; the message names the file and the key."""
+
+
+class HoldConflict(AgentCostError, ValueError):
+    """A reservation's id was used before for other amounts: give every call an id of its own."""
 
 
 class MissingExtra(AgentCostError, ImportError):
@@ -76,5 +124,18 @@ class PriceNotFoundWarning(AgentCostWarning):
     """No price is known for a model: the cost of its calls is None, never 0."""
 
 
+class UnenforcedBudgetWarning(AgentCostWarning):
+    """A budget does not hold for a call, or not as it was asked to; the message says why and what to do."""
+
+
 class UsageMissingWarning(AgentCostWarning):
     """A provider reported no usage: token counts are estimates and marked as such."""
+
+
+def __getattr__(name: str) -> Any:
+    """Import the limit errors when they are first used: their base is LangGraph's, which takes a second to import."""
+    if name not in ("LimitReached", "BudgetExceeded", "BreakerTripped", "LimitUnavailable"):
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from langchain_agentcost.errors import limits  # noqa: PLC0415  # only where limits are held
+
+    return getattr(limits, name)

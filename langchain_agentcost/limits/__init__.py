@@ -1,0 +1,1 @@
+"""Budgets and circuit breakers: limits that hold before a call is made."""

@@ -1,0 +1,195 @@
+"""A budget: how much of what, for whom, for how long, and what happens when it is used up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from decimal import Decimal, InvalidOperation
+from typing import Any, Literal, get_args
+
+from langchain_agentcost.attribution import DIMENSIONS
+from langchain_agentcost.errors import BudgetError
+from langchain_agentcost.limits.alerts import AlertSink
+from langchain_agentcost.limits.holds import Window
+from langchain_agentcost.money import from_nano, to_nano
+from langchain_agentcost.reported import shown
+
+ActionName = Literal["raise", "drain", "interrupt", "downgrade", "warn"]
+"""raise: stop the call with `BudgetExceeded`. drain: make the call, stop before the next superstep. interrupt: ask a
+person. downgrade: have router or middleware take a cheaper model, and stop where there is none. warn: say so."""
+
+Action = ActionName | AlertSink
+"""What happens: one of the names, or a function or `Webhook` that is told."""
+
+UnknownPrice = Literal["deny", "assume_dearest", "allow"]
+"""What a USD budget does with a call whose price is not known."""
+
+OnLost = Literal["charge_input", "charge_full", "release"]
+"""What a call that is never heard of again is charged: its input, all that was reserved, or nothing."""
+
+UNITS: Mapping[str, str] = {
+    "usd": "usd",
+    "input_tokens": "input_tokens",
+    "output_tokens": "output_tokens",
+    "total_tokens": "total_tokens",
+    "steps": "steps",
+    "llm_calls": "llm_calls",
+    "tool_calls": "tool_calls",
+    "wall_time_s": "wall_time",
+}
+"""The limits that a budget may state, and the unit that each is counted in: nano-USD, tokens, calls, milliseconds."""
+
+SUBJECTS = ("call", "outcome", *(name for name in DIMENSIONS if name != "attempt"))
+"""What a budget can be per, besides "tag:NAME"."""
+
+_MAX = 2**62
+"""A limit beyond this would not fit into a store's 64 bits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budget:
+    """Limits on what calls may take, for each subject of its own.
+
+    Each limit that is stated is held by itself, and every budget that fits a call has to have room for it. The workflow
+    run is what budgets are per by default: one root run, across subgraphs and resumes.
+
+    Args:
+        usd: Most US dollars.
+        input_tokens: Most tokens sent.
+        output_tokens: Most tokens received.
+        total_tokens: Most of both.
+        steps: Most steps: model calls, answered by a provider or a cache.
+        llm_calls: Most model calls that reach a provider.
+        tool_calls: Most tool calls, or calls of `tool`.
+        wall_time_s: Most seconds that runs take, without the time that they wait for a person. It is looked at before
+            each call: a call that hangs is for its own timeout to end.
+        per: Whose each budget is: "call", "step", "run", "session", "user", "tenant", "workflow", "agent", "node",
+            "deployment", "outcome" (what a session, or else a run, spends until its next success is recorded), any
+            other dimension of `Attribution`, or "tag:NAME"; several make one subject: ("tenant", "user").
+        window: "total", or a calendar "hour", "day" or "month" in UTC.
+        where: Only calls with these labels count, such as {"tenant": "acme"}.
+        tool: Only this tool counts as a tool call.
+        on_limit: What happens to a call that there is no room for.
+        thresholds: What happens when a share of the limit is used, such as {0.65: "warn", 0.85: "downgrade"}; each
+            once for a subject and window, "interrupt" and "raise" for the calls that follow.
+        unknown_price: What a USD limit does with a call without a known price.
+        on_lost: What a call that is never heard of again is charged, as when its process is killed.
+        name: What to call it; None is made from unit, `per` and window. A budget is recognised by its name: one whose
+            limit changes goes on where it was.
+
+    Raises:
+        BudgetError: If no limit is stated, or one cannot be.
+
+    Example:
+        >>> Budget(usd=5, per="session", thresholds={0.85: "warn"}).limits
+        {'usd': 5000000000}
+    """
+
+    usd: Decimal | int | float | str | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
+    total_tokens: int | None = None
+    steps: int | None = None
+    llm_calls: int | None = None
+    tool_calls: int | None = None
+    wall_time_s: float | None = None
+    per: str | tuple[str, ...] = "run"
+    window: Window = "total"
+    where: Mapping[str, str] = field(default_factory=dict)
+    tool: str | None = None
+    on_limit: Action = "raise"
+    thresholds: Mapping[float, Action] = field(default_factory=dict)
+    unknown_price: UnknownPrice = "deny"
+    on_lost: OnLost = "charge_input"
+    name: str | None = None
+    limits: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    """The limits that are stated, by unit, in whole units."""
+    subjects: tuple[str, ...] = field(init=False, repr=False, compare=False)
+    """What it is per, always as a tuple."""
+
+    def __post_init__(self) -> None:
+        subjects = (self.per,) if isinstance(self.per, str) else tuple(self.per)
+        for subject in subjects or ("",):
+            _check_subject(subject)
+        _check_choice("window", self.window, get_args(Window))
+        _check_choice("unknown_price", self.unknown_price, get_args(UnknownPrice))
+        _check_choice("on_lost", self.on_lost, get_args(OnLost))
+        for action in (self.on_limit, *self.thresholds.values()):
+            if not callable(action):
+                _check_choice("an action", action, get_args(ActionName))
+        limits = {unit: _whole(name, getattr(self, name)) for name, unit in UNITS.items() if _stated(self, name)}
+        if not limits:
+            raise BudgetError(f"A budget needs a limit: one of {', '.join(UNITS)}.")
+        if self.tool is not None and "tool_calls" not in limits:
+            raise BudgetError(f"Budget(tool={self.tool!r}) limits calls of a tool: state tool_calls= as well.")
+        if "call" in subjects and (len(subjects) > 1 or self.window != "total"):
+            raise BudgetError('per="call" is one call: it goes with no other subject and no window.')
+        _check_thresholds(self.thresholds)
+        object.__setattr__(self, "limits", limits)
+        object.__setattr__(self, "subjects", subjects)
+
+    @property
+    def title(self) -> str:
+        """Its name, or one made of what makes it this budget: whose it is, for how long, and of which calls."""
+        if self.name is not None:
+            return self.name
+        of = "".join(f" {key}={value}" for key, value in sorted(self.where.items()))
+        window = "" if self.window == "total" else f" a {self.window}"
+        return f"{'+'.join(self.subjects)} budget{window}{f' {self.tool}' if self.tool else ''}{of}"
+
+
+def limit_shown(unit: str, amount: int) -> Decimal | int:
+    """An amount of a unit as people read it: USD and seconds as `Decimal`, all else as it is counted.
+
+    Example:
+        >>> limit_shown("usd", 5_000_000), limit_shown("wall_time", 1_500), limit_shown("steps", 50)
+        (Decimal('0.005'), Decimal('1.5'), 50)
+    """
+    if unit == "usd":
+        return from_nano(amount).normalize()
+    return Decimal(amount).scaleb(-3).normalize() if unit == "wall_time" else amount
+
+
+def _stated(budget: Budget, name: str) -> bool:
+    return getattr(budget, name) is not None
+
+
+def _check_subject(subject: str) -> None:
+    if subject not in SUBJECTS and not (subject.startswith("tag:") and len(subject) > len("tag:")):
+        raise BudgetError(f"A budget cannot be per {shown(subject)}: it is per {', '.join(SUBJECTS)} or tag:NAME.")
+
+
+def _check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise BudgetError(f"{what} cannot be {shown(value)}: it is one of {', '.join(choices)}.")
+
+
+def _check_thresholds(thresholds: Mapping[float, Any]) -> None:
+    for share in thresholds:
+        if type(share) is bool or not 0 < share <= 1:
+            raise BudgetError(f"A threshold is a share of the limit above 0 and up to 1, not {shown(share)}.")
+
+
+def _whole(name: str, limit: Any) -> int:
+    """A limit in whole units of what it counts."""
+    try:
+        number = Decimal(str(limit))
+    except InvalidOperation:
+        number = Decimal("NaN")
+    if type(limit) is bool or not number.is_finite() or number < 0:
+        raise BudgetError(f"{name} must be a number from 0, not {shown(limit)}.")
+    if name == "usd":
+        whole = to_nano(number)
+    elif name == "wall_time_s":
+        whole = int(number.scaleb(3))
+    elif number == number.to_integral_value():
+        whole = int(number)
+    else:
+        raise BudgetError(f"{name} must be a whole number, not {shown(limit)}.")
+    if whole > _MAX:
+        raise BudgetError(f"{name} is beyond all sense: {shown(limit)}.")
+    return whole
+
+
+LIMIT_NAMES = tuple(f.name for f in fields(Budget) if f.name in UNITS)
+"""The keywords that state a limit, in order."""
