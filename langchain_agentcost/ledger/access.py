@@ -58,14 +58,14 @@ _OS_ADVICE = {
 }
 
 
-def unavailable(path: Path, error: sqlite3.Error | OSError) -> StoreUnavailable:
-    """Say what is wrong with a ledger's file and what to do."""
+def unavailable(path: Path, error: sqlite3.Error | OSError, noun: str) -> StoreUnavailable:
+    """Say what is wrong with a file of ours and what to do."""
     if isinstance(error, OSError):
         advice = _OS_ADVICE.get(error.errno or 0, "See the system's log")
-        return StoreUnavailable(f"The ledger {path} cannot be used: {error.strerror or error}. {advice}.")
+        return StoreUnavailable(f"The {noun} {path} cannot be used: {error.strerror or error}. {advice}.")
     name = getattr(error, "sqlite_errorname", None) or ""
     advice = next((text for start, text in _ADVICE.items() if name.startswith(start)), "SQLite refused")
-    return StoreUnavailable(f"The ledger {path} cannot be used: {advice} (SQLite: {error}).")
+    return StoreUnavailable(f"The {noun} {path} cannot be used: {advice} (SQLite: {error}).")
 
 
 class Access:
@@ -78,12 +78,19 @@ class Access:
         path: The database.
         exclusive: Whether to keep other processes out as well: what writes has to.
         functions: Functions of two arguments that statements may call, by name.
+        noun: What errors call the file.
     """
 
     def __init__(
-        self, path: Path, *, exclusive: bool, functions: Mapping[str, Callable[..., str | None]] | None = None
+        self,
+        path: Path,
+        *,
+        exclusive: bool,
+        functions: Mapping[str, Callable[..., str | None]] | None = None,
+        noun: str = "ledger",
     ) -> None:
         self.path = path
+        self._noun = noun
         self._functions = functions or {}
         self._exclusive = exclusive
         self._lock = Lock()
@@ -124,7 +131,7 @@ class Access:
                 fcntl.flock(self._lock_file, fcntl.LOCK_UN)
             self._lock.release()
         if isinstance(error, sqlite3.Error):
-            raise unavailable(self.path, error) from error
+            raise unavailable(self.path, error, self._noun) from error
 
     def close(self) -> None:
         """Close the connection for good."""
@@ -143,7 +150,7 @@ class Access:
 
     def _connect(self) -> sqlite3.Connection:
         if self._closed:
-            raise StoreUnavailable(f"The ledger {self.path} was closed; open it again.")
+            raise StoreUnavailable(f"The {self._noun} {self.path} was closed; open it again.")
         try:
             if self._exclusive and sys.platform != "win32":
                 self._lock_file = lock_file(self.path)
@@ -152,7 +159,7 @@ class Access:
                 self._connection.create_function(name, 2, function, deterministic=True)
         except (sqlite3.Error, OSError) as error:
             self._release()
-            raise unavailable(self.path, error) from error
+            raise unavailable(self.path, error, self._noun) from error
         return self._connection
 
     def _release(self) -> None:

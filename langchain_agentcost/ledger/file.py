@@ -1,4 +1,4 @@
-"""Making, opening and checking the file of a SQLite ledger."""
+"""Making, opening and checking a SQLite file of ours."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import NoReturn
 
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.access import connect, lock_file, unavailable
-from langchain_agentcost.ledger.schema import is_new, migrate
+from langchain_agentcost.ledger.kind import Kind
+from langchain_agentcost.ledger.schema import LEDGER
 
 if sys.platform != "win32":
     import fcntl
@@ -21,37 +22,37 @@ _PAGE_BYTES = 1024
 """An append writes one page of rows and one of the index: small pages make it a third cheaper."""
 
 
-def prepare(path: Path, *, create: bool) -> None:
-    """See to it that a path holds a ledger of the newest version that can be written.
+def prepare(path: Path, *, create: bool, kind: Kind = LEDGER) -> None:
+    """See to it that a path holds a file of a kind, of the newest version, that can be written.
 
-    A new ledger is made under another name and renamed when it is whole, readable by its owner only.
+    A new one is made under another name and renamed when it is whole, readable by its owner only.
 
     Raises:
         StoreUnavailable: If it does not, and why.
     """
     try:
-        if is_new(path) and not create:
-            _missing(path)
+        if kind.is_new(path) and not create:
+            _missing(path, kind)
         with _locked(path):
-            if is_new(path):
-                _make(path)
+            if kind.is_new(path):
+                _make(path, kind)
             connection = connect(path)
             try:
-                migrate(connection)
+                kind.migrate(connection)
                 connection.execute("PRAGMA journal_mode = WAL")
             finally:
                 connection.close()
     except StoreUnavailable:
         raise
     except (sqlite3.Error, OSError) as error:
-        raise unavailable(path, error) from error
+        raise unavailable(path, error, kind.noun) from error
 
 
-def _missing(path: Path) -> NoReturn:
-    raise StoreUnavailable(f"There is no ledger at {path}. Check the path; a ledger is made by metering into it.")
+def _missing(path: Path, kind: Kind) -> NoReturn:
+    raise StoreUnavailable(f"There is no {kind.noun} at {path}. Check the path; {kind.origin}.")
 
 
-def _make(path: Path) -> None:
+def _make(path: Path, kind: Kind) -> None:
     new = path.with_name(f".{path.name}.new")
     try:
         _remove(new)
@@ -60,7 +61,7 @@ def _make(path: Path) -> None:
         try:
             connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
             connection.execute("PRAGMA synchronous = OFF")  # nobody knows the file yet: one sync at the end will do
-            migrate(connection)
+            kind.migrate(connection)
             connection.execute("PRAGMA journal_mode = WAL")
         finally:
             connection.close()

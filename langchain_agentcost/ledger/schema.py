@@ -12,12 +12,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final
 
-from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.entry import KINDS, SAVING_KINDS
 from langchain_agentcost.ledger.fold import COMMON, RARE
+from langchain_agentcost.ledger.kind import Kind, script
 from langchain_agentcost.ledger.query import DAY_US
 
 APPLICATION_ID: Final = 0x61676374
@@ -149,7 +148,7 @@ def _add_up(connection: sqlite3.Connection, span: dict[str, int]) -> None:
 
 
 def _make_entries(connection: sqlite3.Connection) -> None:
-    _script(connection, _ENTRIES)
+    script(connection, _ENTRIES)
 
 
 def _say_how_far(connection: sqlite3.Connection) -> None:
@@ -179,95 +178,8 @@ MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _count_unpriced_savings,
     _make_sums,
 )
-"""Step n leads from version n to n + 1; a new file goes through all of them, so there is one path only. The sums are
-made by the last step alone, as they are now."""
+"""The sums are made by the last step alone, as they are now."""
 
 VERSION = len(MIGRATIONS)
 
-
-def migrate(
-    connection: sqlite3.Connection, *, steps: Sequence[Callable[[sqlite3.Connection], None]] = MIGRATIONS
-) -> None:
-    """Bring a file to the newest version, all steps or none. Of two processes at once, one waits and finds it done.
-
-    Raises:
-        StoreUnavailable: If the file was written by a newer version of this package.
-    """
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        _refuse_newer(version, len(steps))
-        for step in steps[version:]:
-            step(connection)
-        if version < len(steps):
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            connection.execute(f"PRAGMA user_version = {len(steps)}")
-        connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
-            connection.execute("ROLLBACK")
-        raise
-
-
-def _refuse_newer(version: int, known: int) -> None:
-    if version > known:
-        raise StoreUnavailable(
-            f"The ledger has schema version {version}, this package knows up to {known}. "
-            "Upgrade langchain-agentcost; the file was not changed."
-        )
-
-
-def is_new(path: Path) -> bool:
-    """Look at a path without changing anything.
-
-    Returns:
-        True where there is nothing yet: no file, or an empty one.
-
-    Raises:
-        StoreUnavailable: If the path holds something that is not a ledger.
-    """
-    if path.is_dir():
-        raise StoreUnavailable(f"{path} is a directory; name a file in it, such as {path / 'ledger.db'}.")
-    if not path.parent.is_dir():
-        raise StoreUnavailable(f"{path.parent} is not a directory that exists; create it, or choose another path.")
-    if not path.exists():
-        return True
-    if not path.is_file():
-        raise StoreUnavailable(f"{path} is not a regular file; choose another path.")
-    if not path.stat().st_size:
-        return True
-    if _owner(path) != APPLICATION_ID:
-        raise StoreUnavailable(f"{path} is a SQLite file of another program. It was not changed; choose another path.")
-    return False
-
-
-def is_ledger(path: Path) -> bool:
-    """Whether a path holds a ledger of any version; nothing is changed."""
-    try:
-        return path.is_file() and _owner(path) == APPLICATION_ID
-    except (StoreUnavailable, sqlite3.DatabaseError):
-        return False
-
-
-def _owner(path: Path) -> int:
-    """Read the application id without any lock, log or change.
-
-    Only SQLite may open the file: when a process closes a file of its own it loses its locks on it, and then another
-    process could delete the log of a ledger that is open here.
-    """
-    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True)
-    try:
-        return int(connection.execute("PRAGMA application_id").fetchone()[0])
-    except sqlite3.DatabaseError as error:
-        if error.sqlite_errorname != "SQLITE_NOTADB":
-            raise
-        raise StoreUnavailable(f"{path} is not a SQLite file, or its start is damaged. It was not changed.") from error
-    finally:
-        connection.close()
-
-
-def _script(connection: sqlite3.Connection, statements: str) -> None:
-    """Run statements within the open transaction, which `executescript` would commit."""
-    for statement in statements.split(";"):
-        if statement.strip():
-            connection.execute(statement)
+LEDGER = Kind(APPLICATION_ID, "a ledger is made by metering into it", MIGRATIONS)

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all, and never over a ledger."""
+"""Files that are written whole or not at all, and never over a ledger or a budget store."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import IO
 
 from langchain_agentcost.errors import StoreUnavailable
-from langchain_agentcost.ledger.schema import is_ledger
+from langchain_agentcost.ledger.kind import noun_of
 
 _BESIDE = ("-wal", "-shm", "-journal", ".lock")
-"""How the names of the files that lie beside a ledger, and belong to it, end."""
+"""How the names of the files that lie beside a ledger or budget store, and belong to it, end."""
 
 
 @contextmanager
@@ -31,7 +31,8 @@ def whole_file(path: Path | str) -> Iterator[IO[bytes]]:
         The file, to write bytes to.
 
     Raises:
-        StoreUnavailable: If it cannot be written, or if a ledger, or a file that belongs to one, is there.
+        StoreUnavailable: If it cannot be written, or if a ledger or budget store, or a file that belongs to one,
+            is there.
 
     Example:
         >>> with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +79,8 @@ def _replaced(path: Path, mode: int | None) -> Iterator[IO[bytes]]:
 def _refuse_ledgers(target: Path) -> None:
     owners = [target, *(Path(str(target).removesuffix(end)) for end in _BESIDE if target.name.endswith(end))]
     for owner in owners:
-        if is_ledger(owner):
+        noun = noun_of(owner)
+        if noun is not None:
             raise StoreUnavailable(
-                f"{target} belongs to the ledger {owner} and would be lost. It was not changed; choose another path."
+                f"{target} belongs to the {noun} {owner} and would be lost. It was not changed; choose another path."
             )

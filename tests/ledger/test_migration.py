@@ -13,7 +13,7 @@ import pytest
 
 from langchain_agentcost.ledger import SQLiteLedger
 from langchain_agentcost.ledger.access import connect
-from langchain_agentcost.ledger.schema import APPLICATION_ID, DAILY, MIGRATIONS, VERSION, fold, migrate
+from langchain_agentcost.ledger.schema import APPLICATION_ID, DAILY, LEDGER, MIGRATIONS, VERSION, fold
 from langchain_agentcost.pricing.cost import Cost
 from tests.ledger.made import call
 from tests.ledger.reference import reference_totals
@@ -125,7 +125,7 @@ def test_a_step_that_fails_changes_nothing(tmp_path: Path) -> None:
 
     connection = connect(path)
     with pytest.raises(sqlite3.OperationalError, match="nonsense"):
-        migrate(connection, steps=(*MIGRATIONS, breaks))
+        replace(LEDGER, steps=(*MIGRATIONS, breaks)).migrate(connection)
     tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     connection.close()
     assert not tables & {"half", "rollup"}
