@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ from langchain_agentcost.attribution import label
 from langchain_agentcost.errors import PriceNotFoundWarning
 from langchain_agentcost.pricing.card import PriceCard, Rate
 from langchain_agentcost.pricing.cost import Cost, PriceSource
+from langchain_agentcost.pricing.dearest import dearest_of
 from langchain_agentcost.pricing.genai import ALWAYS, GenaiPrices, Window
 from langchain_agentcost.pricing.lines import PERCENT, ModelLine
 from langchain_agentcost.pricing.names import (
@@ -60,6 +61,7 @@ class PriceBook:
         self.overrides = as_overrides(overrides)
         self.prices = prices or _BUNDLED
         self._windows: dict[tuple[str, str | None, str | None, str | None], Window] = {}
+        self._dearest: dict[str | None, Window] = {}
         self._warned: dict[tuple[str | None, str], object] = {}
         self._tools = lru_cache(maxsize=MAX_CARDS)(self.overrides.tool)
         self._tool_source = PriceSource("override", self.overrides.version)
@@ -100,10 +102,7 @@ class PriceBook:
             >>> PriceBook().card("gpt-4o-mini", provider="openai").usd("cache_read")
             Decimal('0.075')
         """
-        if at is None:
-            at = datetime.now(UTC)
-        elif at.tzinfo is None:
-            at = at.replace(tzinfo=UTC)
+        at = _instant(at)
         key = (model, provider, service_tier, asked)
         window = self._windows.get(key)
         if window is None or not window.since <= at < window.until:
@@ -113,6 +112,27 @@ class PriceBook:
                     self._windows.clear()
                 self._windows[key] = window
         return window.card
+
+    def dearest(self, *, provider: str | None = None, at: datetime | None = None) -> PriceCard | None:
+        """Give a card that is at least as dear as that of any model: what a call without a known price may cost.
+
+        Each rate is the dearest that any model of the provider has, at any length of the prompt and on any tier, in the
+        list and in your own prices. Of all providers this is far above what most models cost, but some model costs it.
+
+        Args:
+            provider: The provider as LangChain names it; None, or one without a list, is all providers.
+            at: The instant of the call; None is now.
+
+        Returns:
+            The card, or None where nothing has a price.
+
+        Example:
+            >>> PriceBook().dearest(provider="deepseek").usd("input") < PriceBook().dearest().usd("input")
+            True
+        """
+        at = _instant(at)
+        served_by = self._provider(provider)
+        return self._dearest_window(served_by if served_by in self.prices.known else None, at).card
 
     def cost(
         self,
@@ -165,6 +185,33 @@ class PriceBook:
     def tool_rate(self, tool: str) -> ToolRate | None:
         """Give the stated price of a tool, or None."""
         return self._tools(tool[:MAX_NAME_CHARS]) if self.overrides.tools else None
+
+    def _dearest_window(self, provider: str | None, at: datetime) -> Window:
+        known = self._dearest.get(provider)
+        if known is not None and known.since <= at < known.until:
+            return known
+        if provider is None:
+            listed = [self._dearest_window(one, at) for one in sorted(self.prices.known)]
+        else:
+            listed = list(self.prices.windows(provider, at))
+        cards = [*(window.card for window in listed if window.card), *self._own_cards(provider, at)]
+        since, until = self.overrides.steady(at)
+        made = self._dearest[provider] = Window(
+            dearest_of(cards, provider, PriceSource("dearest", self.version)),
+            max([since, *(window.since for window in listed)]),
+            min([until, *(window.until for window in listed)]),
+        )
+        return made
+
+    def _own_cards(self, provider: str | None, at: datetime) -> Iterator[PriceCard]:
+        """What the user states for models of a provider, discounts left aside."""
+        source = PriceSource("override", self.overrides.version)
+        for scope, rate in self.overrides.hosted:
+            if scope.provider in (None, provider) or provider is None:
+                yield PriceCard(scope.model, rates=rate.rates(), price=source)
+        for line in self.overrides.models:
+            if line.scope.holds(at) and (line.scope.provider in (None, provider) or provider is None):
+                yield _with_fees(PriceCard(line.scope.model, rates=line.rates, price=source), line)
 
     def _look_up(
         self, names: tuple[str | None, ...], provider: str | None, at: datetime, service_tier: str | None
@@ -258,6 +305,12 @@ class PriceBook:
             PriceNotFoundWarning,
             stacklevel=3,
         )
+
+
+def _instant(at: datetime | None) -> datetime:
+    if at is None:
+        return datetime.now(UTC)
+    return at if at.tzinfo is not None else at.replace(tzinfo=UTC)
 
 
 def _tier_flag(asked: str | None, priced: str | None) -> tuple[str, ...]:

@@ -122,6 +122,7 @@ class PriceCard:
     _bands: tuple[tuple[int, _Band], ...] = field(init=False, repr=False, compare=False)
     _fees: _Fees = field(init=False, repr=False, compare=False)
     _plain: _Plain | None = field(init=False, repr=False, compare=False)
+    _worst: tuple[_Steps, _Steps] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         rates, notes = _completed(self.rates, self.notes)
@@ -130,6 +131,7 @@ class PriceCard:
         object.__setattr__(self, "_bands", tuple((start, _band(rates, start)) for start in starts))
         object.__setattr__(self, "_fees", _fees(self))
         object.__setattr__(self, "_plain", _plain(self))
+        object.__setattr__(self, "_worst", _worst(self._bands))
 
     def usd(self, rate: str, *, input_tokens: int = 0) -> Decimal | None:
         """Give a rate in USD per million tokens, or None where the source does not state it.
@@ -187,6 +189,40 @@ class PriceCard:
                 return cost
         return self._itemised(usage, requests, tasks)
 
+    def worst(
+        self, input_tokens: int, *, audio: bool = False, tool_calls: Mapping[str, int] | None = None
+    ) -> tuple[int, int] | None:
+        """Give what a call can cost at most: no usage within these bounds is priced above it.
+
+        Every token of the input is taken at the dearest rate that it may get (plain, cache read, or cache write of any
+        lifetime) and at the dearest long-context step that this many tokens may reach.
+
+        Args:
+            input_tokens: The longest that the input may be.
+            audio: Whether some of the input or the output may be audio.
+            tool_calls: How often the provider's own tools may be called at most; none where it is not said.
+
+        Returns:
+            Nano-USD of the input with the fees per request, task and tool call, and nano-USD of one token of the
+            answer, both rounded up; None where the card has no rate for input or output.
+
+        Example:
+            >>> rates = {"input": Rate(Decimal(1)), "cache_write": Rate(Decimal("1.25")), "output": Rate(Decimal(5))}
+            >>> PriceCard("m", rates=rates, price=PriceSource("example", "1")).worst(1000)
+            (1250000, 5000)
+        """
+        if self._worst is None:
+            return None
+        steps = self._worst[audio]
+        per_input, per_output = steps[0][1:]
+        for start, *dearer in steps[1:]:
+            if input_tokens > start:
+                per_input, per_output = dearer
+        fees = self._fees.request + self._fees.task
+        if tool_calls:
+            fees += sum([calls * self._fees.tools.get(name, 0) for name, calls in tool_calls.items()])
+        return -(-(input_tokens * per_input + fees) // ATTO_PER_NANO), per_output
+
     def _itemised(self, usage: Usage, requests: int, tasks: int) -> Cost | None:
         """Price a call of any shape, part by part."""
         counts, flags = _counted(usage, self.rates)
@@ -216,6 +252,9 @@ _Band = tuple[int | None, ...]
 
 _Plain = tuple[int, int, int, int, int, int, int, int]
 """For calls that need no thought: the longest prompt, the most cache reads and writes, and five rates in nano-USD."""
+
+_Steps = tuple[tuple[int, int, int], ...]
+"""From how many input tokens on, the dearest atto-USD of one of them, and the dearest nano-USD of one of the output."""
 
 _NO_STEP = 2**63
 
@@ -284,6 +323,27 @@ def _plain(card: PriceCard) -> _Plain | None:
     most_read, most_written = (0 if name in card.notes else longest for name in ("cache_read", "cache_write"))
     per_input, per_output, per_read, per_write, fee = (rate // ATTO_PER_NANO for rate in atto)
     return (longest, most_read, most_written, per_input, per_output, per_read, per_write, fee)
+
+
+_OUTPUT = ("output", "output_audio", "reasoning")
+_HEARD = ("input_audio", "cache_audio_read", "output_audio")
+
+
+def _worst(bands: tuple[tuple[int, _Band], ...]) -> tuple[_Steps, _Steps] | None:
+    """The dearest rates from each step on, without audio and with it. A longer prompt is never cheaper here."""
+    if bands[0][1][0] is None or bands[0][1][1] is None:
+        return None
+    made: list[_Steps] = []
+    for names in ([name for name in RATES if name not in _HEARD], RATES):
+        steps: list[tuple[int, int, int]] = []
+        per_input = per_output = 0
+        for start, band in bands:
+            rates = dict(zip(RATES, band, strict=True))
+            per_input = max(per_input, *(rates[name] or 0 for name in names if name not in _OUTPUT))
+            per_output = max(per_output, *(rates[name] or 0 for name in names if name in _OUTPUT))
+            steps.append((start, per_input, -(-per_output // ATTO_PER_NANO)))
+        made.append(tuple(steps))
+    return made[0], made[1]
 
 
 def _counted(usage: Usage, own: Mapping[str, Rate]) -> tuple[tuple[int, ...], list[str]]:

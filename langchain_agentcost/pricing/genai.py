@@ -153,6 +153,21 @@ class GenaiPrices:
                 return self._resolved(*found, attempt=attempt, at=at, tier=tier)
         return None
 
+    def windows(self, provider: str, at: datetime) -> Iterator[Window]:
+        """Resolve every model that a provider may serve, on every tier that it has a price for.
+
+        Args:
+            provider: The id of a provider with a list.
+            at: The instant, with a time zone.
+        """
+        own = self.providers[provider]
+        others = (self.providers[name] for name in own.fallback_model_providers or () if name in self.providers)
+        for listed in (own, *others):
+            for model in listed.models:
+                when = [context for variant in model.price_variants or () for context in variant.when.values()]
+                for tier in dict.fromkeys((None, *when)):
+                    yield self._resolved(listed, model, attempt=Attempt(listed.id, model.id), at=at, tier=tier)
+
     def listed_name(self, attempts: tuple[Attempt, ...]) -> str | None:
         """Give the list's own name for what the first attempt finds that the list knows."""
         return next((found[1].id for found in map(self._find, attempts) if found), None)

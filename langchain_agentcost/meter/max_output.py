@@ -1,0 +1,160 @@
+"""The longest answer that a model call may get, before it is made."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from langchain_agentcost.pricing.names import MAX_NAME_CHARS, refer, with_bases
+
+LONGEST_ANSWER_TOKENS = 128_000
+"""What is assumed where neither the request nor the model's profile says more: what the models of 2026 have at most,
+but for two."""
+
+MOST_TOKENS = 400_000
+"""A stated cap beyond this is none: the longest answer in any bundled profile is 272,000 tokens."""
+
+MOST_ANSWERS = 128
+"""How many answers a request may ask for: OpenAI's own limit."""
+
+CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
+"""How requests cap their answer. Of several the first counts: langchain-openai renames each into the next one."""
+
+NESTED = ("generation_config", "options", "extra_body", "model_kwargs", "params")
+"""Where else a request may hold its cap. What wins differs by provider, so the longest of the places counts."""
+
+ANSWERS = ("n", "best_of", "candidate_count", "num_return_sequences")
+"""How requests ask for several answers."""
+
+
+class LongestAnswer(NamedTuple):
+    """How long all answers of a call can be together.
+
+    Args:
+        tokens: The longest one times how many there are.
+        source: Where the number comes from, for whoever reads a denial.
+        answers: How many are asked for.
+    """
+
+    tokens: int
+    source: str
+    answers: int = 1
+
+
+def longest_answer(
+    model: str | None, provider: str | None, sent: Mapping[str, Any], metadata: Mapping[str, Any]
+) -> LongestAnswer:
+    """Give the longest answer that a call may get.
+
+    The request's own cap counts, bounded by what the model can write at all, so that nobody reserves a whole budget
+    with a cap beyond all sense. Reasoning and thinking are inside the cap for every provider.
+
+    Args:
+        model: The model that is asked for.
+        provider: Its provider as LangChain names it.
+        sent: The call's invocation parameters.
+        metadata: Its metadata.
+
+    Example:
+        >>> longest_answer("gpt-x", "openai", {"max_tokens": 500, "n": 2}, {})
+        LongestAnswer(tokens=1000, source='2 answers of at most 500: max_tokens of the request', answers=2)
+    """
+    stated = _stated(sent, metadata)
+    most, source = model_maximum(model, provider)
+    if stated is not None:
+        name, tokens = stated
+        if tokens <= most or source == _ASSUMED:
+            most, source = tokens, f"{name} of the request"
+    answers = _answers(sent)
+    if answers == 1:
+        return LongestAnswer(most, source)
+    return LongestAnswer(most * answers, f"{answers} answers of at most {most}: {source}", answers)
+
+
+_ASSUMED = "assumed, since neither the request nor a profile of the model states it"
+
+
+@lru_cache(maxsize=1024)
+def model_maximum(model: str | None, provider: str | None) -> tuple[int, str]:
+    """Give the longest answer that a model can write, and where that is from.
+
+    LangChain's provider packages bundle profiles of their models. Those of the packages that are imported are read, and
+    none is imported: a model that is called has its package imported already.
+
+    Args:
+        model: Its name, dated or with a prefix.
+        provider: Its provider as LangChain names it.
+    """
+    names = tuple(_names(model, provider))
+    found = [profile for profiles in _imported_profiles() for name in names if (profile := profiles.get(name))]
+    longest = max([_count(profile.get("max_output_tokens")) or 0 for profile in found], default=0)
+    if longest:
+        return longest, f"{found[0].get('name', model)}'s profile in LangChain"
+    window = max([_count(profile.get("max_input_tokens")) or 0 for profile in found], default=0)
+    if 0 < window < LONGEST_ANSWER_TOKENS:
+        return window, f"the context window of {found[0].get('name', model)}"
+    return LONGEST_ANSWER_TOKENS, _ASSUMED
+
+
+_PROFILE_MODULE = re.compile(r"langchain_\w+\.data\._profiles")
+
+
+def _imported_profiles() -> Iterator[Mapping[str, Any]]:
+    for name, module in list(sys.modules.items()):
+        if _PROFILE_MODULE.fullmatch(name):
+            profiles = getattr(module, "_PROFILES", None)
+            if isinstance(profiles, Mapping):
+                yield profiles
+
+
+def _names(model: str | None, provider: str | None) -> Iterator[str]:
+    """The names under which a profile may be: as it is, without what stands before it, and what it is made from."""
+    reference = refer(model, provider, known=frozenset()) if model and len(model) <= MAX_NAME_CHARS else None
+    if model is None or reference is None:
+        return
+    yield model
+    for name in (*with_bases(reference, listed=None).names, *(attempt.name for attempt in reference.attempts)):
+        yield name
+        yield name.rpartition("/")[2]
+    for name in with_bases(reference, listed=None).bases:
+        yield name
+        yield name.rpartition("/")[2]
+
+
+def _stated(sent: Mapping[str, Any], metadata: Mapping[str, Any]) -> tuple[str, int] | None:
+    """The cap of the request itself, by name; the longest where several places hold one."""
+    caps = [cap for place in (sent, *_nested(sent)) if (cap := _first_cap(place)) is not None]
+    if caps:
+        return max(caps, key=lambda cap: cap[1])
+    tokens = _count(metadata.get("ls_max_tokens"))
+    return None if tokens is None else ("ls_max_tokens", tokens)
+
+
+def _nested(sent: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return [inner for name in NESTED if (inner := sent.get(name)) and isinstance(inner, Mapping)]
+
+
+def _first_cap(place: Mapping[str, Any]) -> tuple[str, int] | None:
+    for name in CAPS:
+        if name in place:
+            tokens = _count(place[name])
+            if tokens is not None:
+                return name, tokens
+    return None
+
+
+def _count(value: object) -> int | None:
+    """A number of tokens that makes sense; None for all else."""
+    return value if type(value) is int and 0 < value <= MOST_TOKENS else None
+
+
+def _answers(sent: Mapping[str, Any]) -> int:
+    answers = 1
+    for name in ANSWERS:
+        asked = sent.get(name)
+        if type(asked) is int and asked > answers:
+            answers = min(asked, MOST_ANSWERS)
+    return answers
