@@ -111,6 +111,8 @@ class Budget:
         subjects = (self.per,) if isinstance(self.per, str) else tuple(self.per)
         for subject in subjects or ("",):
             _check_subject(subject)
+        if self.name is not None and not (self.name.isprintable() and self.name.strip() and "|" not in self.name):
+            raise BudgetError(f'A budget\'s name is plain text without "|", not {shown(self.name)}.')
         _check_choice("window", self.window, get_args(Window))
         _check_choice("unknown_price", self.unknown_price, get_args(UnknownPrice))
         _check_choice("on_lost", self.on_lost, get_args(OnLost))
@@ -170,22 +172,37 @@ def _check_thresholds(thresholds: Mapping[float, Any]) -> None:
             raise BudgetError(f"A threshold is a share of the limit above 0 and up to 1, not {shown(share)}.")
 
 
-def _whole(name: str, limit: Any) -> int:
-    """A limit in whole units of what it counts."""
+def in_whole(unit: str, amount: Decimal | float | str) -> int:
+    """An amount that people write, in whole units: the reverse of `limit_shown`.
+
+    Args:
+        unit: One of the values of `UNITS`.
+        amount: USD, seconds, or a count; not negative.
+
+    Raises:
+        BudgetError: If it is no such amount.
+
+    Example:
+        >>> in_whole("usd", "0.005"), in_whole("wall_time", 1.5), in_whole("steps", 50)
+        (5000000, 1500, 50)
+    """
     try:
-        number = Decimal(str(limit))
+        number = Decimal(str(amount))
     except InvalidOperation:
         number = Decimal("NaN")
-    if type(limit) is bool or not number.is_finite() or number < 0:
-        raise BudgetError(f"{name} must be a number from 0, not {shown(limit)}.")
-    if name == "usd":
-        whole = to_nano(number)
-    elif name == "wall_time_s":
-        whole = int(number.scaleb(3))
-    elif number == number.to_integral_value():
-        whole = int(number)
-    else:
-        raise BudgetError(f"{name} must be a whole number, not {shown(limit)}.")
+    if type(amount) is bool or not number.is_finite() or not 0 <= number <= _MAX:
+        raise BudgetError(f"An amount of {unit} is a number from 0, not {shown(amount)}.")
+    whole = number.scaleb({"usd": 9, "wall_time": 3}.get(unit, 0))
+    if unit != "usd" and unit != "wall_time" and whole != whole.to_integral_value():
+        raise BudgetError(f"An amount of {unit} is a whole number, not {shown(amount)}.")
+    return to_nano(number) if unit == "usd" else int(whole)
+
+
+def _whole(name: str, limit: Any) -> int:
+    try:
+        whole = in_whole(UNITS[name], limit)
+    except BudgetError as error:
+        raise BudgetError(f"{name}={shown(limit)}: {error}") from None
     if whole > _MAX:
         raise BudgetError(f"{name} is beyond all sense: {shown(limit)}.")
     return whole

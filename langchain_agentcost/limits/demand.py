@@ -12,21 +12,23 @@ class Demand:
     """The worst case of a call that is about to be made.
 
     Args:
-        kind: A model call or a tool call.
+        kind: A model call, a tool call or a retriever's.
         input_tokens: Tokens that it sends, counted with a margin.
         output_tokens: The longest answer that it may get, in tokens; all answers together where it asks for several.
         input_nano: What its input costs at most, fees included, in nano-USD; None where its price is not known.
         output_token_nano: What a token of its answer costs at most, rounded up; None where its price is not known.
+        assumed: Whether the price is not known and the dearest one was taken in its place.
         elapsed_ms: Time of the run that no call has accounted for yet.
         tool: The tool, where it is a tool call.
         evidence: Where the numbers come from, for whoever reads a denial: "max_output_tokens": "128000, from …".
     """
 
-    kind: Literal["llm", "tool"]
+    kind: Literal["llm", "tool", "retriever"]
     input_tokens: int = 0
     output_tokens: int = 0
     input_nano: int | None = 0
     output_token_nano: int | None = 0
+    assumed: bool = False
     elapsed_ms: int = 0
     tool: str | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -41,8 +43,8 @@ class Demand:
             return (self.input_nano or 0, self.output_token_nano or 0) if known else None
         if unit == "wall_time":
             return self.elapsed_ms, 0
-        if self.kind == "tool":
-            return (1, 0) if unit == "tool_calls" else None
+        if self.kind != "llm":
+            return (1, 0) if unit == "tool_calls" and self.kind == "tool" else None
         return {
             "input_tokens": (self.input_tokens, 0),
             "output_tokens": (0, 1),

@@ -1,0 +1,146 @@
+"""Why a call has no room, in words with limit and actual, and in numbers that a program can use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from langchain_agentcost.limits.alerts import Alert, AlertKind
+from langchain_agentcost.limits.budget import limit_shown
+from langchain_agentcost.limits.demand import Demand
+from langchain_agentcost.limits.holds import Account, Line
+from langchain_agentcost.limits.scopes import Rule
+
+_WORDS = {
+    "input_tokens": "input tokens",
+    "output_tokens": "output tokens",
+    "total_tokens": "tokens",
+    "steps": "steps",
+    "llm_calls": "model calls",
+    "tool_calls": "tool calls",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A call that a rule has no room for.
+
+    Args:
+        rule: The rule that binds.
+        line: What the call might take under it; None where its price is not known.
+        demand: The call's worst case.
+        account: The account as it stands; None where its price is not known.
+        fits: The longest answer that there is room for, in tokens; -1 where not even an empty one fits.
+        share: The share of the limit at which the rule stops calls, where that is below the limit.
+    """
+
+    rule: Rule
+    line: Line | None
+    demand: Demand
+    account: Account | None
+    fits: int
+    share: float | None = None
+
+    @property
+    def action(self) -> str:
+        """What follows, by name; "warn" for a function that is told."""
+        budget = self.rule.budget
+        action = budget.on_limit if self.share is None else budget.thresholds[self.share]
+        return action if isinstance(action, str) else "warn"
+
+    @property
+    def scope(self) -> str:
+        """The account's scope, or the budget's title where the price is not known."""
+        return self.line.scope if self.line else self.rule.budget.title
+
+    @property
+    def needed(self) -> int:
+        """What the call might take, in whole units."""
+        return self.line.worst(self.demand.output_tokens) if self.line else 0
+
+    @property
+    def key(self) -> str:
+        """The account, its window and its limit: what is said once is said once for these."""
+        account = self.account
+        return f"{self.scope}|{(account.window_start if account else None) or ''}|{account.cap if account else 0}"
+
+    @property
+    def permission(self) -> str | None:
+        """The note that lets calls pass a share at which a person was asked and approved; None at the limit itself."""
+        return f"passed:{self.key}|{self.share}" if self.share is not None else None
+
+    @property
+    def message(self) -> str:
+        """The whole story in a few sentences."""
+        title, demand = self.rule.budget.title, self.demand
+        if self.line is None or self.account is None:
+            return (
+                f"The {title} is in USD and the price of {demand.evidence.get('model', 'this model')} is not known, so "
+                "the call is not made. Give the meter a price for it (prices=), or choose "
+                'unknown_price="assume_dearest" or "allow" for the budget.'
+            )
+        unit, account = self.rule.unit, self.account
+        of = f"The {title} of {self._amount(account.cap or self.rule.limit)} for {self.scope.partition('|')[2]}"
+        if account.frozen:
+            return f"{of} is frozen by a person. Thaw it with: langchain-agentcost budgets freeze --thaw."
+        if self.share is not None:
+            return f"{of} is used to {self.share:.0%} or more ({self._amount(account.spent)}), where it stops calls."
+        state = f"{self._amount(account.spent)} is spent"
+        if account.reserved:
+            state += f", {self._amount(account.reserved)} is reserved by calls under way"
+        return (
+            f"{of} has no room for this call: {state}, and it may take {self._amount(self.needed)}{self._reason(unit)}."
+        )
+
+    def evidence(self) -> dict[str, Any]:
+        """What made the call as large as it is."""
+        demand = self.demand
+        found: dict[str, Any] = {"unit": self.rule.unit, "fits_output_tokens": self.fits, **demand.evidence}
+        if demand.kind == "llm":
+            found |= {"input_tokens": demand.input_tokens, "output_tokens_at_most": demand.output_tokens}
+        return found
+
+    def alert(self, kind: AlertKind, **evidence: Any) -> Alert:
+        """The refusal as an alert."""
+        account = self.account or Account(self.scope, limit=self.rule.limit)
+        limit, spent = limit_shown(self.rule.unit, account.cap), limit_shown(self.rule.unit, account.spent)
+        share = float(account.spent / account.cap) if account.cap > 0 else None
+        told = {**self.evidence(), **evidence}
+        return Alert(kind, self.message, self.scope, self.action, share, _plain(limit), _plain(spent), told)
+
+    def _reason(self, unit: str) -> str:
+        """Which number made the call dear, and what to do about it."""
+        demand = self.demand
+        if demand.kind != "llm" or self.line is None or not self.line.per_output_token:
+            return ""
+        longest = demand.evidence.get("max_output_tokens", "the longest answer it may give")
+        text = f": {self._amount(self.line.fixed)} for {demand.input_tokens:,} input tokens" if unit == "usd" else ""
+        text += f"{' and' if text else ': with'} an answer of up to {demand.output_tokens:,} tokens ({longest})"
+        if self.fits > 0:
+            text += (
+                f". A callback cannot shorten the answer: {self.fits:,} tokens would fit, so set max_tokens to that or "
+                "less, or use agentcost_middleware, which does"
+            )
+        return text
+
+    def _amount(self, amount: int) -> str:
+        return amount_of(self.rule.unit, limit_shown(self.rule.unit, amount))
+
+
+def amount_of(unit: str, amount: Decimal | int) -> str:
+    """An amount with its unit, for people.
+
+    Example:
+        >>> amount_of("usd", Decimal("0.26")), amount_of("steps", 1_000), amount_of("wall_time", Decimal("1.5"))
+        ('$0.26', '1,000 steps', '1.5 s')
+    """
+    if unit == "usd":
+        return f"${amount:f}"
+    if unit == "wall_time":
+        return f"{amount:f} s"
+    return f"{amount:,} {_WORDS[unit]}"
+
+
+def _plain(amount: Decimal | int) -> str | int:
+    return str(amount) if isinstance(amount, Decimal) else amount

@@ -1,0 +1,106 @@
+"""Whose account a call is on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from langchain_agentcost.limits.budget import Budget
+from langchain_agentcost.limits.holds import BudgetStore
+
+
+class Rule(NamedTuple):
+    """One limit of one budget."""
+
+    budget: Budget
+    unit: str
+    limit: int
+
+
+class Scopes:
+    """Names accounts: "title:unit|subject=value,…".
+
+    Args:
+        store: Where outcomes are counted.
+        warn: Who is told, once a subject, that calls do not say whose they are.
+        subject: Whose all accounts are, whatever calls say; None reads it from the calls.
+    """
+
+    def __init__(self, store: BudgetStore, warn: Callable[[str, str], None], *, subject: str | None = None) -> None:
+        self._fixed = subject
+        self._store = store
+        self._warn = warn
+
+    def of(self, rule: Rule, labels: Mapping[str, Any]) -> str:
+        """The account that a rule holds a call to."""
+        budget = rule.budget
+        if self._fixed is not None:
+            of = f"block={self._fixed}"
+        else:
+            of = ",".join(f"{name}={_escaped(self._subject(budget, name, labels))}" for name in budget.subjects)
+        return f"{budget.title.replace('|', '/')}:{rule.unit}|{of}"
+
+    def are_named(self, budget: Budget, labels: Mapping[str, Any]) -> bool:
+        """Whether labels say whose account of a budget is meant."""
+        if self._fixed is not None:
+            return True
+        if not all(value_of(labels, name) in (None, value) for name, value in budget.where.items()):
+            return False
+        return all(
+            any(value_of(labels, key) is not None for key in _NAMED_BY.get(name, (name,))) for name in budget.subjects
+        )
+
+    def _subject(self, budget: Budget, name: str, labels: Mapping[str, Any]) -> str:
+        """Whose account it is. What belongs to no session is a session of its own; calls that do not say share one."""
+        if name == "step":
+            return f"{labels.get('run')}#{labels.get('step')}"
+        if name == "session":
+            return str(labels.get("session") or labels.get("run"))
+        if name == "outcome":
+            of = str(labels.get("session") or labels.get("run"))
+            return f"{of}#{self._store.note(f'outcomes:{of}') or 0}"
+        value = value_of(labels, name)
+        if value is None:
+            self._warn(f"{budget.title} {name}", _unstated(budget, name))
+        return str(value)
+
+
+def value_of(labels: Mapping[str, Any], name: str) -> Any:
+    """A label, or with "tag:NAME" one of the tags; None where it is not stated."""
+    if name.startswith("tag:"):
+        return dict(labels.get("tags") or ()).get(name.removeprefix("tag:"))
+    return labels.get(name)
+
+
+def count_outcome(store: BudgetStore, of: str) -> None:
+    """Note that a session or run had a success: what is per outcome begins anew."""
+    key = f"outcomes:{of}"
+    while True:
+        number = store.note(key)
+        if store.set_note(key, str(int(number or 0) + 1), expected=number):
+            return
+
+
+def fits(budget: Budget, labels: Mapping[str, Any], tool: str | None) -> bool:
+    """Whether a budget counts a call with these labels, of this tool if it is one."""
+    if budget.tool is not None and tool != budget.tool:
+        return False
+    return all(value_of(labels, name) == value for name, value in budget.where.items())
+
+
+_NAMED_BY = {"session": ("session", "run"), "outcome": ("session", "run")}
+"""Which labels say whose account it is, where that is not the subject's own name."""
+
+_ESCAPES = str.maketrans({character: f"%{ord(character):02X}" for character in "%,=|"})
+
+
+def _escaped(value: str) -> str:
+    """A value that cannot be taken for two: what separates is escaped as in a URL."""
+    return value if value.isalnum() else value.translate(_ESCAPES)
+
+
+def _unstated(budget: Budget, name: str) -> str:
+    return (
+        f"The {budget.title} is per {name}, and a call states none: all calls that do not are held to one budget "
+        f"together. Pass it in the config: metadata={{{name.removeprefix('tag:')!r}: …}}."
+    )
