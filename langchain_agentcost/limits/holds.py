@@ -273,8 +273,15 @@ class BudgetStore(Protocol):
         """The accounts of the current windows, by scope. None gives all; one that was never used is not there."""
         ...
 
-    def raise_limit(self, scope: str, by: int, *, window: Window = "total") -> Account:
+    def raise_limit(self, scope: str, by: int, *, window: Window = "total", once: str | None = None) -> Account:
         """Add to an account's limit for its current window; negative lowers it.
+
+        Args:
+            scope: The account's scope.
+            by: How much to add, in whole units.
+            window: The account's window.
+            once: A note's key. Where there is such a note nothing is added; else it is written in the same step, so
+                that a raise that is tried again, also by another process, counts once.
 
         Raises:
             LookupError: If there is no such account.
