@@ -97,14 +97,14 @@ class CircuitBreaker:
     ) -> Self:
         """The same tool was called with the same arguments and gave the same result so often in the run.
 
-        Whoever asks again and is told something new, as when a file was edited in between, is not counted. A tool that
-        is polled until something happens needs a larger number.
+        The run's last 50 tool calls are looked at. Whoever asks again and is told something new, as when a file was
+        edited in between, is not counted. A tool that is polled until something happens needs a larger number.
         """
         return cls(kind="identical_calls", warn=warn, stop=stop, tool=tool, on_trip=on_trip)
 
     @classmethod
     def tool_errors(
-        cls, stop: int | None = 10, *, warn: int | None = 5, tool: str | None = None, on_trip: Action = "raise"
+        cls, stop: int | None = 8, *, warn: int | None = 4, tool: str | None = None, on_trip: Action = "raise"
     ) -> Self:
         """So many tool calls in a row failed in the run, whichever tools they were."""
         return cls(kind="tool_errors", warn=warn, stop=stop, tool=tool, on_trip=on_trip)
@@ -123,7 +123,7 @@ class CircuitBreaker:
 
     @classmethod
     def no_progress(cls, stop: int | None = 8, *, warn: int | None = 4, on_trip: Action = "raise") -> Self:
-        """The model was told the same news and gave the same answer so often in the run."""
+        """The model was told the same news and gave the same answer so often among its last 50 answers in the run."""
         return cls(kind="no_progress", warn=warn, stop=stop, on_trip=on_trip)
 
     @classmethod
@@ -136,9 +136,9 @@ class CircuitBreaker:
     @classmethod
     def context_growth(
         cls,
-        stop: float | None = 20,
+        stop: float | None = 50,
         *,
-        warn: float | None = 10,
+        warn: float | None = 20,
         floor_tokens: int = 4_000,
         on_trip: Action = "raise",
     ) -> Self:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from langchain_agentcost.attribution import DIMENSIONS
 from langchain_agentcost.errors import BudgetError
@@ -13,6 +13,9 @@ from langchain_agentcost.limits.alerts import AlertSink
 from langchain_agentcost.limits.holds import Window
 from langchain_agentcost.money import from_nano, to_nano
 from langchain_agentcost.reported import shown
+
+if TYPE_CHECKING:
+    from langchain_agentcost.limits.breakers import CircuitBreaker
 
 ActionName = Literal["raise", "drain", "interrupt", "downgrade", "warn"]
 """raise: stop the call with `BudgetExceeded`. drain: make the call, stop before the next superstep. interrupt: ask a
@@ -138,6 +141,28 @@ class Budget:
         of = "".join(f" {key}={value}" for key, value in sorted(self.where.items()))
         window = "" if self.window == "total" else f" a {self.window}"
         return f"{'+'.join(self.subjects)} budget{window}{f' {self.tool}' if self.tool else ''}{of}"
+
+    @classmethod
+    def presets(cls, name: str, **overrides: Any) -> tuple[Budget | CircuitBreaker, ...]:
+        """Give a set of limits to start from, each row of which can be changed: `CostMeter(budgets=…)` takes it.
+
+        `langchain_agentcost.limits.presets` has the table, and what each row saved and stopped on recorded runs.
+
+        Args:
+            name: "typical", "support" or "coding".
+            **overrides: Values of rows: step_tokens, run_steps, session_usd, tool_retries, breakers. None leaves a row
+                out.
+
+        Raises:
+            BudgetError: If there is no such preset or row.
+
+        Example:
+            >>> [limit.title for limit in Budget.presets("typical", session_usd=2)]
+            ['step budget', 'run budget', 'session budget', 'tool_retries breaker at 3']
+        """
+        from langchain_agentcost.limits.presets import preset  # noqa: PLC0415  # presets are made of budgets
+
+        return preset(name, **overrides)
 
 
 def limit_shown(unit: str, amount: int) -> Decimal | int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from threading import Lock
@@ -11,8 +11,12 @@ from typing import Any, Literal, NamedTuple
 from langchain_agentcost.attribution import label
 from langchain_agentcost.limits.breakers import BreakerKind, CircuitBreaker
 
-REMEMBERED = 1024
-"""How many different calls, states or tools a breaker tells apart; beyond it the longest unseen are forgotten."""
+RECENT = 50
+"""How many of the latest results and answers are searched for repeats, at least. A loop repeats itself soon; whoever runs
+the same check now and then over hundreds of steps is not in one."""
+
+MAX_TOOLS = 1024
+"""How many failing tools are told apart; beyond it the oldest are forgotten."""
 
 _SLICES = 60
 """A window is counted in so many slices, so it takes the same memory however many calls fall into it."""
@@ -185,12 +189,12 @@ class _Sensor:
 class _IdenticalCalls(_Sensor):
     def __init__(self, breaker: CircuitBreaker) -> None:
         super().__init__(breaker)
-        self._counts = _Counts()
+        self._repeats = _Repeats(breaker)
         self._most: tuple[int, str, str] = (0, "", "")
 
     def tool_returned(self, given: _Result) -> None:
         if given.result is not None:
-            count = self._counts.add((given.tool, given.call, given.result))
+            count = self._repeats.add((given.tool, given.call, given.result))
             self._most = max(self._most, (count, given.tool, given.call))
 
     def seen(self) -> _Sight | None:
@@ -219,16 +223,17 @@ class _ToolErrors(_Sensor):
 class _ToolRetries(_Sensor):
     def __init__(self, breaker: CircuitBreaker) -> None:
         super().__init__(breaker)
-        self._failures = _Counts()
+        self._failures: dict[str, int] = {}
 
     def tool_returned(self, given: _Result) -> None:
+        failures = self._failures.pop(given.tool, 0)
         if given.failed:
-            self._failures.add(given.tool)
-        else:
-            self._failures.drop(given.tool)
+            self._failures[given.tool] = failures + 1
+            if len(self._failures) > MAX_TOOLS:
+                del self._failures[next(iter(self._failures))]
 
     def before_tool(self, tool: str) -> _Sight | None:
-        failures = self._failures.of(tool)
+        failures = self._failures.get(tool, 0)
         retries = failures - 1
         if retries < self.least:
             return None
@@ -239,12 +244,12 @@ class _ToolRetries(_Sensor):
 class _NoProgress(_Sensor):
     def __init__(self, breaker: CircuitBreaker) -> None:
         super().__init__(breaker)
-        self._counts = _Counts()
+        self._repeats = _Repeats(breaker)
         self._most: tuple[int, str] = (0, "")
 
     def model_answered(self, answer: _Answer) -> None:
         if answer.fingerprint is not None:
-            self._most = max(self._most, (self._counts.add(answer.fingerprint), answer.fingerprint))
+            self._most = max(self._most, (self._repeats.add(answer.fingerprint), answer.fingerprint))
 
     def seen(self) -> _Sight | None:
         count, fingerprint = self._most
@@ -301,26 +306,24 @@ class _ContextGrowth(_Sensor):
         return _Sight(times, words, {"input_tokens": input_tokens, "first_tokens": self._first})
 
 
-class _Counts:
-    """Counts of things, of which only the latest seen are kept."""
+class _Repeats:
+    """Counts how often each of the latest things occurs among them: the last `RECENT`, or twice what stops."""
 
-    def __init__(self) -> None:
-        self._counts: OrderedDict[Any, int] = OrderedDict()
+    def __init__(self, breaker: CircuitBreaker) -> None:
+        self._size = max(RECENT, 2 * int(breaker.stop or breaker.warn or 0))
+        self._recent: deque[Any] = deque()
+        self._counts: Counter[Any] = Counter()
 
-    def add(self, key: Any) -> int:
-        """Count one more."""
-        count = self._counts[key] = self._counts.pop(key, 0) + 1
-        if len(self._counts) > REMEMBERED:
-            self._counts.popitem(last=False)
-        return count
-
-    def of(self, key: Any) -> int:
-        """Give how many there were."""
-        return self._counts.get(key, 0)
-
-    def drop(self, key: Any) -> None:
-        """Start again from 0."""
-        self._counts.pop(key, None)
+    def add(self, thing: Any) -> int:
+        """Count one more, and give how often it occurs now."""
+        self._recent.append(thing)
+        self._counts[thing] += 1
+        if len(self._recent) > self._size:
+            oldest = self._recent.popleft()
+            self._counts[oldest] -= 1
+            if not self._counts[oldest]:
+                del self._counts[oldest]
+        return self._counts[thing]
 
 
 _SENSORS: Mapping[BreakerKind, Callable[[CircuitBreaker], _Sensor]] = {
