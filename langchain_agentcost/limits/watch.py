@@ -12,8 +12,8 @@ from langchain_agentcost.attribution import label
 from langchain_agentcost.limits.breakers import BreakerKind, CircuitBreaker
 
 RECENT = 50
-"""How many of the latest results and answers are searched for repeats, at least. A loop repeats itself soon; whoever runs
-the same check now and then over hundreds of steps is not in one."""
+"""How many of the latest results and answers are searched for repeats, at least. A loop repeats itself soon; whoever
+runs the same check now and then over hundreds of steps is not in one."""
 
 MAX_TOOLS = 1024
 """How many failing tools are told apart; beyond it the oldest are forgotten."""
