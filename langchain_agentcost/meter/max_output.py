@@ -23,6 +23,9 @@ MOST_ANSWERS = 128
 CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
 """How requests cap their answer. Of several the first counts: langchain-openai renames each into the next one."""
 
+GOOGLE_CAPS = ("max_output_tokens",)
+"""Google's client takes no notice of the other names."""
+
 NESTED = ("generation_config", "options", "extra_body", "model_kwargs", "params")
 """Where else a request may hold its cap. What wins differs by provider, so the longest of the places counts."""
 
@@ -62,15 +65,19 @@ def longest_answer(
         >>> longest_answer("gpt-x", "openai", {"max_tokens": 500, "n": 2}, {})
         LongestAnswer(tokens=1000, source='2 answers of at most 500: max_tokens of the request', answers=2)
     """
-    stated = _stated(sent, metadata)
+    caps = [cap for name in NESTED if name in sent and (cap := _cap(sent[name], provider))]
+    cap = _cap(sent, provider)
+    if caps:
+        cap = max([*caps, cap] if cap else caps, key=lambda stated: stated[1])
+    elif cap is None and (tokens := _count(metadata.get("ls_max_tokens"))):
+        cap = ("ls_max_tokens", tokens)
     most, source = model_maximum(model, provider)
-    if stated is not None:
-        name, tokens = stated
-        if tokens <= most or source == _ASSUMED:
-            most, source = tokens, f"{name} of the request"
-    answers = _answers(sent)
-    if answers == 1:
+    if cap is not None and (cap[1] <= most or source == _ASSUMED):
+        most, source = cap[1], f"{cap[0]} of the request"
+    several = [asked for name in ANSWERS if name in sent and type(asked := sent[name]) is int and asked > 1]
+    if not several:
         return LongestAnswer(most, source)
+    answers = min(max(several), MOST_ANSWERS)
     return LongestAnswer(most * answers, f"{answers} answers of at most {most}: {source}", answers)
 
 
@@ -124,37 +131,16 @@ def _names(model: str | None, provider: str | None) -> Iterator[str]:
         yield name.rpartition("/")[2]
 
 
-def _stated(sent: Mapping[str, Any], metadata: Mapping[str, Any]) -> tuple[str, int] | None:
-    """The cap of the request itself, by name; the longest where several places hold one."""
-    caps = [cap for place in (sent, *_nested(sent)) if (cap := _first_cap(place)) is not None]
-    if caps:
-        return max(caps, key=lambda cap: cap[1])
-    tokens = _count(metadata.get("ls_max_tokens"))
-    return None if tokens is None else ("ls_max_tokens", tokens)
-
-
-def _nested(sent: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [inner for name in NESTED if (inner := sent.get(name)) and isinstance(inner, Mapping)]
-
-
-def _first_cap(place: Mapping[str, Any]) -> tuple[str, int] | None:
-    for name in CAPS:
-        if name in place:
-            tokens = _count(place[name])
-            if tokens is not None:
-                return name, tokens
+def _cap(place: object, provider: str | None) -> tuple[str, int] | None:
+    """The cap that a part of a request states, by name."""
+    if not place or not isinstance(place, Mapping):
+        return None
+    for name in GOOGLE_CAPS if provider and provider.startswith("google") else CAPS:
+        if name in place and (tokens := _count(place[name])):
+            return name, tokens
     return None
 
 
 def _count(value: object) -> int | None:
     """A number of tokens that makes sense; None for all else."""
     return value if type(value) is int and 0 < value <= MOST_TOKENS else None
-
-
-def _answers(sent: Mapping[str, Any]) -> int:
-    answers = 1
-    for name in ANSWERS:
-        asked = sent.get(name)
-        if type(asked) is int and asked > answers:
-            answers = min(asked, MOST_ANSWERS)
-    return answers
