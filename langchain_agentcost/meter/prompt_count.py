@@ -29,8 +29,9 @@ ESTIMATE_MARGIN = 1.5
 """For an estimate: recorded first prompts of Claude and DeepSeek have 1.02 to 1.18 times that, and 99.9 % of 8,083
 recorded texts less than 1.5 times (the worst are pictures drawn with blanks)."""
 
-FRAME_TOKENS = 64
-"""For what stands around a prompt."""
+FRAME_TOKENS = 128
+"""For what stands around a prompt, and for short texts, which no rate fits. With it none of 9,017 recorded prompts of
+DeepSeek is longer than was said; of those that went on, half were said to be at most 2 % longer than they were."""
 
 TOOL_PROMPT_TOKENS = 550
 """What a provider puts before the descriptions of tools: Anthropic documents 264 to 530 tokens, by model. What OpenAI
@@ -260,7 +261,9 @@ def _parted(prompt: Sequence[BaseMessage]) -> tuple[BaseMessage | None, Sequence
 def _tools_at_most(schema_tokens: int, model: str | None) -> int:
     if not schema_tokens:
         return 0
-    return ceil(ESTIMATE_MARGIN * schema_tokens) + (0 if model and openai_encoding(model) else TOOL_PROMPT_TOKENS)
+    if model and openai_encoding(model):
+        return ceil(TOKENIZER_MARGIN * schema_tokens)  # the notation that it rewrites them into is shorter than JSON
+    return ceil(ESTIMATE_MARGIN * schema_tokens) + TOOL_PROMPT_TOKENS
 
 
 _HEARD = ("audio", "input_audio", "video")
