@@ -114,6 +114,7 @@ class Budget:
         subjects = (self.per,) if isinstance(self.per, str) else tuple(self.per)
         for subject in subjects or ("",):
             _check_subject(subject)
+        _check_where(self.where)
         if self.name is not None and not (self.name.isprintable() and self.name.strip() and "|" not in self.name):
             raise BudgetError(f'A budget\'s name is plain text without "|", not {shown(self.name)}.')
         _check_choice("window", self.window, get_args(Window))
@@ -184,6 +185,14 @@ def _stated(budget: Budget, name: str) -> bool:
 def _check_subject(subject: str) -> None:
     if subject not in SUBJECTS and not (subject.startswith("tag:") and len(subject) > len("tag:")):
         raise BudgetError(f"A budget cannot be per {shown(subject)}: it is per {', '.join(SUBJECTS)} or tag:NAME.")
+
+
+def _check_where(where: Mapping[str, str]) -> None:
+    for label in where:
+        if label not in DIMENSIONS and not label.startswith("tag:"):
+            raise BudgetError(
+                f"where= names no label {shown(label)}: it is one of {', '.join(DIMENSIONS)} or tag:NAME."
+            )
 
 
 def _check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:

@@ -149,9 +149,8 @@ class PriceOverrides:
 million tokens, got -1.
         """
         if isinstance(given, Mapping):
-            return cls._read(Table(given, Document("the price mapping")), "mapping")
-        table = read_file(Path(given))
-        return cls._read(table, str(given))
+            return cls.from_table(Table(given, Document("the price mapping")))
+        return cls.from_table(read_file(Path(given)), origin=str(given))
 
     @classmethod
     def from_toml(cls, text: str) -> Self:
@@ -160,7 +159,7 @@ million tokens, got -1.
         Raises:
             PriceFileError: If anything in it is wrong.
         """
-        return cls._read(read_toml(text), "text")
+        return cls.from_table(read_toml(text), origin="text")
 
     @classmethod
     def from_litellm(cls, given: Given) -> Self:
@@ -181,7 +180,16 @@ million tokens, got -1.
         return cls(models=model_lines(read_file(Path(given))), origin=str(given))
 
     @classmethod
-    def _read(cls, table: Table, origin: str) -> Self:
+    def from_table(cls, table: Table, *, origin: str = "mapping") -> Self:
+        """Load a table of a file that is being read, which may be a larger one.
+
+        Args:
+            table: The table; errors name its place.
+            origin: What to call the source.
+
+        Raises:
+            PriceFileError: If anything in it is wrong.
+        """
         if looks_like_litellm(table.values):
             return cls(models=model_lines(table), origin=origin)
         read = cls(
