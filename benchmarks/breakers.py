@@ -76,7 +76,13 @@ class Held:
             return True
         worst = self.card.worst(step.input_tokens)
         assert worst is not None
-        demand = Demand("llm", step.input_tokens, step.output_tokens, *worst)
+        demand = Demand(
+            "llm",
+            input_tokens=step.input_tokens,
+            output_tokens=step.output_tokens,
+            input_nano=worst[0],
+            output_token_nano=worst[1],
+        )
         call_id = f"{episode.id}:{number}"
         labels = {"run": episode.id, "session": episode.id, "step": number + 1, "model": self.card.model}
         answer = budgets.admit(call_id, labels, demand, call_id=call_id)
@@ -200,7 +206,7 @@ def _summed(runs: Sequence[Episode], given: Sequence[Told], draws: int) -> dict[
     if successes and not killed:
         killed_high = min(100.0, 300 / sum(1 for one in sums if one[3]))
     return {
-        "saved_usd": from_nano(saved).quantize(Decimal("0.0001")),
+        "saved_usd": from_nano(saved).quantize(Decimal("0.000001")),
         "saved_pct": _percent(saved, cost),
         "saved_pct_low": saved_low,
         "saved_pct_high": saved_high,

@@ -161,8 +161,8 @@ class _Seen:
         """Count an entry; they come in the order of time."""
         labels = entry.attribution
         answered = _Subject(labels.workflow or "", labels.model or "")
-        if entry.kind == "llm" and entry.name:
-            self._asked[answered] = _Subject(answered.workflow, entry.name)
+        if entry.kind == "llm":
+            self._asked[answered] = _Subject(answered.workflow, entry.name or answered.model)
         subject = self._asked.get(answered, answered)
         if entry.kind == "llm" and entry.usage is not None:
             self._count(subject, "total_tokens", "step", entry.usage.total_tokens)
