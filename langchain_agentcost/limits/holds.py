@@ -42,7 +42,7 @@ class Line:
         fixed: What the call takes whatever its answer.
         per_output_token: What each token of its answer may take.
         window: Which window the account is of; the store's own clock says which one is current.
-        lost: What is charged if the call is never heard of again.
+        lost: What is charged if the call is never heard of again; never more than was reserved.
         enforced: False to count, and deny nothing.
     """
 

@@ -1,0 +1,76 @@
+"""Whether there is room for a call, and for how long an answer: one rule for every store."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from langchain_agentcost.limits.holds import Line
+
+MOST = 2**53
+"""The most that one call may take from one account: 9 million dollars. Sums of such amounts fit into 64 bits."""
+
+
+def check(lines: Sequence[Line]) -> None:
+    """Refuse lines that no store can keep.
+
+    Raises:
+        ValueError: If there is none, two are of one account, or an amount cannot be.
+    """
+    if not lines or len({(line.scope, line.window) for line in lines}) != len(lines):
+        raise ValueError("A hold needs one line or more, each of an account of its own.")
+    for line in lines:
+        if line.fixed < 0 or line.per_output_token < 0 or not 0 <= line.lost <= MOST:
+            raise ValueError(f"A line of {line.scope!r} has an amount that cannot be: {line}.")
+
+
+def check_taken(taken: Sequence[int], lines: int) -> None:
+    """Refuse amounts that cannot be posted.
+
+    Raises:
+        ValueError: If they are not one for each line, or one cannot be.
+    """
+    if len(taken) != lines:
+        raise ValueError(f"The hold has {lines} lines, not {len(taken)}.")
+    if min(taken) < 0 or max(taken) > MOST:
+        raise ValueError(f"A call cannot have taken {tuple(taken)}.")
+
+
+def longest_answer(lines: Sequence[Line], left: Sequence[int | None], *, at_most: int) -> tuple[int, int]:
+    """The longest answer that every enforced line has room for, and the line that binds.
+
+    Args:
+        lines: The lines.
+        left: What is left on each line's account; None where it is frozen.
+        at_most: The longest answer that is asked for, in tokens.
+
+    Returns:
+        The tokens, -1 where not even an empty answer fits; the position of the first line that has room for no more,
+        -1 where there is room for all that is asked for.
+
+    Example:
+        >>> longest_answer([Line("a", 100, 40, 2), Line("b", 100, 40, 3)], [100, 100], at_most=50)
+        (20, 1)
+    """
+    longest, binding = at_most, -1
+    for position, line in enumerate(lines):
+        if line.enforced and (fits := _fits(line, left[position], at_most)) < longest:
+            longest, binding = fits, position
+    return longest, binding
+
+
+def granted_amounts(lines: Sequence[Line], output_tokens: int) -> tuple[int, ...]:
+    """What is reserved for an answer of that length, on each line.
+
+    Raises:
+        ValueError: If it is more than any call may take, which only an account without enforcement has room for.
+    """
+    amounts = tuple([line.fixed + line.per_output_token * output_tokens for line in lines])
+    if max(amounts) > MOST:
+        raise ValueError(f"No call may take {max(amounts)} of an account: {MOST} is the most.")
+    return amounts
+
+
+def _fits(line: Line, left: int | None, at_most: int) -> int:
+    if left is None or line.fixed > left:
+        return -1
+    return (left - line.fixed) // line.per_output_token if line.per_output_token else at_most
