@@ -40,9 +40,12 @@ puts there is within the margin."""
 EXACT_UP_TO_CHARS = 4_000
 """A tokenizer takes some 0.3 us a character while the call waits: a longer text is estimated."""
 
-CHARS_PER_TOKEN = 6
-"""An estimate is never below this. Recorded texts have up to 7 characters a token, but letters without a blank, which
-the estimate takes for one word, have 2."""
+MOST_CHARS_PER_TOKEN = 6
+"""999 of 1,000 recorded texts have fewer characters for each token of their estimate. One that has more is drawn with
+blanks, or has thousands of letters without a blank, which the estimate takes for a word."""
+
+UNBROKEN_CHARS_PER_TOKEN = 2
+"""What counts for such a text: random letters and sequences of bases have 1.9 to 2.1 characters a token."""
 
 MAX_PROMPTS = 256
 """How many conversations are remembered at once."""
@@ -245,7 +248,10 @@ class PromptCounts:
         def at_most(text: str) -> int:
             if exact and len(text) <= EXACT_UP_TO_CHARS:
                 return ceil(TOKENIZER_MARGIN * counter.count_text(text, model=model))
-            return ceil(margin * max(estimate_text(text), len(text) / CHARS_PER_TOKEN))
+            tokens: float = estimate_text(text)
+            if len(text) > MOST_CHARS_PER_TOKEN * tokens:
+                tokens = len(text) / UNBROKEN_CHARS_PER_TOKEN
+            return ceil(margin * tokens)
 
         return at_most
 

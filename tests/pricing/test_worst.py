@@ -169,7 +169,7 @@ def test_your_own_prices_are_among_the_dearest() -> None:
     assert before is not None
     assert after is not None
     assert before.worst(0) == (1_000_000_000, 990_000)
-    assert after.worst(0) == (0, 20_000)
+    assert after.worst(0) == (0, 15_000)
 
 
 def test_a_cached_dearest_card_does_not_outlive_its_prices() -> None:
