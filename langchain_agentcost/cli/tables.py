@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 
@@ -19,7 +19,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         rows: The cells of each row.
     """
     if sys.stdout.isatty():
-        table = Table(*columns, show_edge=False)
+        table = Table(*(Column(name, overflow="fold") for name in columns), show_edge=False)
         for row in rows:
             table.add_row(*(Text(cell) for cell in row))
         Console().print(table)

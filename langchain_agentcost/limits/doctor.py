@@ -171,7 +171,9 @@ def _sweep(store: BudgetStore, seen: Examination, *, repair: bool) -> None:
     number = store.sweep() if repair else seen.overdue
     if number:
         what = "was charged as lost" if repair else "still holds what it reserved"
-        seen.findings.append(Finding("overdue", f"{number} calls were never heard of again: each {what}.", repair))
+        seen.findings.append(
+            Finding("overdue", f"Calls that were never heard of again: {number}. Each {what}.", repair)
+        )
 
 
 def _batches(holds: Iterator[Hold]) -> Iterator[list[Hold]]:
