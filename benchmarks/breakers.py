@@ -2,8 +2,8 @@
 
 Each run is replayed up to the first call that a limit refuses, through the real `Watch` and `Limiter`: the calls before
 it are as they were recorded, so what they cost is exact, and a run that is stopped counts as not successful. Prices,
-tokens and caching are those of `episodes`. Beside ours, in the same run: no breaker, plain step caps, and the step cap
-that saves as much as the default breakers.
+tokens and caching are those of `episodes`. Beside ours, in the same run: no limit, plain step caps (50 is the usual
+run_limit of LangChain's ModelCallLimitMiddleware), and the step cap that saves as much as the default breakers.
 
 Assumed: the worst case of a call is its recorded input and the length of its recorded answer, as with an exact count
 and a max_tokens that fits; each run is a session of its own; tools run one after the other. Intervals are 95 %
@@ -15,6 +15,7 @@ success. Rows are per benchmark, then per family (benchmark "*"); runs that nobo
 
 from __future__ import annotations
 
+import logging
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -252,4 +253,5 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
+    logging.disable(logging.WARNING)  # every budget that a replay uses up would be logged
     main()

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from threading import Lock
+from threading import RLock
 from typing import Any, Literal, NamedTuple
 
 from langchain_agentcost.attribution import label
@@ -60,7 +60,7 @@ class Watch:
 
     def __init__(self, breakers: Iterable[CircuitBreaker]) -> None:
         self._guards = tuple(_Guard(breaker) for breaker in breakers)
-        self._lock = Lock()
+        self._lock = RLock()  # the garbage collector may end an abandoned stream, and so a call, within a step
 
     def model_answered(self, *, input_tokens: int, output_tokens: int, at_s: float, fingerprint: str | None) -> None:
         """A model answered.
@@ -99,14 +99,14 @@ class Watch:
             at_s: When, by the clock of `model_answered`.
         """
         with self._lock:
-            seen = [(guard, guard.sensor.before_model(input_tokens, at_s)) for guard in self._guards]
-            return tuple(trip for guard, sight in seen if sight and (trip := guard.judge(sight)))
+            return tuple(
+                [trip for one in self._guards if (trip := one.judge(one.sensor.before_model(input_tokens, at_s)))]
+            )
 
     def before_tool(self, tool: str) -> tuple[Trip, ...]:
         """Give what has tripped before a tool is called."""
         with self._lock:
-            seen = [(guard, guard.sensor.before_tool(tool)) for guard in self._guards]
-            return tuple(trip for guard, sight in seen if sight and (trip := guard.judge(sight)))
+            return tuple([trip for one in self._guards if (trip := one.judge(one.sensor.before_tool(tool)))])
 
 
 class _Answer(NamedTuple):
@@ -139,8 +139,10 @@ class _Guard:
         self.sensor = _SENSORS[breaker.kind](breaker)
         self._warned = False
 
-    def judge(self, sight: _Sight) -> Trip | None:
+    def judge(self, sight: _Sight | None) -> Trip | None:
         """Give the trip, if there is one: a warning once, a stop every time."""
+        if sight is None:
+            return None
         breaker = self.breaker
         if breaker.stop is not None and sight.amount >= breaker.stop:
             return self._trip("stop", sight, breaker.stop, f"the limit is {breaker.stop:,}.")
@@ -312,17 +314,18 @@ class _Repeats:
     def __init__(self, breaker: CircuitBreaker) -> None:
         self._size = max(RECENT, 2 * int(breaker.stop or breaker.warn or 0))
         self._recent: deque[Any] = deque()
-        self._counts: Counter[Any] = Counter()
+        self._counts: dict[Any, int] = {}
 
     def add(self, thing: Any) -> int:
         """Count one more, and give how often it occurs now."""
         self._recent.append(thing)
-        self._counts[thing] += 1
-        if len(self._recent) > self._size:
-            oldest = self._recent.popleft()
-            self._counts[oldest] -= 1
-            if not self._counts[oldest]:
-                del self._counts[oldest]
+        count = self._counts[thing] = self._counts.get(thing, 0) + 1
+        if len(self._recent) <= self._size:
+            return count
+        oldest = self._recent.popleft()
+        left = self._counts.pop(oldest) - 1
+        if left:
+            self._counts[oldest] = left
         return self._counts[thing]
 
 
