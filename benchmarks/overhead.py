@@ -30,10 +30,14 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from rows import parser, publish, ratio
 
 from langchain_agentcost import CostMeter
+from langchain_agentcost.limits.budget import Budget
 from langchain_agentcost.testing.collector import LangSmithCollector
 
 BASELINE = "langfuse"
 TOOLS = 10
+
+BUDGETS = (Budget(usd=1000, per="run"), Budget(steps=10_000))
+"""Limits that nothing here reaches: they are reserved on before each call and settled after it."""
 
 
 class InstantModel(BaseChatModel):
@@ -92,6 +96,7 @@ def systems(only: Sequence[str]) -> Iterator[dict[str, list[BaseCallbackHandler]
             "bare": lambda: None,
             "empty handler": BaseCallbackHandler,
             "agentcost memory": lambda: stack.enter_context(CostMeter()),
+            "agentcost memory, budgets": lambda: stack.enter_context(CostMeter(budgets=BUDGETS)),
             "agentcost sqlite": lambda: stack.enter_context(CostMeter(f"sqlite:///{folder / 'costs.db'}")),
             "UsageMetadataCallbackHandler": UsageMetadataCallbackHandler,
             "OpenAICallbackHandler": _openai_callback,

@@ -14,7 +14,8 @@ def test_it_writes_a_row_for_each_system(tmp_path: Path, monkeypatch: pytest.Mon
     """Ours and the peers that need no account, at one length of history."""
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
     out = tmp_path / "overhead.json"
-    names = ["agentcost memory", "agentcost sqlite", "UsageMetadataCallbackHandler", "LangChainTracer on loopback"]
+    ours = ["agentcost memory", "agentcost memory, budgets", "agentcost sqlite"]
+    names = [*ours, "UsageMetadataCallbackHandler", "LangChainTracer on loopback"]
     main(["--rounds", "2", "--calls", "3", "--messages", "20", "--json", str(out), "--systems", *names])
     report = json.loads(out.read_text())
     assert report["benchmark"] == "overhead"
