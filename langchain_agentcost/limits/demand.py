@@ -17,10 +17,10 @@ class Demand:
         output_tokens: The longest answer that it may get, in tokens; all answers together where it asks for several.
         input_nano: What its input costs at most, fees included, in nano-USD; None where its price is not known.
         output_token_nano: What a token of its answer costs at most, rounded up; None where its price is not known.
-        assumed: Whether the price is not known and the dearest one was taken in its place.
         elapsed_ms: Time of the run that no call has accounted for yet.
         tool: The tool, where it is a tool call.
         evidence: Where the numbers come from, for whoever reads a denial: "max_output_tokens": "128000, from …".
+        assumed: Whether the price is not known and the dearest one was taken in its place.
     """
 
     kind: Literal["llm", "tool", "retriever"]
@@ -28,10 +28,10 @@ class Demand:
     output_tokens: int = 0
     input_nano: int | None = 0
     output_token_nano: int | None = 0
-    assumed: bool = False
     elapsed_ms: int = 0
     tool: str | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    assumed: bool = False
 
     def of(self, unit: str) -> tuple[int, int] | None:
         """What it takes of a unit, as (whatever the answer, for each token of the answer).

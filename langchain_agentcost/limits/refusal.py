@@ -10,15 +10,15 @@ from langchain_agentcost.limits.alerts import Alert, AlertKind
 from langchain_agentcost.limits.budget import limit_shown
 from langchain_agentcost.limits.demand import Demand
 from langchain_agentcost.limits.holds import Account, Line
-from langchain_agentcost.limits.scopes import Rule
+from langchain_agentcost.limits.scopes import Mark, Rule
 
 _WORDS = {
-    "input_tokens": "input tokens",
-    "output_tokens": "output tokens",
-    "total_tokens": "tokens",
-    "steps": "steps",
-    "llm_calls": "model calls",
-    "tool_calls": "tool calls",
+    "input_tokens": "input token",
+    "output_tokens": "output token",
+    "total_tokens": "token",
+    "steps": "step",
+    "llm_calls": "model call",
+    "tool_calls": "tool call",
 }
 
 
@@ -32,7 +32,8 @@ class Refusal:
         demand: The call's worst case.
         account: The account as it stands; None where its price is not known.
         fits: The longest answer that there is room for, in tokens; -1 where not even an empty one fits.
-        share: The share of the limit at which the rule stops calls, where that is below the limit.
+        mark: The share of the limit at which the rule stops calls, where that is below the limit.
+        repeated: Whether a call was made at this place before: LangGraph runs its task again.
     """
 
     rule: Rule
@@ -40,13 +41,13 @@ class Refusal:
     demand: Demand
     account: Account | None
     fits: int
-    share: float | None = None
+    mark: Mark | None = None
+    repeated: bool = False
 
     @property
     def action(self) -> str:
         """What follows, by name; "warn" for a function that is told."""
-        budget = self.rule.budget
-        action = budget.on_limit if self.share is None else budget.thresholds[self.share]
+        action = (self.mark or self.rule.marks[-1]).action
         return action if isinstance(action, str) else "warn"
 
     @property
@@ -68,7 +69,7 @@ class Refusal:
     @property
     def permission(self) -> str | None:
         """The note that lets calls pass a share at which a person was asked and approved; None at the limit itself."""
-        return f"passed:{self.key}|{self.share}" if self.share is not None else None
+        return f"passed:{self.key}|{self.mark.share}" if self.mark is not None else None
 
     @property
     def message(self) -> str:
@@ -84,11 +85,13 @@ class Refusal:
         of = f"The {title} of {self._amount(account.cap or self.rule.limit)} for {self.scope.partition('|')[2]}"
         if account.frozen:
             return f"{of} is frozen by a person. Thaw it with: langchain-agentcost budgets freeze --thaw."
-        if self.share is not None:
-            return f"{of} is used to {self.share:.0%} or more ({self._amount(account.spent)}), where it stops calls."
-        state = f"{self._amount(account.spent)} is spent"
+        if self.mark is not None:
+            return (
+                f"{of} is used to {self.mark.share:.0%} or more ({self._amount(account.spent)}), where it stops calls."
+            )
+        state = f"{self._amount(account.spent)} {'is spent' if unit == 'usd' else 'used'}"
         if account.reserved:
-            state += f", {self._amount(account.reserved)} is reserved by calls under way"
+            state += f", {self._amount(account.reserved)} reserved by calls under way"
         return (
             f"{of} has no room for this call: {state}, and it may take {self._amount(self.needed)}{self._reason(unit)}."
         )
@@ -96,7 +99,8 @@ class Refusal:
     def evidence(self) -> dict[str, Any]:
         """What made the call as large as it is."""
         demand = self.demand
-        found: dict[str, Any] = {"unit": self.rule.unit, "fits_output_tokens": self.fits, **demand.evidence}
+        found: dict[str, Any] = {"unit": self.rule.unit, "action": self.action, "fits_output_tokens": self.fits}
+        found |= demand.evidence
         if demand.kind == "llm":
             found |= {"input_tokens": demand.input_tokens, "output_tokens_at_most": demand.output_tokens}
         return found
@@ -132,14 +136,14 @@ def amount_of(unit: str, amount: Decimal | int) -> str:
     """An amount with its unit, for people.
 
     Example:
-        >>> amount_of("usd", Decimal("0.26")), amount_of("steps", 1_000), amount_of("wall_time", Decimal("1.5"))
-        ('$0.26', '1,000 steps', '1.5 s')
+        >>> amount_of("usd", Decimal("0.26")), amount_of("steps", 1), amount_of("wall_time", Decimal("1.5"))
+        ('$0.26', '1 step', '1.5 s')
     """
     if unit == "usd":
         return f"${amount:f}"
     if unit == "wall_time":
         return f"{amount:f} s"
-    return f"{amount:,} {_WORDS[unit]}"
+    return f"{amount:,} {_WORDS[unit]}{'' if amount == 1 else 's'}"
 
 
 def _plain(amount: Decimal | int) -> str | int:

@@ -3,18 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any, NamedTuple
 
-from langchain_agentcost.limits.budget import Budget
+from langchain_agentcost.limits.budget import Action, Budget
 from langchain_agentcost.limits.holds import BudgetStore
 
 
+class Mark(NamedTuple):
+    """A share of a limit at which something happens."""
+
+    share: float
+    parts: int
+    """The share in parts of a million: what is compared is whole numbers."""
+    action: Action
+
+    def is_reached(self, spent: int, cap: int) -> bool:
+        """Whether so much of a limit is spent."""
+        return spent * 1_000_000 >= self.parts * cap
+
+
 class Rule(NamedTuple):
-    """One limit of one budget."""
+    """One limit of one budget, and the marks on the way to it, in order; the last one is the limit itself."""
 
     budget: Budget
     unit: str
     limit: int
+    marks: tuple[Mark, ...]
+
+
+def rules_of(budget: Budget) -> tuple[Rule, ...]:
+    """Take a budget apart into its limits."""
+    shares = [*sorted(budget.thresholds.items()), (1.0, budget.on_limit)]
+    marks = tuple(Mark(float(share), int(Decimal(str(share)) * 1_000_000), action) for share, action in shares)
+    return tuple(Rule(budget, unit, limit, marks) for unit, limit in budget.limits.items())
 
 
 class Scopes:

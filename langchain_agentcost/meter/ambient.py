@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from typing import ClassVar
+from dataclasses import replace
+from decimal import Decimal
+from typing import ClassVar, TypedDict, Unpack
+from uuid import uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
@@ -14,6 +17,10 @@ from langchain_core.tracers.context import register_configure_hook
 
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.ledger import Ledger
+from langchain_agentcost.limits.budget import Budget
+from langchain_agentcost.limits.limiter import Limiter, Remaining
+from langchain_agentcost.limits.memory import MemoryBudgetStore
+from langchain_agentcost.meter.enforcer import within
 from langchain_agentcost.meter.handler import CostMeter
 from langchain_agentcost.pricing import PriceBook, PriceOverrides
 from langchain_agentcost.pricing.overrides import Given
@@ -30,7 +37,7 @@ register_configure_hook(_block_meter, inheritable=True)
 
 @contextmanager
 def meter_costs(
-    ledger: Ledger | str | None = None,
+    ledger: CostMeter | Ledger | str | None = None,
     *,
     prices: PriceBook | PriceOverrides | Given | None = None,
     attribution: AttributionMap | Mapping[str, Sequence[str]] | None = None,
@@ -42,7 +49,7 @@ def meter_costs(
     is not added: for costs in LangSmith pass `meter.callbacks`. Blocks nest, and the innermost one meters.
 
     Args:
-        ledger: As for `CostMeter`.
+        ledger: As for `CostMeter`; or a meter of your own, one with budgets for example, which stays open.
         prices: As for `CostMeter`.
         attribution: As for `CostMeter`.
 
@@ -56,14 +63,80 @@ def meter_costs(
         >>> meter.report(by="model").total.llm_calls
         1
     """
-    meter = CostMeter(ledger, prices=prices, attribution=attribution)
+    given = isinstance(ledger, CostMeter)
+    meter = ledger if isinstance(ledger, CostMeter) else CostMeter(ledger, prices=prices, attribution=attribution)
     token = _block_meter.set(meter)
     try:
         yield meter
     finally:
         with suppress(ValueError):  # a generator that is closed from another context has left this one already
             _block_meter.reset(token)
-        meter.close()
+        if not given:
+            meter.close()
+
+
+class Limits(TypedDict, total=False):
+    """The limits that a block may state; see `Budget`."""
+
+    usd: Decimal | int | float | str
+    input_tokens: int
+    output_tokens: int
+    total_tokens: int
+    steps: int
+    llm_calls: int
+    tool_calls: int
+    wall_time_s: float
+
+
+@contextmanager
+def budget(limits: Budget | None = None, **stated: Unpack[Limits]) -> Iterator[BudgetBlock]:
+    """Hold everything that runs in a block to a budget of its own.
+
+    Blocks nest: a call has to have room in each that it is in, and in the budgets of its meter. Tasks and copied
+    contexts that the block starts are in it too. Where no meter is at hand, the block brings one.
+
+    Args:
+        limits: A budget; whose it is per does not matter, it is the block's.
+        **stated: Or the limits of one, as `Budget` takes them: `budget(usd=0.5, steps=20)`.
+
+    Yields:
+        The block: what is spent and what is left of it.
+
+    Raises:
+        BudgetError: If the limits cannot be.
+        LimitReached: From the call that the block has no room for.
+
+    Example:
+        >>> from langchain_agentcost.testing import FakeMeteredChatModel
+        >>> with budget(llm_calls=2) as block:
+        ...     answer = FakeMeteredChatModel().invoke("Hi")
+        ...     str(block.remaining[0])
+        '1 of 2 model calls left (block budget)'
+    """
+    block = BudgetBlock(limits if limits is not None else Budget(**stated))
+    with ExitStack() as stack:
+        meters = active_meters()
+        if not meters:
+            stack.enter_context(meter_costs())
+        stack.enter_context(within(block.limiter))
+        yield block
+
+
+class BudgetBlock:
+    """A budget that holds for a block.
+
+    Args:
+        limits: Its limits.
+    """
+
+    def __init__(self, limits: Budget) -> None:
+        named = replace(limits, per="run", window="total", where={}, name=limits.name or "block budget")
+        self.limiter = Limiter([named], MemoryBudgetStore(), subject=str(uuid4()))
+
+    @property
+    def remaining(self) -> tuple[Remaining, ...]:
+        """What is left of each of its limits."""
+        return self.limiter.remaining({})
 
 
 def install_global(

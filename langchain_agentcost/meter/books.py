@@ -17,12 +17,14 @@ from langgraph.errors import GraphBubbleUp
 from langchain_agentcost.attribution import Attribution, AttributionMap, label
 from langchain_agentcost.errors import UsageMissingWarning
 from langchain_agentcost.ledger.entry import Entry, Kind, Status
+from langchain_agentcost.limits.demand import Taken
 from langchain_agentcost.meter.answer import Answer
 from langchain_agentcost.meter.calls import OpenCall
 from langchain_agentcost.meter.fingerprints import Fingerprinter
+from langchain_agentcost.meter.gate import Gate
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_metadata, current_run_id, labels_of
-from langchain_agentcost.meter.runs import RunBook
+from langchain_agentcost.meter.runs import RunBook, WorkflowRun
 from langchain_agentcost.meter.till import NOT_BILLED, Till
 from langchain_agentcost.pricing import Cost, PriceBook
 from langchain_agentcost.recent import Recent
@@ -43,10 +45,17 @@ class Books:
         table: Which metadata fills which dimension.
         journal: Where entries go.
         fingerprinter: What fingerprints prompts; None leaves them without.
+
+    Attributes:
+        gate: What every call has to pass before it is made; None lets all pass.
     """
 
     def __init__(
-        self, prices: PriceBook, table: AttributionMap, journal: Journal, fingerprinter: Fingerprinter | None = None
+        self,
+        prices: PriceBook,
+        table: AttributionMap,
+        journal: Journal,
+        fingerprinter: Fingerprinter | None = None,
     ) -> None:
         self.runs = RunBook()
         self.counter = TokenCounter()
@@ -54,6 +63,7 @@ class Books:
         self._table = table
         self._journal = journal
         self._fingerprinter = fingerprinter
+        self.gate: Gate | None = None
         self._open: Recent[UUID, OpenCall] = Recent()
 
     def model_started(self, run_id: UUID, prompt: Prompt, event: Mapping[str, Any]) -> None:
@@ -75,6 +85,7 @@ class Books:
         outer = self._open.get(parent_id) if parent_id else None
         if outer is not None and outer.kind == "llm":
             outer.wraps = True
+            self._void(parent_id, outer)
             labels["step"] = outer.labels.get("step")
         else:
             labels["step"] = run.new_step()
@@ -82,6 +93,8 @@ class Books:
         call = OpenCall("llm", run, labels, parent_id=parent_id, prompt=prompt, tools=tools)
         call.batch_size = event.get("batch_size") or 1
         call.tier = billed_tier(sent.get("service_tier"))
+        if self.gate is not None:
+            self.gate.model_starts(run_id, call, sent, metadata)
         self._keep_open(run_id, call)
 
     def tool_started(self, run_id: UUID, kind: Kind, name: str, event: Mapping[str, Any]) -> None:
@@ -89,7 +102,16 @@ class Books:
         run = self.runs.opened(run_id, event.get("parent_run_id"), metadata=event.get("metadata"))
         labels = labels_of(run, self._table, event.get("metadata"), event.get("tags"))
         labels.update(tool=label(name), step=run.step_of(event.get("tool_call_id")))
-        self._keep_open(run_id, OpenCall(kind, run, labels, parent_id=event.get("parent_run_id")))
+        call = OpenCall(kind, run, labels, parent_id=event.get("parent_run_id"))
+        if self.gate is not None:
+            self.gate.tool_starts(run_id, call, event)
+        self._keep_open(run_id, call)
+
+    def closed(self, run_id: UUID) -> None:
+        """Note that a chain's run ended."""
+        run = self.runs.closed(run_id)
+        if run is not None and self.gate is not None:
+            self.gate.enforcer.run_ended(run)
 
     def saw_token(self, run_id: UUID, token: object) -> None:
         """Count what streams by."""
@@ -108,6 +130,7 @@ class Books:
             return
         answer = Answer.of(result, batch_size=call.batch_size)
         if call.run.passed_on(answer.message, call.started) and not answer.from_cache:
+            self._void(run_id, call)
             return
         call.run.asked_for(answer.tool_calls, call.labels["step"])
         call.answered_by(answer.model)
@@ -122,6 +145,8 @@ class Books:
         else:
             self._learn(call, usage)
         self._book(run_id, call, Ending(usage, self._till.billed(call, usage, answer)))
+        if self.gate is not None:
+            self.gate.model_answered(call, usage, answer)
 
     def model_failed(self, run_id: UUID, error: BaseException, event: Mapping[str, Any]) -> None:
         """Book a model call that failed or was left, with what it had consumed by then.
@@ -143,22 +168,29 @@ class Books:
         cost = NOT_BILLED if usage is None else self._till.billed(call, usage, rest)
         self._book(run_id, call, Ending(usage, cost, **_failure(error)))
 
-    def tool_ended(self, run_id: UUID, event: Mapping[str, Any], *, failed: bool = False) -> None:
+    def tool_ended(self, run_id: UUID, output: object, event: Mapping[str, Any], *, failed: bool = False) -> None:
         """Book a tool or retriever call that returned.
 
         Args:
             run_id: Its run.
+            output: What it returned.
             event: The callback's other keyword arguments.
             failed: Whether it returned an error message in place of a result.
         """
         call = self._ended(run_id, "tool", event)
         self._book(run_id, call, Ending(cost=self._till.tool(call), status="error" if failed else "ok"))
+        if self.gate is not None:
+            self.gate.tool_returned(call, output, failed=failed)
 
     def tool_failed(self, run_id: UUID, error: BaseException, event: Mapping[str, Any]) -> None:
         """Book a tool or retriever call that raised. One that a pause cut short runs again: it has no price yet."""
         call = self._ended(run_id, "tool", event)
-        cost = None if isinstance(error, GraphBubbleUp) else self._till.tool(call)
-        self._book(run_id, call, Ending(cost=cost, **_failure(error)))
+        paused = isinstance(error, GraphBubbleUp)
+        if paused:
+            self._void(run_id, call)
+        self._book(run_id, call, Ending(cost=None if paused else self._till.tool(call), **_failure(error)))
+        if self.gate is not None and not paused:
+            self.gate.tool_returned(call, error, failed=True)
 
     def embedding_started(self, model: str | None, provider: str | None) -> OpenCall:
         """Open an embedding call, which LangChain does not announce, in the run that this code runs in."""
@@ -171,12 +203,24 @@ class Books:
     def embedding_ended(self, call: OpenCall, usage: Usage, error: BaseException | None = None) -> None:
         """Book an embedding call."""
         call.ended()
+        run_id = uuid4()
         if error is None:
-            self._book(uuid4(), call, Ending(usage, self._till.price(call, usage)))
+            ending = Ending(usage, self._till.price(call, usage))
         elif was_under_way(error):
-            self._book(uuid4(), call, Ending(usage, self._till.price(call, usage), **_failure(error)))
+            ending = Ending(usage, self._till.price(call, usage), **_failure(error))
         else:
-            self._book(uuid4(), call, Ending(cost=NOT_BILLED, **_failure(error)))
+            ending = Ending(cost=NOT_BILLED, **_failure(error))
+        self._book(run_id, call, ending)
+        if self.gate is not None:
+            self.gate.post(run_id, call, ending.taken(call.kind))
+
+    def here(self) -> tuple[WorkflowRun, dict[str, Any]] | None:
+        """The workflow run that this code is in, and its attribution; None outside any."""
+        parent_id = current_run_id()
+        if parent_id is None:
+            return None
+        run = self.runs.around(parent_id)
+        return run, labels_of(run, self._table, current_metadata(), None)
 
     def record(
         self,
@@ -264,6 +308,15 @@ class Books:
                 fingerprints=self._fingerprints(call),
             )
         )
+        if self.gate is not None:
+            self.gate.settle(run_id, call, ending.taken(call.kind))
+            if call.run.root_id == run_id:
+                self.gate.enforcer.run_ended(call.run)
+
+    def _void(self, run_id: UUID | None, call: OpenCall) -> None:
+        """Give back what a call reserved that was not made, or that another one's events cover."""
+        if self.gate is not None and run_id is not None:
+            self.gate.void(run_id, call)
 
     def _fingerprints(self, call: OpenCall) -> tuple[tuple[str, int], ...] | None:
         if self._fingerprinter is None or isinstance(call.prompt, str) or not call.prompt:
@@ -279,6 +332,13 @@ class Ending(NamedTuple):
     saved: Cost | None = None
     status: Status = "ok"
     error_type: str | None = None
+
+    def taken(self, kind: Kind) -> Taken:
+        """What it means for limits."""
+        if kind == "cache_hit":
+            return Taken(provider_called=False)
+        tokens = (self.usage.input_tokens, self.usage.output_tokens) if self.usage is not None else (0, 0)
+        return Taken(self.cost.total_nano if self.cost is not None else None, *tokens)
 
 
 class _Failure(TypedDict):

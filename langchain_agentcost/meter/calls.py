@@ -32,7 +32,7 @@ class OpenCall:
     """
 
     __slots__ = (
-        "asked", "at", "batch_size", "duration_s", "first_token_s", "kind", "labels",
+        "arguments", "asked", "at", "batch_size", "duration_s", "first_token_s", "kind", "labels",
         "parent_id", "prompt", "run", "shape", "started", "streamed", "tier", "tools", "unwatch", "wraps",
     )  # fmt: skip
 
@@ -58,6 +58,8 @@ class OpenCall:
         self.tier: str | None = None
         """The service tier that was asked for."""
         self.batch_size = 1
+        self.arguments: str | None = None
+        """A hash of a tool's arguments, where a breaker wants to know."""
         self.wraps = False
         """Whether the real model call turned out to be one below this one."""
         self.unwatch: Callable[[], object] | None = None

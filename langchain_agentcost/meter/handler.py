@@ -3,54 +3,64 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
-from functools import wraps
-from typing import TYPE_CHECKING, Any, Self, TypeVar, cast
-from uuid import UUID
+from decimal import Decimal
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
+from uuid import UUID, uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import LLMResult
-from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, GraphResumeEvent
 from langsmith.utils import tracing_is_enabled
 
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.ledger import Ledger, MemoryLedger, open_ledger
 from langchain_agentcost.ledger.base import Where
+from langchain_agentcost.limits.alerts import AlertSink
+from langchain_agentcost.limits.breakers import CircuitBreaker
+from langchain_agentcost.limits.budget import Budget
+from langchain_agentcost.limits.dispatch import Alerts
+from langchain_agentcost.limits.holds import BudgetStore
+from langchain_agentcost.limits.limiter import Limiter, Remaining
+from langchain_agentcost.limits.scopes import count_outcome
+from langchain_agentcost.limits.store import open_store, store_beside
 from langchain_agentcost.meter.books import Books
+from langchain_agentcost.meter.enforcer import Enforcer
+from langchain_agentcost.meter.events import MeterEvents
 from langchain_agentcost.meter.fingerprints import Fingerprinter
+from langchain_agentcost.meter.gate import Gate
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_run_id
+from langchain_agentcost.meter.outcome import outcome_value, outcome_verdict
+from langchain_agentcost.meter.permit import Permit
+from langchain_agentcost.meter.runs import WorkflowRun
+from langchain_agentcost.meter.worst_case import Request, WorstCase
 from langchain_agentcost.pricing import PriceBook, PriceOverrides
 from langchain_agentcost.pricing.overrides import Given
-from langchain_agentcost.reported import shown
+from langchain_agentcost.reported import billed_tier, shown
 
 if TYPE_CHECKING:
     from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
     from langchain_agentcost.finops import Report
+    from langchain_agentcost.limits.policy import Policy
 
-Event = TypeVar("Event", bound=Callable[..., None])
+UNCAPPED_TOKENS = 2**31
+"""The longest answer where no limit says anything: longer than any."""
+
+LEAST_OUTPUT_TOKENS = 256
+"""A shorter answer than this is rarely worth its prompt."""
+
+
+Mode = Literal["enforce", "observe", "off"]
+"""enforce: limits stop calls. observe: limits say what they would have stopped. off: the meter is deaf."""
 
 MODE_VARIABLE = "AGENTCOST_MODE"
-"""The kill switch: "off" in this environment variable makes every meter deaf, whatever the code says."""
+"""The kill switch: a mode in this environment variable holds for every meter, whatever the code says."""
 
 
-def _harmless(event: Event) -> Event:
-    """Keep a fault of the meter away from the user's run: the handler may raise on purpose, never by accident."""
-
-    @wraps(event)
-    def guarded(self: CostMeter, *args: Any, **kwargs: Any) -> None:
-        try:
-            event(self, *args, **kwargs)
-        except Exception as error:  # noqa: BLE001  # the callback boundary
-            self.journal.trouble(event.__name__, error)
-
-    return cast("Event", guarded)
-
-
-class CostMeter(GraphCallbackHandler):
+class CostMeter(MeterEvents):
     """Meters every model, tool and retriever call that it is passed to as a callback.
 
     One meter serves any number of threads, tasks and runs at once. Pass `meter.callbacks` in the config of the
@@ -63,9 +73,18 @@ class CostMeter(GraphCallbackHandler):
         attribution: Which metadata fills which dimension; a mapping of keys is put before the defaults.
         fingerprint_key: A secret of 16 to 64 bytes. Each message of a prompt is then remembered by a hash salted with
             it and by its size, so that a replay can tell what was sent again. None remembers nothing of a message.
+        budgets: What calls are held to before they are made: `Budget`s, and `CircuitBreaker`s as presets have them.
+        breakers: What stops runs that get nowhere.
+        store: Where budgets are kept: a `BudgetStore` or its URL. None is the file "costs.budgets.db" beside a SQLite
+            ledger "costs.db", which all processes share, and memory where there is no such ledger.
+        mode: Whether limits are held ("enforce") or only watched ("observe"); "off" switches the meter off.
+        alerts: Who is told when a limit comes near, is reached, or asks a person: functions of an `Alert`, `Webhook`s.
+        on_store_error: What happens to a call while the store cannot be reached: "closed" stops it, "open" lets it
+            be made and says so.
 
     Raises:
-        ValueError: If the fingerprint key is too short or too long.
+        ValueError: If the fingerprint key is too short or too long, or the mode is not one.
+        BudgetError: If a budget or breaker cannot be.
         StoreUnavailable: If the ledger cannot be opened.
         PriceFileError: If the prices cannot be read.
 
@@ -77,26 +96,37 @@ class CostMeter(GraphCallbackHandler):
         1
     """
 
-    run_inline = True
-    raise_error = True
-
-    def __init__(
+    def __init__(  # noqa: PLR0913  # the one object that holds the configuration; every argument has a default
         self,
         ledger: Ledger | str | None = None,
         *,
         prices: PriceBook | PriceOverrides | Given | None = None,
         attribution: AttributionMap | Mapping[str, Sequence[str]] | None = None,
         fingerprint_key: bytes | None = None,
+        budgets: Iterable[Budget | CircuitBreaker] = (),
+        breakers: Iterable[CircuitBreaker] = (),
+        store: BudgetStore | str | None = None,
+        mode: Mode = "enforce",
+        alerts: Iterable[AlertSink] = (),
+        on_store_error: Literal["closed", "open"] = "closed",
     ) -> None:
         super().__init__()
-        self.off = os.environ.get(MODE_VARIABLE, "").strip().lower() == "off"
+        self.mode = _mode(mode)
+        self.off = self.mode == "off"
         self.prices = prices if isinstance(prices, PriceBook) else PriceBook(prices)
         self.attribution = attribution if isinstance(attribution, AttributionMap) else AttributionMap(attribution or {})
+        self._lock = Lock()
         self.ledger = open_ledger(ledger or "memory://") if ledger is None or isinstance(ledger, str) else ledger
         self._closes_ledger = self.ledger is not ledger and not isinstance(self.ledger, MemoryLedger)
         self.journal = Journal(self.ledger)
         fingerprinter = Fingerprinter(fingerprint_key) if fingerprint_key is not None else None
+        self.enforcer: Enforcer | None = None
+        """What holds the limits; None where there are none yet."""
+        self._closes_store = False
         self.books = Books(self.prices, self.attribution, self.journal, fingerprinter)
+        limits = (*budgets, *breakers)
+        if limits and not self.off:
+            self._hold(limits, store, alerts, fail_open=on_store_error == "open")
         self._tracer: LangSmithCostTracer | None = None
 
     @property
@@ -140,6 +170,90 @@ class CostMeter(GraphCallbackHandler):
         self.journal.flush()
         return report(self.ledger, by=by, where=where, since=since, until=until)
 
+    @classmethod
+    def from_policy(cls, policy: Policy | Path | str) -> Self:
+        """Make a meter of a policy file, `agentcost.toml`; see `limits.policy`.
+
+        Args:
+            policy: The policy, or its file.
+
+        Raises:
+            PolicyError: If the file cannot be used; the message names the key.
+        """
+        from langchain_agentcost.limits.policy import Policy  # noqa: PLC0415  # most meters have no file
+
+        given = policy if isinstance(policy, Policy) else Policy.load(policy)
+        return cls(
+            given.ledger,
+            prices=given.prices,
+            attribution=given.attribution,
+            budgets=given.limits,
+            store=given.store,
+            mode=given.mode,
+            alerts=given.alerts,
+        )
+
+    def remaining(self, scope: Mapping[str, str] | str | None = None) -> tuple[Remaining, ...]:
+        """What is left of the limits, for an agent or a person to read: `str()` of each is a line.
+
+        Args:
+            scope: Whose limits: labels such as {"session": "s1"}, or "session=s1". None is the run that this code is
+                in, with every limit that it is held to.
+
+        Returns:
+            One for each limit whose subject is named; empty where there are none.
+
+        Raises:
+            ValueError: If no scope is given and no run is under way.
+        """
+        if self.enforcer is None:
+            return ()
+        if isinstance(scope, str):
+            scope = dict(part.split("=", 1) for part in scope.split(",") if "=" in part)
+        if scope is None:
+            self._workflow_run(None)
+            _, scope = self.books.here() or (None, {})
+        return self.enforcer.remaining(scope)
+
+    def should_downgrade(self) -> bool:
+        """Whether a budget of the run that this code is in wants a cheaper model, by its action "downgrade"."""
+        here = self.books.here()
+        return here is not None and self.enforcer is not None and self.enforcer.wants_cheaper(here[1])
+
+    def permit(
+        self,
+        messages: Sequence[BaseMessage],
+        *,
+        model: str | None,
+        provider: str | None = None,
+        settings: Mapping[str, Any] | None = None,
+        least_output_tokens: int = LEAST_OUTPUT_TOKENS,
+    ) -> Permit:
+        """Reserve for the next model call of this thread or task, with as long an answer as there is room for.
+
+        For code that shapes the call: middleware, routers. Use it in a `with` block around the call, and give the call
+        `max_tokens=permit.output_tokens`.
+
+        Args:
+            messages: The prompt, system message included.
+            model: The model that will be asked, as `ls_model_name` says it.
+            provider: Its provider, as `ls_provider` says it.
+            settings: What else is sent: `tools`, `max_tokens`, `service_tier`, ….
+            least_output_tokens: The shortest answer worth having.
+
+        Raises:
+            LimitReached: If not even that fits.
+            GraphInterrupt: If a person is asked.
+        """
+        if self.books.gate is None:
+            return Permit((), UNCAPPED_TOKENS)
+        run, labels = self.books.here() or (WorkflowRun(uuid4()), {})
+        labels = {**labels, "run": run.id, "model": model, "provider": provider, "step": (run.step or 0) + 1}
+        sent = settings or {}
+        tier = billed_tier(sent.get("service_tier"))
+        request = Request(messages, model, provider, sent.get("tools") or (), sent, {}, tier=tier)
+        return self.books.gate.permit(run, labels, request, least_output_tokens=least_output_tokens)
+
     def record_outcome(
         self,
         name: str,
@@ -166,7 +280,11 @@ class CostMeter(GraphCallbackHandler):
                 with at most nine decimal places, or success is neither true nor false.
         """
         of = None if run is None and session is not None else self._workflow_run(run)
-        self.books.record(name, {"run": of, "session": session}, value=_number(value), success=_verdict(success))
+        achieved = outcome_verdict(success)
+        self.books.record(name, {"run": of, "session": session}, value=outcome_value(value), success=achieved)
+        if achieved and self.enforcer is not None:
+            known = self.books.runs.known(of) or {}
+            count_outcome(self.enforcer.store, session or known.get("session") or of or "")
 
     def mark_abandoned(self, run: UUID | str | None = None, *, node: str | None = None) -> None:
         """Mark a run, or a branch of it, as work whose result was thrown away. Reports then show what it cost.
@@ -186,6 +304,10 @@ class CostMeter(GraphCallbackHandler):
         A ledger that the caller opened stays open, and one in memory stays readable.
         """
         self.journal.close()
+        if self.enforcer is not None:
+            self.enforcer.close()
+            if self._closes_store:
+                self.enforcer.store.close()
         if self._closes_ledger:
             self.ledger.close()
 
@@ -197,102 +319,32 @@ class CostMeter(GraphCallbackHandler):
         """Close it."""
         self.close()
 
-    @property
-    def ignore_llm(self) -> bool:
-        """Whether the kill switch makes the meter deaf."""
-        return self.off
+    def hold_blocks(self) -> None:
+        """See to it that this meter holds calls to the `budget` blocks they are in, though it has no budgets."""
+        with self._lock:
+            if self.enforcer is None and not self.off:
+                self._hold((), None, (), fail_open=False)
 
-    ignore_chat_model = ignore_chain = ignore_agent = ignore_retriever = ignore_custom_event = ignore_llm
-
-    @_harmless
-    def on_chain_start(
+    def _hold(
         self,
-        serialized: dict[str, Any] | None,
-        inputs: Any,
+        limits: Sequence[Budget | CircuitBreaker],
+        store: BudgetStore | str | None,
+        alerts: Iterable[AlertSink],
         *,
-        run_id: UUID,
-        parent_run_id: UUID | None = None,
-        **kwargs: Any,
+        fail_open: bool,
     ) -> None:
-        """Note where a run belongs."""
-        self.books.runs.opened(run_id, parent_run_id, kwargs.get("name"), kwargs.get("metadata"))
-
-    @_harmless
-    def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Note that a run ended."""
-        self.books.runs.closed(run_id)
-
-    @_harmless
-    def on_chain_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Note that a run ended."""
-        self.books.runs.closed(run_id)
-
-    @_harmless
-    def on_interrupt(self, event: GraphInterruptEvent) -> None:
-        """Note where a graph waits for a human."""
-        self.books.runs.paused(event.run_id, event.checkpoint_id)
-
-    @_harmless
-    def on_resume(self, event: GraphResumeEvent) -> None:
-        """Go on with the workflow run that waited."""
-        self.books.runs.resumed(event.run_id, event.checkpoint_id)
-
-    @_harmless
-    def on_chat_model_start(
-        self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
-    ) -> None:
-        """Open a model call."""
-        self.books.model_started(run_id, messages[0] if messages else (), kwargs)
-
-    @_harmless
-    def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any) -> None:
-        """Open a call of an older text model."""
-        self.books.model_started(run_id, prompts[0] if prompts else "", kwargs)
-
-    @_harmless
-    def on_llm_new_token(self, token: str | list[str | dict[str, Any]], *, run_id: UUID, **kwargs: Any) -> None:
-        """Count what streams by."""
-        self.books.saw_token(run_id, token)
-
-    @_harmless
-    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        """Book a model call that was answered."""
-        self.books.model_ended(run_id, response, kwargs)
-
-    @_harmless
-    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Book a model call that failed or was left."""
-        self.books.model_failed(run_id, error, kwargs)
-
-    @_harmless
-    def on_tool_start(self, serialized: dict[str, Any] | None, input_str: str, *, run_id: UUID, **kwargs: Any) -> None:
-        """Open a tool call."""
-        self.books.tool_started(run_id, "tool", _name(serialized, kwargs), kwargs)
-
-    @_harmless
-    def on_tool_end(self, output: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Book a tool call that returned, with a result or with an error message."""
-        self.books.tool_ended(run_id, kwargs, failed=getattr(output, "status", None) == "error")
-
-    @_harmless
-    def on_tool_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Book a tool call that raised."""
-        self.books.tool_failed(run_id, error, kwargs)
-
-    @_harmless
-    def on_retriever_start(self, serialized: dict[str, Any] | None, query: str, *, run_id: UUID, **kwargs: Any) -> None:
-        """Open a retriever call."""
-        self.books.tool_started(run_id, "retriever", _name(serialized, kwargs), kwargs)
-
-    @_harmless
-    def on_retriever_end(self, documents: Any, *, run_id: UUID, **kwargs: Any) -> None:
-        """Book a retriever call."""
-        self.books.tool_ended(run_id, kwargs)
-
-    @_harmless
-    def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        """Book a retriever call that raised."""
-        self.books.tool_failed(run_id, error, kwargs)
+        """Hold calls to limits from now on."""
+        if store is None:
+            store = store_beside(self.ledger.url) if limits else "memory://"
+        opened = open_store(store) if isinstance(store, str) else store
+        self._closes_store = opened is not store
+        budgets = [limit for limit in limits if isinstance(limit, Budget)]
+        breakers = [limit for limit in limits if isinstance(limit, CircuitBreaker)]
+        enforce = self.mode == "enforce"
+        limiter = Limiter(budgets, opened, alerts=Alerts(tuple(alerts), opened), enforce=enforce)
+        enforcer = Enforcer(limiter, breakers, self.journal, enforce=enforce, fail_open=fail_open)
+        self.books.gate = Gate(enforcer, WorstCase(self.prices, self.books.counter), self.prices)
+        self.enforcer = enforcer
 
     def _workflow_run(self, run: UUID | str | None) -> str:
         """The workflow run that is meant: the one that is named, else the one that this code runs in."""
@@ -306,36 +358,9 @@ class CostMeter(GraphCallbackHandler):
         return self.books.runs.around(here).id
 
 
-def _name(serialized: Mapping[str, Any] | None, event: Mapping[str, Any]) -> str:
-    """The name of a tool or retriever, wherever this version of it puts it."""
-    named = serialized or {}
-    path = named.get("id") or ["unnamed"]
-    return str(named.get("name") or event.get("name") or path[-1])
-
-
-MAX_OUTCOME_DIGITS = 18
-"""An outcome's value has at most these before the point, and nine behind it: what a ledger adds up exactly."""
-
-
-def _number(value: Decimal | float | str | None) -> Decimal | None:
-    """An outcome's value as a decimal that can be added up."""
-    if value is None:
-        return None
-    try:
-        number = Decimal(str(value))
-    except InvalidOperation:
-        number = Decimal("NaN")
-    if isinstance(value, bool) or not (number.is_finite() and number.adjusted() < MAX_OUTCOME_DIGITS):
-        raise ValueError(f"An outcome's value must be a number below 10**18, got {shown(value)}; use success= for yes.")
-    if number.as_tuple().exponent < -9:  # type: ignore[operator]  # finite numbers have an integer there
-        raise ValueError(f"An outcome's value has at most nine decimal places, got {shown(value)}; round it.")
-    return number
-
-
-def _verdict(success: object) -> bool | None:
-    """Whether an outcome was one: True, False, not said. 0, 1 and numpy's booleans mean what they say."""
-    if success is None or isinstance(success, bool):
-        return success
-    if type(success).__name__ in ("bool_", "bool", "int") and success in (0, 1):
-        return bool(success)
-    raise ValueError(f"success must be True, False or None, got {shown(success)}.")
+def _mode(stated: str) -> Mode:
+    """The mode that holds: the environment's, else the stated one."""
+    mode = os.environ.get(MODE_VARIABLE, "").strip().lower() or stated
+    if mode not in get_args(Mode):
+        raise ValueError(f"The mode is one of {', '.join(get_args(Mode))}, not {shown(mode)}.")
+    return cast("Mode", mode)

@@ -6,10 +6,10 @@ subgraphs, tools, sub-agents in tools, and what a `Command(resume=…)` goes on 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from itertools import count
 from math import inf
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
 from weakref import ref
 
@@ -17,6 +17,9 @@ from langchain_core.messages import AIMessage
 from langchain_core.utils.utils import LC_ID_PREFIX
 
 from langchain_agentcost.recent import Recent
+
+if TYPE_CHECKING:
+    from langchain_agentcost.meter.run_limits import RunLimits
 
 
 class WorkflowRun:
@@ -28,7 +31,9 @@ class WorkflowRun:
         metadata: The root's metadata; None where the root was not seen.
     """
 
-    __slots__ = ("_answers", "_asked", "_next_step", "_unpaid", "id", "labels", "metadata", "name", "root_id", "step")
+    __slots__ = (
+        "_answers", "_asked", "_next_step", "_unpaid", "id", "labels", "limits", "metadata", "name", "root_id", "step",
+    )  # fmt: skip
 
     def __init__(self, run_id: UUID, name: str | None = None, metadata: Mapping[str, Any] | None = None) -> None:
         self.root_id = run_id
@@ -37,6 +42,8 @@ class WorkflowRun:
         self.metadata = metadata
         self.labels: dict[str, Any] | None = None
         """What the root's metadata and `configurable` say; read at the first event, None before."""
+        self.limits: RunLimits | None = None
+        """What limits remember of it; None where there are none."""
         self.step: int | None = None
         """The latest step; None before the first model call."""
         self._next_step = count(1)
@@ -122,12 +129,14 @@ class RunBook:
         self._open.put(run_id, run)
         return run
 
-    def closed(self, run_id: UUID) -> None:
-        """Note that a run ended."""
+    def closed(self, run_id: UUID) -> WorkflowRun | None:
+        """Note that a run ended. Gives the workflow run where it was the root that did."""
         run = self._open.pop(run_id)
-        if run is not None and run.root_id == run_id:
-            run.ended()
-            self._finished.put(run.id, run)
+        if run is None or run.root_id != run_id:
+            return None
+        run.ended()
+        self._finished.put(run.id, run)
+        return run
 
     def around(self, run_id: UUID | None) -> WorkflowRun:
         """The workflow run that code in this run belongs to; one of its own where it is in none."""
@@ -151,16 +160,36 @@ class RunBook:
         if run is not None:
             self._paused.put(checkpoint_id, run)
 
-    def resumed(self, run_id: UUID | None, checkpoint_id: str) -> None:
+    def resumed(
+        self, run_id: UUID | None, checkpoint_id: str, recall: Callable[[str | None], str | None] = lambda _: None
+    ) -> None:
         """Go on with the workflow run that stopped at this checkpoint, under its id and step counter.
 
-        Only this process knows where a run paused: resumed in another one, it is a new workflow run.
+        Args:
+            run_id: The root run that goes on.
+            checkpoint_id: The checkpoint that it goes on from.
+            recall: What knows of a thread which workflow run it was in, where another process ran it.
         """
-        run = self._paused.pop(checkpoint_id)
         here = self._open.get(run_id)
-        if run is not None and here is not None and run_id is not None:
+        if here is None or run_id is None:
+            return
+        run = self._paused.pop(checkpoint_id) or self._recalled(here, recall)
+        if run is not None and run is not here:
             self._continues.put(here.id, run.id)
+            run.root_id = run_id
             self._open.put(run_id, run)
+
+    def _recalled(self, here: WorkflowRun, recall: Callable[[str | None], str | None]) -> WorkflowRun | None:
+        """The workflow run of a thread that was stopped: kept from then, or made anew under its id."""
+        thread = (here.metadata or {}).get("thread_id")
+        known = recall(str(thread)) if thread is not None else None
+        if known is None or known == here.id:
+            return None
+        run = self._finished.get(known)
+        if run is None:
+            run = WorkflowRun(here.root_id, here.name, here.metadata)
+            run.id = known
+        return run
 
     def _of(self, parent_id: UUID) -> WorkflowRun:
         """A parent's workflow run. A parent that was never seen (the meter came in later) stands for its own."""

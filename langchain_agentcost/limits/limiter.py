@@ -1,0 +1,379 @@
+"""What budgets say to a call: whose accounts it is on, whether there is room, and what follows when there is not."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from langchain_agentcost.errors import BudgetError, HoldConflict, UnenforcedBudgetWarning
+from langchain_agentcost.limits.alerts import Alert, AlertSink
+from langchain_agentcost.limits.budget import Action, Budget, limit_shown
+from langchain_agentcost.limits.demand import Demand, Taken
+from langchain_agentcost.limits.dispatch import Alerts
+from langchain_agentcost.limits.holds import Account, BudgetStore, Denied, Granted, Line, Settled, Window
+from langchain_agentcost.limits.refusal import Refusal, amount_of
+from langchain_agentcost.limits.scopes import Mark, Rule, Scopes, fits, rules_of
+
+_HARD = ("raise", "drain", "interrupt", "downgrade")
+"""Actions that keep a call from being made, as long as the caller has nothing softer; the others only follow it."""
+
+
+class Charge(NamedTuple):
+    """What a call may take under a rule, and from which account."""
+
+    rule: Rule
+    line: Line
+
+
+@dataclass(slots=True)
+class Admission:
+    """A call that may be made.
+
+    Args:
+        hold_id: Its reservation; None where no limit touches it.
+        charges: What it may take, an account each.
+        output_tokens: The longest answer that it may get.
+        drain: Why the run has to stop after the step that the call is in; None where it need not.
+        owner: The limiter that gave it.
+    """
+
+    hold_id: str | None
+    charges: Sequence[Charge]
+    output_tokens: int
+    drain: str | None
+    owner: Limiter
+
+    def settle(self, taken: Taken, *, call_id: str | None) -> tuple[str, ...]:
+        """Post what the call took. Returns the reasons to drain the run, if there are any."""
+        return self.owner.settle(self, taken, call_id=call_id)
+
+    def void(self) -> None:
+        """Give back what was reserved: the call was not made."""
+        if self.hold_id is not None:
+            self.owner.store.void(self.hold_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Remaining:
+    """What is left of one limit for one subject.
+
+    Args:
+        budget: The budget's title.
+        unit: "usd", "input_tokens", "output_tokens", "total_tokens", "steps", "llm_calls", "tool_calls" or "wall_time".
+        scope: The account.
+        limit: The limit, with what a person added: USD and seconds as `Decimal`, counts as `int`.
+        spent: What is spent.
+        reserved: What calls under way may still take.
+        remaining: What is left, never below 0.
+    """
+
+    budget: str
+    unit: str
+    scope: str
+    limit: Decimal | int
+    spent: Decimal | int
+    reserved: Decimal | int
+    remaining: Decimal | int
+
+    def __str__(self) -> str:
+        """Say it in a line that a person or a model can read."""
+        left = amount_of(self.unit, self.remaining).split(" ")[0]
+        return f"{left} of {amount_of(self.unit, self.limit)} left ({self.budget})"
+
+
+class Limiter:
+    """Holds calls to budgets in one store. It knows nothing of LangChain.
+
+    Args:
+        budgets: The budgets. Each of their limits is held by itself.
+        store: Where their accounts are.
+        alerts: Who is told of thresholds and denials.
+        enforce: False to count, and to say what would have been denied.
+        subject: Whose all accounts are, whatever the calls say; None reads it from the calls.
+
+    Raises:
+        BudgetError: If two budgets have the same name and unit.
+    """
+
+    def __init__(
+        self,
+        budgets: Iterable[Budget],
+        store: BudgetStore,
+        *,
+        alerts: Alerts | None = None,
+        enforce: bool = True,
+        subject: str | None = None,
+    ) -> None:
+        self.store = store
+        self.rules = tuple(rule for budget in budgets for rule in rules_of(budget))
+        self.alerts = alerts or Alerts()
+        self.enforce = enforce
+        self.units = frozenset(rule.unit for rule in self.rules)
+        self._scopes = Scopes(store, self._warn, subject=subject)
+        self._warned: set[str] = set()
+        names = [(rule.budget.title, rule.unit) for rule in self.rules]
+        for title, unit in names:
+            if names.count((title, unit)) > 1:
+                raise BudgetError(f"Two budgets named {title!r} limit {unit}: give one of them another name=.")
+
+    def admit(
+        self,
+        hold_id: str,
+        labels: Mapping[str, Any],
+        demand: Demand,
+        *,
+        call_id: str,
+        least_output_tokens: int | None = None,
+        soft: Collection[str] = ("warn",),
+    ) -> Admission | Refusal:
+        """Reserve what a call may take at worst.
+
+        Args:
+            hold_id: The call's place: the same when LangGraph runs the same task again from the same checkpoint.
+            labels: The call's attribution, as keyword arguments of `Attribution`.
+            demand: Its worst case.
+            call_id: The call itself: never the same twice.
+            least_output_tokens: The shortest answer worth having, where the answer can be capped.
+            soft: Names of actions that let this call be made.
+
+        Returns:
+            The admission, or why not.
+        """
+        tokens, charges = demand.output_tokens, []
+        for charge in self._charges(labels, demand):
+            if isinstance(charge, Refusal):
+                return charge
+            if charge.rule.budget.subjects == ("call",):
+                room = _fitting(charge.line, tokens)
+                if room < (demand.output_tokens if least_output_tokens is None else least_output_tokens):
+                    refusal = Refusal(charge.rule, charge.line, demand, Account(charge.line.scope), room)
+                    if self._is_hard(refusal.action, soft):
+                        return refusal
+                    self._tell(refusal)
+                else:
+                    tokens = min(tokens, room)
+            else:
+                charges.append(charge)
+        if not charges:
+            return Admission(None, (), tokens, None, self)
+        least = tokens if least_output_tokens is None else min(tokens, least_output_tokens)
+        return self._reserve(hold_id, charges, demand, (tokens, least), call_id=call_id, soft=soft)
+
+    def settle(self, admission: Admission, taken: Taken, *, call_id: str | None) -> tuple[str, ...]:
+        """Post what a call took, tell of the thresholds that it crossed, and give the reasons to drain the run."""
+        if admission.hold_id is None:
+            return ()
+        amounts = [taken.of(rule.unit, line.worst(admission.output_tokens)) for rule, line in admission.charges]
+        settled = self.store.settle(admission.hold_id, amounts, call_id=call_id)
+        return tuple(self._crossed(admission.charges, settled)) if settled.applied else ()
+
+    def post(self, hold_id: str, labels: Mapping[str, Any], demand: Demand, taken: Taken) -> None:
+        """Post a call that nobody asked about before it was made."""
+        charges = [charge for charge in self._charges(labels, demand) if isinstance(charge, Charge)]
+        charges = [charge for charge in charges if charge.rule.budget.subjects != ("call",)]
+        if charges:
+            self.store.reserve(hold_id, [_unenforced(line) for _, line in charges], output_tokens=0, call_id=hold_id)
+            self.settle(Admission(hold_id, charges, 0, None, self), taken, call_id=hold_id)
+
+    def remaining(self, labels: Mapping[str, Any]) -> tuple[Remaining, ...]:
+        """What is left of every limit whose subject these labels name."""
+        return tuple(
+            Remaining(
+                rule.budget.title,
+                rule.unit,
+                account.scope,
+                limit=limit_shown(rule.unit, account.cap),
+                spent=limit_shown(rule.unit, account.spent),
+                reserved=limit_shown(rule.unit, account.reserved),
+                remaining=limit_shown(rule.unit, max(0, account.headroom)),
+            )
+            for rule, account in self._accounts(labels)
+        )
+
+    def wants_cheaper(self, labels: Mapping[str, Any]) -> bool:
+        """Whether a budget whose action is "downgrade" has come that far."""
+        mine = [rule for rule in self.rules if _cheaper_from(rule) is not None]
+        return any(
+            mark.is_reached(account.spent, account.cap)
+            for rule, account in (self._accounts(labels, mine) if mine else ())
+            if (mark := _cheaper_from(rule)) is not None
+        )
+
+    def _charges(self, labels: Mapping[str, Any], demand: Demand) -> Iterator[Charge | Refusal]:
+        """What a call may take under each rule that fits it, or that a price has to be known and is not."""
+        for rule in self.rules:
+            budget = rule.budget
+            needs = demand.of(rule.unit)
+            if not fits(budget, labels, demand.tool):
+                continue
+            if rule.unit == "usd" and (needs is None or demand.assumed) and demand.kind == "llm":
+                if budget.unknown_price == "deny":
+                    yield Refusal(rule, None, demand, None, -1)
+                if budget.unknown_price == "allow":
+                    self._warn(f"{labels.get('model')} {budget.title}", _unpriced(budget, labels))
+                    continue
+            if needs is not None:
+                fixed, each = needs
+                scope = self._scopes.of(rule, labels)
+                yield Charge(
+                    rule,
+                    Line(
+                        scope, rule.limit, fixed, each, budget.window, _lost(budget, demand, fixed, each), self.enforce
+                    ),
+                )
+
+    def _reserve(
+        self,
+        hold_id: str,
+        charges: list[Charge],
+        demand: Demand,
+        tokens: tuple[int, int],
+        *,
+        call_id: str,
+        soft: Collection[str],
+    ) -> Admission | Refusal:
+        """Reserve, where a rule has no room but a soft action without holding that rule to it."""
+        lines, drain = [charge.line for charge in charges], None
+        while True:
+            answer, repeated = self._ask(hold_id, lines, tokens, call_id)
+            if isinstance(answer, Granted):
+                break
+            rule, line = charges[answer.line].rule, lines[answer.line]
+            refusal = Refusal(rule, line, demand, answer.account, answer.output_tokens, repeated=repeated)
+            if self._is_hard(refusal.action, soft):
+                return refusal
+            self._tell(refusal)
+            drain = drain or (refusal.message if refusal.action == "drain" else None)
+            lines[answer.line] = _unenforced(lines[answer.line])
+        stopped = self._stopped_at_share(charges, answer, demand)
+        if stopped is not None and self._is_hard(stopped.action, soft):
+            self.store.void(answer.hold_id)
+            return replace(stopped, repeated=repeated)
+        if not self.enforce:
+            self._say_what_would_be(charges, answer, demand)
+        return Admission(answer.hold_id, charges, answer.output_tokens, drain, self)
+
+    def _ask(
+        self, hold_id: str, lines: Sequence[Line], tokens: tuple[int, int], call_id: str
+    ) -> tuple[Granted | Denied, bool]:
+        """Ask the store, and say whether a call was made at this place before: then this is another call."""
+        try:
+            answer = self._ask_as(hold_id, lines, tokens, call_id)
+        except HoldConflict:
+            return self._ask_as(call_id, lines, tokens, call_id), True
+        if isinstance(answer, Granted) and answer.repeated and answer.state != "pending" and hold_id != call_id:
+            return self._ask_as(call_id, lines, tokens, call_id), answer.state != "voided"
+        return answer, False
+
+    def _ask_as(self, hold_id: str, lines: Sequence[Line], tokens: tuple[int, int], call_id: str) -> Granted | Denied:
+        longest, least = tokens
+        return self.store.reserve(hold_id, lines, output_tokens=longest, least_output_tokens=least, call_id=call_id)
+
+    def _stopped_at_share(self, charges: Sequence[Charge], granted: Granted, demand: Demand) -> Refusal | None:
+        """A rule that stops calls, or asks, at a share of its limit that is used already."""
+        if not self.enforce:
+            return None
+        for (rule, line), account in zip(charges, granted.accounts, strict=True):
+            for mark in rule.marks[:-1]:
+                if mark.action in ("raise", "interrupt") and mark.is_reached(account.spent, account.cap):
+                    refusal = Refusal(rule, line, demand, account, granted.output_tokens, mark=mark)
+                    if refusal.permission is None or self.store.note(refusal.permission) is None:
+                        return refusal
+        return None
+
+    def _crossed(self, charges: Sequence[Charge], settled: Settled) -> Iterator[str]:
+        """Tell of thresholds that a settled call crossed."""
+        for (rule, _), account, before in zip(charges, settled.accounts, settled.before, strict=True):
+            if account.spent == before:
+                continue
+            for mark in rule.marks:
+                if mark.is_reached(account.spent, account.cap) and not mark.is_reached(before, account.cap):
+                    self._say_crossed(rule, account, mark)
+                    if mark.action == "drain":
+                        yield f"{mark.share:.0%} of the {rule.budget.title} is used"
+
+    def _say_crossed(self, rule: Rule, account: Account, mark: Mark) -> None:
+        limit, spent = limit_shown(rule.unit, account.cap), limit_shown(rule.unit, account.spent)
+        message = (
+            f"{mark.share:.0%} of the {rule.budget.title} is used: {amount_of(rule.unit, spent)} of "
+            f"{amount_of(rule.unit, limit)} for {account.scope.partition('|')[2]}."
+        )
+        name = mark.action if isinstance(mark.action, str) else "call"
+        alert = Alert("threshold", message, account.scope, name, mark.share, _plain(limit), _plain(spent))
+        once = f"{account.scope}|{account.window_start or ''}|{account.cap}|{mark.share}"
+        self.alerts.fire(alert, once=once, to=_told(mark.action))
+
+    def _tell(self, refusal: Refusal) -> None:
+        """Say that a call was let through although there was no room for it."""
+        action = refusal.rule.budget.on_limit
+        self.alerts.fire(refusal.alert("warned" if self.enforce else "would_deny"), once=refusal.key, to=_told(action))
+
+    def _say_what_would_be(self, charges: Sequence[Charge], granted: Granted, demand: Demand) -> None:
+        """In observe mode: say which calls would not have been made."""
+        for (rule, line), account in zip(charges, granted.accounts, strict=True):
+            if account.headroom < 0:
+                refusal = Refusal(rule, line, demand, account, -1)
+                self.alerts.fire(refusal.alert("would_deny"))
+
+    def _is_hard(self, action: str, soft: Collection[str]) -> bool:
+        return self.enforce and action in _HARD and action not in soft
+
+    def _accounts(
+        self, labels: Mapping[str, Any], rules: Sequence[Rule] | None = None
+    ) -> Iterator[tuple[Rule, Account]]:
+        """The accounts that these labels name, whether they were used before or not."""
+        named: list[tuple[Rule, tuple[str, Window]]] = [
+            (rule, (self._scopes.of(rule, labels), rule.budget.window))
+            for rule in (self.rules if rules is None else rules)
+            if "call" not in rule.budget.subjects and self._scopes.are_named(rule.budget, labels)
+        ]
+        found = {(a.scope, a.window): a for a in self.store.accounts([key for _, key in named])} if named else {}
+        for rule, (scope, window) in named:
+            yield rule, found.get((scope, window)) or Account(scope, window, limit=rule.limit)
+
+    def _warn(self, subject: str, message: str) -> None:
+        if subject not in self._warned:
+            self._warned.add(subject)
+            warnings.warn(UnenforcedBudgetWarning(message), stacklevel=2)
+
+
+def _fitting(line: Line, output_tokens: int) -> int:
+    """The longest answer that one call's own limit has room for; -1 where not even an empty one fits."""
+    left = line.limit - line.fixed
+    if left < 0:
+        return -1
+    return min(output_tokens, left // line.per_output_token) if line.per_output_token else output_tokens
+
+
+def _told(action: Action) -> tuple[AlertSink, ...]:
+    """Who is told by an action: the function itself, where it is one."""
+    return () if isinstance(action, str) else (action,)
+
+
+def _lost(budget: Budget, demand: Demand, fixed: int, each: int) -> int:
+    if budget.on_lost == "release":
+        return 0
+    return fixed + (each * demand.output_tokens if budget.on_lost == "charge_full" else 0)
+
+
+def _unenforced(line: Line) -> Line:
+    return Line(line.scope, line.limit, line.fixed, line.per_output_token, line.window, line.lost, enforced=False)
+
+
+def _cheaper_from(rule: Rule) -> Mark | None:
+    """Where a rule wants a cheaper model from; None where it never does."""
+    return next((mark for mark in rule.marks if mark.action == "downgrade"), None)
+
+
+def _plain(amount: Decimal | int) -> str | int:
+    return str(amount) if isinstance(amount, Decimal) else amount
+
+
+def _unpriced(budget: Budget, labels: Mapping[str, Any]) -> str:
+    return (
+        f"{labels.get('model')} has no known price: its calls are not held to the USD limit of the {budget.title}, "
+        'because unknown_price="allow". Give the meter a price for it: prices={"models": [{"model": …}]}.'
+    )

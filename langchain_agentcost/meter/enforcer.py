@@ -1,0 +1,389 @@
+"""Holding calls to their limits: what the meter asks before a call is made, and does when the answer is no."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from itertools import count
+from time import perf_counter
+from typing import Any, NoReturn
+from uuid import UUID, uuid5
+
+from langgraph.errors import GraphBubbleUp
+
+from langchain_agentcost.errors import StoreUnavailable
+from langchain_agentcost.errors.limits import BreakerTripped, BudgetExceeded, LimitReached, LimitUnavailable
+from langchain_agentcost.limits.alerts import Alert, AlertKind
+from langchain_agentcost.limits.approvals import Approval
+from langchain_agentcost.limits.breakers import CircuitBreaker
+from langchain_agentcost.limits.budget import limit_shown
+from langchain_agentcost.limits.demand import Demand, Taken
+from langchain_agentcost.limits.dispatch import Alerts
+from langchain_agentcost.limits.holds import BudgetStore
+from langchain_agentcost.limits.leases import Leases
+from langchain_agentcost.limits.limiter import Admission, Limiter, Remaining
+from langchain_agentcost.limits.refusal import Refusal
+from langchain_agentcost.limits.watch import Trip, Watch
+from langchain_agentcost.meter.graph import Graph
+from langchain_agentcost.meter.human import Human, about_breaker, about_budget
+from langchain_agentcost.meter.journal import Journal
+from langchain_agentcost.meter.permit import Permit
+from langchain_agentcost.meter.run_limits import RunLimits
+from langchain_agentcost.meter.runs import WorkflowRun
+
+_PLACES = UUID("6f2d2f6e-8a2b-5b0e-9c1d-4d3b8d2f7a11")
+"""The namespace of the ids of reservations."""
+
+_TASK_TAG = "graph:step:"
+"""How LangGraph tags the run of a task, and nothing inside it."""
+
+MAX_UNSETTLED = 10_000
+"""How many settlements wait for a store that fails; beyond it the oldest are left to their leases."""
+
+blocks: ContextVar[tuple[Limiter, ...]] = ContextVar("langchain_agentcost_blocks", default=())
+"""The limiters of the `budget` blocks that this thread or task is in, outermost first: tasks and copied contexts each
+see their own, which is what a tree of budgets needs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call that is about to be made.
+
+    Args:
+        run: Its workflow run.
+        labels: Its attribution, as keyword arguments of `Attribution`.
+        demand: What it may take at worst.
+        call_id: The call itself.
+        place: Where it stands in its graph: the same when LangGraph runs the task again. The call's id outside.
+        graph: The graph that it is in; None outside.
+    """
+
+    run: WorkflowRun
+    labels: Mapping[str, Any]
+    demand: Demand
+    call_id: str
+    place: str
+    graph: Graph | None
+
+    @property
+    def thread(self) -> str | None:
+        """The thread that it is in."""
+        return self.graph.thread if self.graph is not None else None
+
+
+class Enforcer:
+    """Asks for every call whether it may be made, and says afterwards what it took.
+
+    Args:
+        limiter: The budgets.
+        breakers: The circuit breakers.
+        journal: Who warns.
+        enforce: False to say only what would have been stopped.
+        fail_open: Whether calls are made while the store cannot be reached.
+    """
+
+    def __init__(
+        self,
+        limiter: Limiter,
+        breakers: Iterable[CircuitBreaker],
+        journal: Journal,
+        *,
+        enforce: bool = True,
+        fail_open: bool = False,
+    ) -> None:
+        self.limiter = limiter
+        self.breakers = tuple(breakers)
+        self.leases = Leases(limiter.store)
+        self._journal = journal
+        self._enforce = enforce
+        self._fail_open = fail_open
+        actions = [mark.action for rule in limiter.rules for mark in rule.marks]
+        actions += [breaker.on_trip for breaker in self.breakers]
+        self._may_ask = enforce and "interrupt" in actions
+        self.assumes_dearest = any(rule.budget.unknown_price == "assume_dearest" for rule in limiter.rules)
+        self._human = Human(limiter.store, limiter.alerts)
+        self._unsettled: deque[tuple[Admission, Taken, str]] = deque(maxlen=MAX_UNSETTLED)
+
+    @property
+    def store(self) -> BudgetStore:
+        """Where the accounts are."""
+        return self.limiter.store
+
+    @property
+    def keeps_time(self) -> bool:
+        """Whether the run's time is limited here."""
+        return any("wall_time" in limiter.units for limiter in (*blocks.get(), self.limiter))
+
+    @property
+    def alerts(self) -> Alerts:
+        """Who is told."""
+        return self.limiter.alerts
+
+    def of(self, run: WorkflowRun) -> RunLimits:
+        """What limits remember of a run."""
+        if run.limits is None:
+            run.limits = RunLimits(Watch(self.breakers))
+        return run.limits
+
+    def chain_started(self, run: WorkflowRun, metadata: Mapping[str, Any] | None, tags: Sequence[str] | None) -> None:
+        """Number the calls of a graph's task from 1 again: LangGraph runs it, perhaps not for the first time."""
+        if run.limits is not None and any(tag.startswith(_TASK_TAG) for tag in tags or ()):
+            run.limits.calls.pop((metadata or {}).get("langgraph_checkpoint_ns", ""), None)
+
+    def place_of(self, run: WorkflowRun, labels: Mapping[str, Any], checkpoint_ns: str | None, call_id: str) -> str:
+        """Where a model call stands in its graph: its task, the attempt, and its number among the task's calls.
+
+        LangGraph derives a task's id from the checkpoint that it runs from, so a task that is run again, even by
+        another process, has the same one. A retry has another attempt or number.
+        """
+        if not checkpoint_ns:
+            return call_id
+        number = next(self.of(run).calls.setdefault(checkpoint_ns, count(1)))
+        return str(uuid5(_PLACES, f"{checkpoint_ns}|{labels.get('attempt', 1)}|{number}"))
+
+    def opened(self, run: WorkflowRun, call_id: str, admissions: Sequence[Admission]) -> None:
+        """Note that a call is made for which this was reserved."""
+        if admissions:
+            self.of(run).under_way[call_id] = admissions
+            for admission in admissions:
+                self._lease(admission, keep=True)
+
+    def admit(self, call: Call, *, least_output_tokens: int | None = None) -> Permit:
+        """Reserve for a call.
+
+        Args:
+            call: The call.
+            least_output_tokens: The shortest answer worth having, where the caller can shorten the answer.
+
+        Raises:
+            LimitReached: If it must not be made.
+            GraphInterrupt: If a person is asked.
+        """
+        limits = self.of(call.run)
+        if limits.trip is not None and self._enforce:
+            raise _again(limits.trip)
+        try:
+            return self._admit(call, limits, least_output_tokens)
+        except GraphBubbleUp:
+            limits.give_back(call.demand.elapsed_ms)
+            raise
+        except StoreUnavailable as error:
+            limits.give_back(call.demand.elapsed_ms)
+            if not self._fail_open:
+                raise LimitUnavailable(f"The budgets cannot be checked, so the call is not made: {error}") from error
+            self.alerts.fire(Alert("store", f"A call is made without a look at its budgets: {error}"))
+            return Permit((), call.demand.output_tokens)
+
+    def settle(self, call_id: str, run: WorkflowRun, taken: Taken) -> None:
+        """Post what a call took, and stop the run after this step where a budget says so."""
+        self._flush()
+        for admission in self._closed(call_id, run):
+            try:
+                for reason in admission.settle(taken, call_id=call_id):
+                    self._drain(Graph.around(), reason)
+            except StoreUnavailable as error:
+                self._unsettled.append((admission, taken, call_id))
+                self._journal.trouble("the budget store", error)
+
+    def void(self, call_id: str, run: WorkflowRun) -> None:
+        """Give back what a call reserved that another one makes in its place, or that was never made."""
+        for admission in self._closed(call_id, run):
+            with self._journal.harmless("the budget store"):
+                admission.void()
+
+    def post(self, call_id: str, labels: Mapping[str, Any], taken: Taken) -> None:
+        """Post a call that nobody could ask about before it was made, such as an embedding."""
+        for limiter in (*blocks.get(), self.limiter):
+            with self._journal.harmless("the budget store"):
+                limiter.post(call_id, labels, Demand("llm"), taken)
+
+    def run_ended(self, run: WorkflowRun) -> None:
+        """Account for the rest of a run's time, and give back what calls reserved of which nothing was heard."""
+        limits = run.limits
+        if limits is None:
+            return
+        for call_id in list(limits.under_way):
+            self.void(call_id, run)
+        elapsed = limits.elapsed_ms()
+        limits.since, limits.trip = None, None
+        limits.calls.clear()
+        if elapsed and "wall_time" in self.limiter.units and run.labels is not None:
+            time_id, labels = f"{run.id}:{perf_counter()}", {**run.labels, "run": run.id}
+            with self._journal.harmless("the budget store"):
+                self.limiter.post(time_id, labels, Demand("retriever", elapsed_ms=elapsed), Taken())
+
+    def recall(self, thread: str | None) -> str | None:
+        """The workflow run that a thread's last call belonged to, in whatever process."""
+        return self.store.note(f"thread:{thread}") if thread else None
+
+    def remaining(self, labels: Mapping[str, Any]) -> tuple[Remaining, ...]:
+        """What is left of the limits of the blocks that this code is in, and of the budgets that the labels name."""
+        return tuple(left for limiter in (*blocks.get(), self.limiter) for left in limiter.remaining(labels))
+
+    def wants_cheaper(self, labels: Mapping[str, Any]) -> bool:
+        """Whether a budget wants a cheaper model."""
+        return self._enforce and any(limiter.wants_cheaper(labels) for limiter in (*blocks.get(), self.limiter))
+
+    def close(self) -> None:
+        """Settle what waits, and let go of threads."""
+        self._flush()
+        self.leases.close()
+
+    def _admit(self, call: Call, limits: RunLimits, least: int | None) -> Permit:
+        asks = self._may_ask and call.graph is not None
+        if asks and call.graph is not None:
+            call.graph.require_checkpointer()
+            for asked, approved in self._human.replay(call.place):
+                self._answered(limits, asked, approved=approved)
+        self._check_breakers(call, limits, asks=asks)
+        soft = {"warn", "drain"} if call.graph is not None and call.graph.can_drain else {"warn"}
+        while True:
+            outcome = self._reserve(call, soft, least)
+            if not isinstance(outcome, Refusal):
+                self._note(call, limits, asks=asks)
+                return outcome
+            if outcome.action != "interrupt" or not asks:
+                self._refuse(call, limits, outcome)
+            elif outcome.repeated:  # it did not ask before, and a question now would take the user's next answer
+                soft.add("interrupt")
+            else:
+                self._ask(call, limits, about_budget(outcome, call.run, call.thread), outcome.permission)
+
+    def _reserve(self, call: Call, soft: Collection[str], least: int | None) -> Permit | Refusal:
+        """Reserve with the blocks that the call is in and with the budgets: all or nothing."""
+        admitted: list[Admission] = []
+        tokens = call.demand.output_tokens
+        for limiter in (*blocks.get(), self.limiter):
+            demand = call.demand if tokens == call.demand.output_tokens else replace(call.demand, output_tokens=tokens)
+            outcome = limiter.admit(
+                call.place, call.labels, demand, call_id=call.call_id, least_output_tokens=least, soft=soft
+            )
+            if isinstance(outcome, Refusal) and not self._enforce:
+                self.alerts.fire(outcome.alert("would_deny"))
+            elif isinstance(outcome, Refusal):
+                for admission in admitted:
+                    admission.void()
+                return outcome
+            else:
+                tokens = min(tokens, outcome.output_tokens)
+                admitted.append(outcome)
+                if outcome.drain:
+                    self._drain(call.graph, outcome.drain)
+        return Permit([admission for admission in admitted if admission.hold_id is not None], tokens)
+
+    def _check_breakers(self, call: Call, limits: RunLimits, *, asks: bool) -> None:
+        if not self.breakers:
+            return
+        if call.demand.kind != "llm":
+            trips = limits.watch.before_tool(call.demand.tool or "")
+        else:
+            trips = limits.watch.before_model(input_tokens=call.demand.input_tokens, at_s=perf_counter())
+        for trip in trips:
+            action = trip.breaker.on_trip
+            name = action if isinstance(action, str) else "warn"
+            stops = trip.level == "stop" and self._enforce and trip.breaker.title not in limits.forgiven
+            self._tell(call, trip, name if stops else "warn", to=() if isinstance(action, str) else (action,))
+            if not stops or name == "warn":
+                continue
+            if name == "drain" and call.graph is not None and call.graph.can_drain:
+                self._drain(call.graph, trip.message)
+            elif name == "interrupt" and asks and call.place in limits.passed:
+                continue  # as with budgets: it did not ask before
+            elif name == "interrupt" and asks:
+                self._ask(call, limits, about_breaker(trip, call.run, call.thread), None)
+            else:
+                limits.trip = BreakerTripped(trip.message, scope=f"run={call.run.id}", evidence=trip.evidence)
+                raise limits.trip
+
+    def _tell(self, call: Call, trip: Trip, action: str, *, to: Sequence[Any]) -> None:
+        kind: AlertKind = "tripped" if trip.level == "stop" else "warned"
+        evidence = {**trip.evidence, "run": call.run.id, "thread": call.thread}
+        alert = Alert(kind, trip.message, f"run={call.run.id}", action, evidence=evidence)
+        self.alerts.fire(alert, once=f"{call.run.id}|{trip.breaker.title}|{trip.level}", to=to)
+
+    def _ask(self, call: Call, limits: RunLimits, approval: Approval, permission: str | None) -> None:
+        approved = self._human.ask(call.place, approval, permission=permission)
+        self._answered(limits, approval, approved=approved)
+
+    def _answered(self, limits: RunLimits, approval: Approval, *, approved: bool) -> None:
+        """Go on where a person approved, stop for good where not."""
+        if not approved:
+            kind = BudgetExceeded if approval.unit else BreakerTripped
+            limits.trip = kind(f"{approval.message} A person was asked and denied it.", scope=approval.scope)
+            raise limits.trip
+        if not approval.unit:
+            limits.forgiven.add(approval.title)
+
+    def _refuse(self, call: Call, limits: RunLimits, refusal: Refusal) -> NoReturn:
+        rule, account = refusal.rule, refusal.account
+        shown = (lambda amount: limit_shown(rule.unit, amount)) if account is not None else (lambda amount: None)
+        whose = {"run": call.run.id, "thread": call.thread}
+        error = BudgetExceeded(
+            refusal.message,
+            scope=refusal.scope,
+            limit=shown(account.cap or rule.limit if account else 0),
+            spent=shown(account.spent if account else 0),
+            reserved=shown(account.reserved if account else 0),
+            needed=shown(refusal.needed),
+            evidence={**refusal.evidence(), **whose},
+        )
+        if refusal.action != "downgrade" and rule.budget.subjects != ("call",):
+            limits.trip = error
+        self.alerts.fire(refusal.alert("denied", **whose), once=f"denied|{refusal.key}|{call.run.id}")
+        raise error
+
+    def _drain(self, graph: Graph | None, reason: str) -> None:
+        if graph is not None and self._enforce:
+            graph.drain(f"{reason} (langchain-agentcost)")
+
+    def _note(self, call: Call, limits: RunLimits, *, asks: bool) -> None:
+        """Note that a call is made here; once, too, which run the thread is in, for whoever resumes it elsewhere."""
+        if asks:
+            limits.passed.add(call.place)
+        if limits.noted or not call.thread:
+            return
+        limits.noted = True
+        key = f"thread:{call.thread}"
+        before = self.store.note(key)
+        if before != call.run.id:
+            self.store.set_note(key, call.run.id, expected=before)
+
+    def _closed(self, call_id: str, run: WorkflowRun) -> Sequence[Admission]:
+        admissions = run.limits.under_way.pop(call_id, ()) if run.limits is not None else ()
+        for admission in admissions:
+            self._lease(admission, keep=False)
+        return admissions
+
+    def _lease(self, admission: Admission, *, keep: bool) -> None:
+        if admission.owner is self.limiter and admission.hold_id is not None:
+            (self.leases.keep if keep else self.leases.drop)(admission.hold_id)
+
+    def _flush(self) -> None:
+        """Settle what a failing store did not take."""
+        while self._unsettled:
+            admission, taken, call_id = self._unsettled[0]
+            try:
+                admission.settle(taken, call_id=call_id)
+            except StoreUnavailable:
+                return
+            self._unsettled.popleft()
+
+
+@contextmanager
+def within(limiter: Limiter) -> Iterator[None]:
+    """Hold every call of a block to a further limiter."""
+    token = blocks.set((*blocks.get(), limiter))
+    try:
+        yield
+    finally:
+        blocks.reset(token)
+
+
+def _again(trip: LimitReached) -> LimitReached:
+    """The same stop as an exception of its own: a traceback belongs to one raise."""
+    again = type(trip)(str(trip), scope=trip.scope, limit=trip.limit, spent=trip.spent)
+    again.reserved, again.needed, again.evidence = trip.reserved, trip.needed, trip.evidence
+    return again

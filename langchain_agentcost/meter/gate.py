@@ -1,0 +1,151 @@
+"""The gate between LangChain's events and the limits: a call in the books' terms becomes one in the limits'."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+from itertools import takewhile
+from time import perf_counter
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from langchain_agentcost.limits.demand import Demand, Taken
+from langchain_agentcost.meter.answer import Answer
+from langchain_agentcost.meter.calls import OpenCall
+from langchain_agentcost.meter.enforcer import Call, Enforcer
+from langchain_agentcost.meter.graph import Graph
+from langchain_agentcost.meter.labels import current_metadata
+from langchain_agentcost.meter.permit import Permit, taken_permit
+from langchain_agentcost.meter.runs import WorkflowRun
+from langchain_agentcost.meter.worst_case import Request, WorstCase
+from langchain_agentcost.pricing import PriceBook
+from langchain_agentcost.uncounted import Prompt
+from langchain_agentcost.usage import Usage
+
+PROMPT_TAIL = "agentcost-tail"
+"""The id of a message that stands at a prompt's end for one call, and says what is left of the limits."""
+
+
+class Gate:
+    """Lets the calls of a meter pass, or not, and tells the limits how they went.
+
+    Args:
+        enforcer: What holds the limits.
+        worst: What says what a model call may take.
+        prices: What tool calls cost.
+    """
+
+    def __init__(self, enforcer: Enforcer, worst: WorstCase, prices: PriceBook) -> None:
+        self.enforcer = enforcer
+        self.worst = worst
+        self._prices = prices
+        self._watches = {breaker.kind for breaker in enforcer.breakers}
+
+    def model_starts(self, run_id: UUID, call: OpenCall, sent: Mapping[str, Any], metadata: Mapping[str, Any]) -> None:
+        """Let a model call be made, or raise.
+
+        Raises:
+            LimitReached: If it must not be made.
+            GraphInterrupt: If a person is asked.
+        """
+        enforcer, call_id, permitted = self.enforcer, str(run_id), taken_permit()
+        if permitted is not None:
+            enforcer.opened(call.run, call_id, permitted)
+            return
+        elapsed_ms = self._elapsed_ms(call.run)
+        demand = self.worst.of(call, sent, metadata, assume_dearest=enforcer.assumes_dearest, elapsed_ms=elapsed_ms)
+        place = enforcer.place_of(call.run, call.labels, metadata.get("langgraph_checkpoint_ns"), call_id)
+        admitted = enforcer.admit(Call(call.run, call.labels, demand, call_id, place, Graph.around()))
+        enforcer.opened(call.run, call_id, admitted.take() or ())
+
+    def permit(
+        self, run: WorkflowRun, labels: Mapping[str, Any], request: Request, *, least_output_tokens: int
+    ) -> Permit:
+        """Reserve for a model call that nobody has announced yet, with as long an answer as there is room for."""
+        enforcer, call_id = self.enforcer, str(uuid4())
+        demand = self.worst.of_request(
+            request, assume_dearest=enforcer.assumes_dearest, elapsed_ms=self._elapsed_ms(run)
+        )
+        place = enforcer.place_of(run, labels, current_metadata().get("langgraph_checkpoint_ns"), call_id)
+        call = Call(run, labels, demand, call_id, place, Graph.around())
+        return enforcer.admit(call, least_output_tokens=least_output_tokens)
+
+    def tool_starts(self, run_id: UUID, call: OpenCall, event: Mapping[str, Any]) -> None:
+        """Let a tool or retriever call be made, or raise as `model_starts` does."""
+        if self._watches and call.kind == "tool":
+            call.arguments = fingerprint(event.get("inputs"))
+        tool, call_id = call.labels["tool"] or "", str(run_id)
+        price = self._prices.tool_cost(tool, duration_s=0.0)
+        demand = Demand(
+            "tool" if call.kind == "tool" else "retriever",
+            input_nano=price.total_nano if price is not None else 0,
+            elapsed_ms=self._elapsed_ms(call.run),
+            tool=tool,
+        )
+        ns, asked = (event.get("metadata") or {}).get("langgraph_checkpoint_ns"), event.get("tool_call_id")
+        place = str(uuid5(_TOOLS, f"{ns}|{call.labels.get('attempt', 1)}|{asked}")) if ns and asked else call_id
+        admitted = self.enforcer.admit(Call(call.run, call.labels, demand, call_id, place, Graph.around()))
+        self.enforcer.opened(call.run, call_id, admitted.take() or ())
+
+    def settle(self, run_id: UUID, call: OpenCall, taken: Taken) -> None:
+        """Post what a call took."""
+        self.enforcer.settle(str(run_id), call.run, taken)
+
+    def void(self, run_id: UUID, call: OpenCall) -> None:
+        """Give back what a call reserved."""
+        self.enforcer.void(str(run_id), call.run)
+
+    def post(self, run_id: UUID, call: OpenCall, taken: Taken) -> None:
+        """Post a call that nobody could ask about before it was made."""
+        self.enforcer.post(str(run_id), call.labels, taken)
+
+    def model_answered(self, call: OpenCall, usage: Usage, answer: Answer) -> None:
+        """Tell the counter and the breakers of an answer."""
+        if not usage.estimated:
+            self.worst.answered(call, usage)
+        if self._watches:
+            seen = _progress(call.prompt, answer) if "no_progress" in self._watches else None
+            self.enforcer.of(call.run).watch.model_answered(
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+                at_s=perf_counter(),
+                fingerprint=seen,
+            )
+
+    def tool_returned(self, call: OpenCall, output: object, *, failed: bool) -> None:
+        """Tell the breakers of a tool's result."""
+        if self._watches and call.kind == "tool":
+            result = fingerprint(getattr(output, "content", output) if not failed else type(output).__name__)
+            self.enforcer.of(call.run).watch.tool_returned(
+                tool=call.labels["tool"] or "", call=call.arguments or "", result=result, failed=failed
+            )
+
+    def _elapsed_ms(self, run: WorkflowRun) -> int:
+        return self.enforcer.of(run).elapsed_ms() if self.enforcer.keeps_time else 0
+
+
+_TOOLS = UUID("7d1f0f0e-1c5e-5b5c-8d6f-1f0a4d3b8d2f")
+"""The namespace of the ids of tool calls' reservations."""
+
+
+def fingerprint(value: object) -> str:
+    """A short hash of arguments or a result: equal values have equal ones, and nothing can be read back."""
+    text = json.dumps(value, sort_keys=True, default=_content)
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+
+
+def _content(value: object) -> object:
+    return value.content if isinstance(value, BaseMessage) else repr(value)
+
+
+def _progress(prompt: Prompt, answer: Answer) -> str:
+    """What was new in a prompt, and what was answered: a run that repeats both gets nowhere."""
+    new: list[Any] = [prompt]
+    if not isinstance(prompt, str):
+        latest = takewhile(lambda m: not isinstance(m, AIMessage), reversed(prompt))
+        new = [message.content for message in latest if message.id != PROMPT_TAIL]
+    asked = [(tool_call.get("name"), tool_call.get("args")) for tool_call in answer.tool_calls]
+    return fingerprint([new, answer.text, asked])
