@@ -60,28 +60,29 @@ def loop() -> list[dict[str, Any]]:
     ]
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder of the schema: a good run, a loop, an unjudged one, a set of winners only."""
+    folder = tmp_path_factory.mktemp("traces")
     episodes = [
         record("good", short_run(), success=True),
         record("loop", loop()),
         record("unjudged", short_run(), success=None),
         record("winner", short_run(), success=True, caveat="survivorship bias: winning runs only"),
     ]
-    with gzip.open(tmp_path / "made.jsonl.gz", "wt") as file:
+    with gzip.open(folder / "made.jsonl.gz", "wt") as file:
         file.writelines(json.dumps(one) + "\n" for one in episodes)
-    with gzip.open(tmp_path / "prompts.json.gz", "wt") as file:
+    with gzip.open(folder / "prompts.json.gz", "wt") as file:
         json.dump({"s": "Help the customer."}, file)
     schema = {"type": "function", "function": {"name": "track", "description": "Tracks.", "parameters": {}}}
-    (tmp_path / "tools.json").write_text(json.dumps({"t": [schema]}))
-    return tmp_path
+    (folder / "tools.json").write_text(json.dumps({"t": [schema]}))
+    return folder
 
 
-@pytest.fixture
-def report(data: Path, tmp_path: Path) -> dict[tuple[str, str], dict[str, Any]]:
+@pytest.fixture(scope="module")
+def report(data: Path) -> dict[tuple[str, str], dict[str, Any]]:
     """The rows that it writes, by system and benchmark."""
-    out = tmp_path / "out.json"
+    out = data / "out.json"
     main(["--data", str(data), "--json", str(out)])
     return {(row["system"], row["benchmark"]): row for row in json.loads(out.read_text())["rows"]}
 
