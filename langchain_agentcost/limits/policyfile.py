@@ -149,14 +149,16 @@ def _stated(table: Table, names: Iterable[str], read: Mapping[str, Callable[[Tab
     return {name: value for name, value in found.items() if name in table.values}
 
 
-def _made(table: Table, make: Callable[..., _T], stated: Mapping[str, Any]) -> _T:
-    """Make what a table stands for; an error is that of the key without which there would be another, or none."""
+def _made(table: Table, make: Callable[..., _T], stated: dict[str, Any]) -> _T:
+    """Make what a table stands for. An error is that of the key without which there would be none, or another."""
     try:
         return make(**stated)
     except ValueError as error:
         fault = str(error)
-    without = ((key, {name: value for name, value in stated.items() if name != key}) for key in stated)
-    return table.fail(next((key for key, others in without if _fault(make, others) != fault), ""), fault)
+    without = {key: _fault(make, {k: v for k, v in stated.items() if k != key}) for key in reversed(stated)}
+    cured = [key for key, other in without.items() if other is None]
+    changed = [key for key, other in without.items() if other != fault]
+    return table.fail((cured or changed or [""])[0], fault)
 
 
 def _fault(make: Callable[..., object], stated: Mapping[str, Any]) -> str | None:
