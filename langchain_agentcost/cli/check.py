@@ -81,7 +81,7 @@ def _prices(prices: PriceOverrides | None) -> str:
         "hosted": prices.hosted,
     }
     stated = [f"{len(lines)} {name}" for name, lines in counts.items() if lines]
-    return f"the bundled list below {', '.join(stated) or 'a file without lines'}"
+    return f"{', '.join(stated) or 'a file without lines'}, above the bundled list"
 
 
 def _number(number: float) -> str:
