@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Generic, TypeVar
 
 K = TypeVar("K")
@@ -35,7 +36,8 @@ class Recent(Generic[K, V]):
         """Remember an item, and forget the oldest one where there are too many."""
         self._items[key] = value
         while len(self._items) > self._most:
-            self._items.pop(next(iter(self._items)), None)
+            with suppress(RuntimeError, StopIteration):  # it changed while the oldest was looked for: look again
+                self._items.pop(next(iter(self._items)), None)
 
     def get(self, key: K | None) -> V | None:
         """Give the item; None where it was never there or is forgotten."""

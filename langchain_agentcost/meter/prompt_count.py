@@ -79,14 +79,14 @@ class Conversation(NamedTuple):
     Args:
         messages: Its messages, the leading system message aside; at least one.
         sums: How many tokens there are before the first message, before the second, …, and after the last.
-        audio: Whether some of it is audio.
+        media: What it has beside text: "image", "audio", "video", "file".
         system: Its system message, and how many tokens that has; None and 0 where it has none.
         reported: What a provider counted; None until one does.
     """
 
     messages: tuple[ref[BaseMessage], ...]
     sums: tuple[int, ...]
-    audio: bool
+    media: frozenset[str]
     system: tuple[ref[BaseMessage] | None, int] = (None, 0)
     reported: Reported | None = None
 
@@ -130,7 +130,7 @@ class PromptCounts:
 
     def at_most(
         self, prompt: Prompt, *, model: str | None, schema_tokens: int = 0, sent: Mapping[str, Any] | None = None
-    ) -> tuple[int, bool]:
+    ) -> tuple[int, frozenset[str]]:
         """Give the most tokens that a prompt may have.
 
         Args:
@@ -140,22 +140,22 @@ class PromptCounts:
             sent: The call's invocation parameters, which may hold further schemas.
 
         Returns:
-            Tokens, and whether some of it is audio.
+            Tokens, and what it has beside text: "image", "audio", "video", "file".
         """
         beside = _tools_at_most(schema_tokens, model)
-        if sent:
+        if sent and not sent.keys().isdisjoint(SCHEMAS):
             beside += sum([self._form(sent[name]) for name in SCHEMAS if name in sent])
         if isinstance(prompt, str):
-            return self._counting(model)(prompt) + beside + FRAME_TOKENS, False
+            return self._counting(model)(prompt) + beside + FRAME_TOKENS, _TEXT_ONLY
         system, messages = _parted(prompt)
         if not messages:
-            return self._system(None, system, model)[1] + beside + FRAME_TOKENS, False
+            return self._system(None, system, model)[1] + beside + FRAME_TOKENS, _TEXT_ONLY
         key = (model, id(messages[0]))
         before = self._recent.get(key)
         now = self._grown(before, key, messages, system)
         if now is not before:
             self._recent.put(key, now)
-        return now.at_most(beside + now.system[1]), now.audio
+        return now.at_most(beside + now.system[1]), now.media
 
     def answered(self, prompt: Prompt, usage: Usage, *, model: str | None, schema_tokens: int = 0) -> None:
         """Take a provider's own count of a prompt.
@@ -204,7 +204,7 @@ class PromptCounts:
             before = Conversation(
                 (ref(messages[0], lambda _: recent.pop(key)),),
                 (0, message_tokens(messages[0], text)),
-                _is_heard(messages[0]),
+                _media(messages[0]),
             )
             shared = 1
         new = messages[shared:]
@@ -212,7 +212,7 @@ class PromptCounts:
         return Conversation(
             (*before.messages[:shared], *map(ref, new)),
             (*before.sums[:shared], *sums),
-            before.audio or any(map(_is_heard, new)),
+            before.media.union(*map(_media, new)),
             of_system,
             before.reported if before.reported and before.reported.messages <= shared else None,
         )
@@ -272,14 +272,28 @@ def _tools_at_most(schema_tokens: int, model: str | None) -> int:
     return ceil(ESTIMATE_MARGIN * schema_tokens) + TOOL_PROMPT_TOKENS
 
 
-_HEARD = ("audio", "input_audio", "video")
+_TEXT_ONLY: frozenset[str] = frozenset()
+
+_MEDIA = {
+    "image": "image",
+    "image_url": "image",
+    "input_image": "image",
+    "audio": "audio",
+    "input_audio": "audio",
+    "video": "video",
+    "file": "file",
+    "input_file": "file",
+    "document": "file",
+    "media": "file",
+}
+"""What content blocks are, by their type; one that says what is in it is that."""
 
 
-def _is_heard(message: BaseMessage) -> bool:
-    """Whether a message has audio, as videos do."""
+def _media(message: BaseMessage) -> frozenset[str]:
+    """What a message has beside text."""
     content = message.content
-    return type(content) is list and any(
-        isinstance(block, Mapping)
-        and (block.get("type") in _HEARD or str(block.get("mime_type")).startswith(("audio/", "video/")))
-        for block in content
-    )
+    if type(content) is str:
+        return _TEXT_ONLY
+    blocks = [block for block in content if isinstance(block, Mapping) and block.get("type") in _MEDIA]
+    stated = [str(block.get("mime_type")).partition("/")[0] for block in blocks]
+    return frozenset(_MEDIA.get(kind, _MEDIA[block["type"]]) for kind, block in zip(stated, blocks, strict=True))

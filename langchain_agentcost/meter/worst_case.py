@@ -44,9 +44,10 @@ class Request(NamedTuple):
 class WorstCase:
     """Says what model calls may take at most.
 
-    What it says holds where the provider serves the model and the tier that were asked for, or the standard tier, and
-    the client does not send a request again by itself. What the provider's own tools find is billed as input that
-    nobody can count before: where such tools are bound, `evidence["unbounded"]` names them.
+    What it says holds where the provider serves the model that was asked for, on the tier that was asked for or the
+    standard one, and the client does not send a request again by itself. Some input cannot be counted before the call:
+    how large images, audio and files are, what the provider's own tools find, and what the provider keeps for itself.
+    Where there is some, `evidence["unbounded"]` names it.
 
     Args:
         prices: What calls cost.
@@ -87,15 +88,15 @@ class WorstCase:
         """Give the worst case of a call that nobody has announced yet, as `of` does."""
         prompt, model, provider, tools, sent, metadata, _, _ = request
         schemas = estimate_schemas(tools) if tools else 0
-        input_tokens, audio = self._counts.at_most(prompt, model=model, schema_tokens=schemas, sent=sent)
+        input_tokens, media = self._counts.at_most(prompt, model=model, schema_tokens=schemas, sent=sent)
         longest = longest_answer(model, provider, sent, metadata)
         evidence: dict[str, Any] = {"max_output_tokens": f"{longest.tokens}, {longest.source}"}
         if longest.answers > 1:
             evidence["answers"] = longest.answers
-        calls, unbounded = server_tools(tools, sent) if tools else ({}, ())
-        if unbounded:
-            evidence["unbounded"] = unbounded
-        bounds = _Bounds(input_tokens, audio or _speaks(sent), calls)
+        calls, own_tools = server_tools(tools, sent) if tools else ({}, ())
+        if media or own_tools or not sent.keys().isdisjoint(ELSEWHERE):
+            evidence["unbounded"] = [*sorted(media), *own_tools, *(name for name in ELSEWHERE if sent.get(name))]
+        bounds = _Bounds(input_tokens, not media.isdisjoint(_HEARD) or _speaks(sent), calls)
         price = _priced(self._cards(request), bounds)
         assumed = price is None and assume_dearest
         if assumed:
@@ -155,6 +156,11 @@ def _priced(cards: Iterable[PriceCard | None], bounds: _Bounds) -> tuple[str, in
 
 _ANY_MODEL = "gpt-5"
 
+_HEARD = ("audio", "video")
+
+ELSEWHERE = ("previous_response_id", "conversation", "cached_content")
+"""How requests name a part of the prompt that the provider keeps."""
+
 _SERVER_TOOL = re.compile(
     r"web_search|web_fetch|file_search|code_interpreter|code_execution|image_generation|google_search|url_context"
 )
@@ -192,5 +198,5 @@ def server_tools(tools: Sequence[Any], sent: Mapping[str, Any]) -> tuple[dict[st
 
 def _speaks(sent: Mapping[str, Any]) -> bool:
     """Whether the answer may be audio."""
-    modalities = sent.get("modalities") or sent.get("response_modalities") or ()
-    return any(str(modality).lower().endswith("audio") for modality in modalities)
+    modalities = sent.get("modalities") or sent.get("response_modalities")
+    return any(str(modality).lower().endswith("audio") for modality in modalities) if modalities else False

@@ -141,3 +141,15 @@ def test_an_empty_prompt_and_a_text_have_a_worst_case() -> None:
     for empty in ("", [], [SystemMessage("You answer.")]):
         assert 0 < case.of_request(request(empty)).input_tokens < 200
         case.answered(open_call(empty), Usage(input_tokens=9))  # type: ignore[arg-type]
+
+
+def test_input_that_cannot_be_counted_before_is_named() -> None:
+    """A reader of a denial, or of an overrun, sees what no count can bound; of plain text there is nothing to name."""
+    case = worst()
+    picture = {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}
+    paper = {"type": "media", "mime_type": "application/pdf", "data": ""}
+    shown = [HumanMessage([{"type": "text", "text": "Look."}, picture, paper])]
+    assert case.of_request(request(shown)).evidence["unbounded"] == ["file", "image"]
+    kept = {"previous_response_id": "r1", "conversation": None}
+    assert case.of_request(request(sent=kept)).evidence["unbounded"] == ["previous_response_id"]
+    assert "unbounded" not in case.of_request(request([HumanMessage("Hi")])).evidence
