@@ -91,6 +91,7 @@ class Human:
             (asked,) = paused.args[0]
             command = f"Command(resume={{{asked.id!r}: 'approve'}})"
             payload["resume"] = f"graph.invoke({command}, {{'configurable': {{'thread_id': {approval.thread!r}}}}})"
+            ask(self._store, replace(approval, resume=payload["resume"]))
             evidence = {"approval": approval.id, "run": approval.run, "thread": approval.thread}
             message = f"A person is asked: {approval.message}"
             alert = Alert(
