@@ -1,6 +1,7 @@
-"""The economics of LLM agents: meter, price, attribute and report every call of a LangChain or LangGraph app.
+"""The economics of LLM agents: meter, price, attribute, limit and report every call of a LangChain or LangGraph app.
 
-Pass `CostMeter().callbacks` to the outermost call, and read `meter.report(by="node")`.
+Pass `CostMeter().callbacks` to the outermost call, and read `meter.report(by="node")`. With
+`CostMeter(budgets=[Budget(usd=5, per="session")])` a call that does not fit is stopped before it is made.
 """
 
 from __future__ import annotations
@@ -13,14 +14,27 @@ if TYPE_CHECKING:
     from langchain_agentcost.errors import (
         AgentCostError,
         AgentCostWarning,
+        BreakerTripped,
+        BudgetExceeded,
+        LimitReached,
         MeteringWarning,
         PriceNotFoundWarning,
+        UnenforcedBudgetWarning,
         UsageMissingWarning,
     )
     from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
     from langchain_agentcost.finops import Report, report
     from langchain_agentcost.ledger import Entry, Ledger, Total, open_ledger
-    from langchain_agentcost.meter import CostMeter, install_global, meter_costs, metered_embeddings, uninstall_global
+    from langchain_agentcost.limits import Budget, CircuitBreaker
+    from langchain_agentcost.meter import (
+        CostMeter,
+        budget,
+        install_global,
+        meter_costs,
+        metered_embeddings,
+        uninstall_global,
+    )
+    from langchain_agentcost.middleware import agentcost_middleware
     from langchain_agentcost.pricing import Cost, PriceBook, PriceCard, PriceOverrides
     from langchain_agentcost.usage import Usage
 
@@ -31,11 +45,16 @@ __all__ = [
     "AgentCostWarning",
     "Attribution",
     "AttributionMap",
+    "BreakerTripped",
+    "Budget",
+    "BudgetExceeded",
+    "CircuitBreaker",
     "Cost",
     "CostMeter",
     "Entry",
     "LangSmithCostTracer",
     "Ledger",
+    "LimitReached",
     "MeteringWarning",
     "PriceBook",
     "PriceCard",
@@ -43,9 +62,12 @@ __all__ = [
     "PriceOverrides",
     "Report",
     "Total",
+    "UnenforcedBudgetWarning",
     "Usage",
     "UsageMissingWarning",
     "__version__",
+    "agentcost_middleware",
+    "budget",
     "install_global",
     "meter_costs",
     "metered_embeddings",
@@ -59,14 +81,20 @@ _ROOMS = {
     "errors": (
         "AgentCostError",
         "AgentCostWarning",
+        "BreakerTripped",
+        "BudgetExceeded",
+        "LimitReached",
         "MeteringWarning",
         "PriceNotFoundWarning",
+        "UnenforcedBudgetWarning",
         "UsageMissingWarning",
     ),
     "exporters.langsmith": ("LangSmithCostTracer",),
     "finops": ("Report", "report"),
     "ledger": ("Entry", "Ledger", "Total", "open_ledger"),
-    "meter": ("CostMeter", "install_global", "meter_costs", "metered_embeddings", "uninstall_global"),
+    "limits": ("Budget", "CircuitBreaker"),
+    "meter": ("CostMeter", "budget", "install_global", "meter_costs", "metered_embeddings", "uninstall_global"),
+    "middleware": ("agentcost_middleware",),
     "pricing": ("Cost", "PriceBook", "PriceCard", "PriceOverrides"),
     "usage": ("Usage",),
 }

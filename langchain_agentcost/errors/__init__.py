@@ -26,6 +26,8 @@ AgentCostWarning (UserWarning)
 
 from __future__ import annotations
 
+import logging
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -52,7 +54,10 @@ __all__ = [
     "StoreUnavailable",
     "UnenforcedBudgetWarning",
     "UsageMissingWarning",
+    "give_warning",
 ]
+
+logger = logging.getLogger(__name__)
 
 
 class AgentCostError(Exception):
@@ -130,6 +135,14 @@ class UnenforcedBudgetWarning(AgentCostWarning):
 
 class UsageMissingWarning(AgentCostWarning):
     """A provider reported no usage: token counts are estimates and marked as such."""
+
+
+def give_warning(warning: AgentCostWarning) -> None:
+    """Give a warning; where warnings are errors, log it: nothing that is merely said breaks the user's run."""
+    try:
+        warnings.warn(warning, stacklevel=4)
+    except Warning:
+        logger.warning("%s", warning)
 
 
 def __getattr__(name: str) -> Any:

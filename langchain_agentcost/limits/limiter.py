@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any, NamedTuple
 
-from langchain_agentcost.errors import BudgetError, HoldConflict, UnenforcedBudgetWarning
+from langchain_agentcost.errors import (
+    AgentCostWarning,
+    BudgetError,
+    HoldConflict,
+    UnenforcedBudgetWarning,
+    give_warning,
+)
 from langchain_agentcost.limits.alerts import Alert, AlertSink
 from langchain_agentcost.limits.budget import Action, Budget, limit_shown
 from langchain_agentcost.limits.demand import Demand, Taken
@@ -93,6 +98,7 @@ class Limiter:
         alerts: Who is told of thresholds and denials.
         enforce: False to count, and to say what would have been denied.
         subject: Whose all accounts are, whatever the calls say; None reads it from the calls.
+        warn: Who gives warnings, once a subject; None gives each.
 
     Raises:
         BudgetError: If two budgets have the same name and unit.
@@ -106,14 +112,15 @@ class Limiter:
         alerts: Alerts | None = None,
         enforce: bool = True,
         subject: str | None = None,
+        warn: Callable[[str, AgentCostWarning], object] | None = None,
     ) -> None:
         self.store = store
         self.rules = tuple(rule for budget in budgets for rule in rules_of(budget))
         self.alerts = alerts or Alerts()
         self.enforce = enforce
         self.units = frozenset(rule.unit for rule in self.rules)
+        self._warn = warn or (lambda _, warning: give_warning(warning))
         self._scopes = Scopes(store, self._warn, subject=subject)
-        self._warned: set[str] = set()
         names = [(rule.budget.title, rule.unit) for rule in self.rules]
         for title, unit in names:
             if names.count((title, unit)) > 1:
@@ -334,11 +341,6 @@ class Limiter:
         for rule, (scope, window) in named:
             yield rule, found.get((scope, window)) or Account(scope, window, limit=rule.limit)
 
-    def _warn(self, subject: str, message: str) -> None:
-        if subject not in self._warned:
-            self._warned.add(subject)
-            warnings.warn(UnenforcedBudgetWarning(message), stacklevel=2)
-
 
 def _fitting(line: Line, output_tokens: int) -> int:
     """The longest answer that one call's own limit has room for; -1 where not even an empty one fits."""
@@ -372,8 +374,8 @@ def _plain(amount: Decimal | int) -> str | int:
     return str(amount) if isinstance(amount, Decimal) else amount
 
 
-def _unpriced(budget: Budget, labels: Mapping[str, Any]) -> str:
-    return (
+def _unpriced(budget: Budget, labels: Mapping[str, Any]) -> UnenforcedBudgetWarning:
+    return UnenforcedBudgetWarning(
         f"{labels.get('model')} has no known price: its calls are not held to the USD limit of the {budget.title}, "
         'because unknown_price="allow". Give the meter a price for it: prices={"models": [{"model": …}]}.'
     )

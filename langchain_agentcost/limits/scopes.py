@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from langchain_agentcost.errors import AgentCostWarning, UnenforcedBudgetWarning
 from langchain_agentcost.limits.budget import Action, Budget
 from langchain_agentcost.limits.holds import BudgetStore
 
@@ -48,7 +49,9 @@ class Scopes:
         subject: Whose all accounts are, whatever calls say; None reads it from the calls.
     """
 
-    def __init__(self, store: BudgetStore, warn: Callable[[str, str], None], *, subject: str | None = None) -> None:
+    def __init__(
+        self, store: BudgetStore, warn: Callable[[str, AgentCostWarning], object], *, subject: str | None = None
+    ) -> None:
         self._fixed = subject
         self._store = store
         self._warn = warn
@@ -74,6 +77,8 @@ class Scopes:
 
     def _subject(self, budget: Budget, name: str, labels: Mapping[str, Any]) -> str:
         """Whose account it is. What belongs to no session is a session of its own; calls that do not say share one."""
+        if name == "call":
+            return "this"
         if name == "step":
             return f"{labels.get('run')}#{labels.get('step')}"
         if name == "session":
@@ -121,8 +126,8 @@ def _escaped(value: str) -> str:
     return value if value.isalnum() else value.translate(_ESCAPES)
 
 
-def _unstated(budget: Budget, name: str) -> str:
-    return (
+def _unstated(budget: Budget, name: str) -> UnenforcedBudgetWarning:
+    return UnenforcedBudgetWarning(
         f"The {budget.title} is per {name}, and a call states none: all calls that do not are held to one budget "
         f"together. Pass it in the config: metadata={{{name.removeprefix('tag:')!r}: …}}."
     )

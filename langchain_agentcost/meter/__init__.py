@@ -2,8 +2,26 @@
 
 from __future__ import annotations
 
-from langchain_agentcost.meter.ambient import active_meters, install_global, meter_costs, uninstall_global
+from langchain_agentcost.meter.ambient import (
+    active_meters,
+    budget,
+    install_global,
+    meter_costs,
+    uninstall_global,
+)
+from langchain_agentcost.meter.block import BudgetBlock
 from langchain_agentcost.meter.embeddings import metered_embeddings
 from langchain_agentcost.meter.handler import CostMeter
+from langchain_agentcost.meter.permit import Permit
 
-__all__ = ["CostMeter", "active_meters", "install_global", "meter_costs", "metered_embeddings", "uninstall_global"]
+__all__ = [
+    "BudgetBlock",
+    "CostMeter",
+    "Permit",
+    "active_meters",
+    "budget",
+    "install_global",
+    "meter_costs",
+    "metered_embeddings",
+    "uninstall_global",
+]

@@ -6,10 +6,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import replace
 from decimal import Decimal
 from typing import ClassVar, TypedDict, Unpack
-from uuid import uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables.config import ensure_config, get_callback_manager_for_config
@@ -18,9 +16,7 @@ from langchain_core.tracers.context import register_configure_hook
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.ledger import Ledger
 from langchain_agentcost.limits.budget import Budget
-from langchain_agentcost.limits.limiter import Limiter, Remaining
-from langchain_agentcost.limits.memory import MemoryBudgetStore
-from langchain_agentcost.meter.enforcer import within
+from langchain_agentcost.meter.block import BudgetBlock, within
 from langchain_agentcost.meter.handler import CostMeter
 from langchain_agentcost.pricing import PriceBook, PriceOverrides
 from langchain_agentcost.pricing.overrides import Given
@@ -115,28 +111,12 @@ def budget(limits: Budget | None = None, **stated: Unpack[Limits]) -> Iterator[B
     """
     block = BudgetBlock(limits if limits is not None else Budget(**stated))
     with ExitStack() as stack:
-        meters = active_meters()
-        if not meters:
-            stack.enter_context(meter_costs())
-        stack.enter_context(within(block.limiter))
+        if not active_meters():
+            meter = stack.enter_context(meter_costs())
+            meter.hold_blocks()
+            block.brought = meter.enforcer
+        stack.enter_context(within(block))
         yield block
-
-
-class BudgetBlock:
-    """A budget that holds for a block.
-
-    Args:
-        limits: Its limits.
-    """
-
-    def __init__(self, limits: Budget) -> None:
-        named = replace(limits, per="run", window="total", where={}, name=limits.name or "block budget")
-        self.limiter = Limiter([named], MemoryBudgetStore(), subject=str(uuid4()))
-
-    @property
-    def remaining(self) -> tuple[Remaining, ...]:
-        """What is left of each of its limits."""
-        return self.limiter.remaining({})
 
 
 def install_global(

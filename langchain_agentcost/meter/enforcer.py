@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from itertools import count
 from time import perf_counter
@@ -27,6 +26,7 @@ from langchain_agentcost.limits.leases import Leases
 from langchain_agentcost.limits.limiter import Admission, Limiter, Remaining
 from langchain_agentcost.limits.refusal import Refusal
 from langchain_agentcost.limits.watch import Trip, Watch
+from langchain_agentcost.meter.block import held_by
 from langchain_agentcost.meter.graph import Graph
 from langchain_agentcost.meter.human import Human, about_breaker, about_budget
 from langchain_agentcost.meter.journal import Journal
@@ -42,10 +42,6 @@ _TASK_TAG = "graph:step:"
 
 MAX_UNSETTLED = 10_000
 """How many settlements wait for a store that fails; beyond it the oldest are left to their leases."""
-
-blocks: ContextVar[tuple[Limiter, ...]] = ContextVar("langchain_agentcost_blocks", default=())
-"""The limiters of the `budget` blocks that this thread or task is in, outermost first: tasks and copied contexts each
-see their own, which is what a tree of budgets needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +111,16 @@ class Enforcer:
     @property
     def keeps_time(self) -> bool:
         """Whether the run's time is limited here."""
-        return any("wall_time" in limiter.units for limiter in (*blocks.get(), self.limiter))
+        return any("wall_time" in limiter.units for limiter in self._limiters())
 
     @property
     def alerts(self) -> Alerts:
         """Who is told."""
         return self.limiter.alerts
+
+    def _limiters(self) -> Sequence[Limiter]:
+        """What calls here are held to: the blocks that they are in, then the budgets."""
+        return (*held_by(self), self.limiter)
 
     def of(self, run: WorkflowRun) -> RunLimits:
         """What limits remember of a run."""
@@ -167,15 +167,25 @@ class Enforcer:
             raise _again(limits.trip)
         try:
             return self._admit(call, limits, least_output_tokens)
-        except GraphBubbleUp:
+        except BaseException:
             limits.give_back(call.demand.elapsed_ms)
             raise
-        except StoreUnavailable as error:
-            limits.give_back(call.demand.elapsed_ms)
-            if not self._fail_open:
-                raise LimitUnavailable(f"The budgets cannot be checked, so the call is not made: {error}") from error
-            self.alerts.fire(Alert("store", f"A call is made without a look at its budgets: {error}"))
-            return Permit((), call.demand.output_tokens)
+
+    @contextmanager
+    def holding(self) -> Iterator[None]:
+        """Hold a call back where something goes wrong with its limits, unless it was chosen otherwise.
+
+        Raises:
+            LimitUnavailable: If the limits could not be checked.
+        """
+        try:
+            yield
+        except GraphBubbleUp:
+            raise
+        except Exception as error:
+            if self._enforce and not self._fail_open:
+                raise LimitUnavailable(f"The limits cannot be checked, so the call is not made: {error}") from error
+            self.alerts.fire(Alert("store", f"A call is made without a look at its limits: {error}"))
 
     def settle(self, call_id: str, run: WorkflowRun, taken: Taken) -> None:
         """Post what a call took, and stop the run after this step where a budget says so."""
@@ -196,7 +206,7 @@ class Enforcer:
 
     def post(self, call_id: str, labels: Mapping[str, Any], taken: Taken) -> None:
         """Post a call that nobody could ask about before it was made, such as an embedding."""
-        for limiter in (*blocks.get(), self.limiter):
+        for limiter in self._limiters():
             with self._journal.harmless("the budget store"):
                 limiter.post(call_id, labels, Demand("llm"), taken)
 
@@ -221,11 +231,11 @@ class Enforcer:
 
     def remaining(self, labels: Mapping[str, Any]) -> tuple[Remaining, ...]:
         """What is left of the limits of the blocks that this code is in, and of the budgets that the labels name."""
-        return tuple(left for limiter in (*blocks.get(), self.limiter) for left in limiter.remaining(labels))
+        return tuple(left for limiter in self._limiters() for left in limiter.remaining(labels))
 
     def wants_cheaper(self, labels: Mapping[str, Any]) -> bool:
         """Whether a budget wants a cheaper model."""
-        return self._enforce and any(limiter.wants_cheaper(labels) for limiter in (*blocks.get(), self.limiter))
+        return self._enforce and any(limiter.wants_cheaper(labels) for limiter in self._limiters())
 
     def close(self) -> None:
         """Settle what waits, and let go of threads."""
@@ -256,7 +266,7 @@ class Enforcer:
         """Reserve with the blocks that the call is in and with the budgets: all or nothing."""
         admitted: list[Admission] = []
         tokens = call.demand.output_tokens
-        for limiter in (*blocks.get(), self.limiter):
+        for limiter in self._limiters():
             demand = call.demand if tokens == call.demand.output_tokens else replace(call.demand, output_tokens=tokens)
             outcome = limiter.admit(
                 call.place, call.labels, demand, call_id=call.call_id, least_output_tokens=least, soft=soft
@@ -370,16 +380,6 @@ class Enforcer:
             except StoreUnavailable:
                 return
             self._unsettled.popleft()
-
-
-@contextmanager
-def within(limiter: Limiter) -> Iterator[None]:
-    """Hold every call of a block to a further limiter."""
-    token = blocks.set((*blocks.get(), limiter))
-    try:
-        yield
-    finally:
-        blocks.reset(token)
 
 
 def _again(trip: LimitReached) -> LimitReached:

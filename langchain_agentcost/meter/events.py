@@ -12,8 +12,9 @@ from langchain_core.outputs import LLMResult
 from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, GraphResumeEvent
 from langgraph.errors import GraphBubbleUp
 
+from langchain_agentcost.meter.block import in_a_block, seen_by
 from langchain_agentcost.meter.books import Books
-from langchain_agentcost.meter.enforcer import Enforcer, blocks
+from langchain_agentcost.meter.enforcer import Enforcer
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.uncounted import Prompt
 
@@ -78,6 +79,8 @@ class MeterEvents(GraphCallbackHandler):
         run = self.books.runs.opened(run_id, parent_run_id, kwargs.get("name"), kwargs.get("metadata"))
         if self.enforcer is not None and parent_run_id is not None:
             self.enforcer.chain_started(run, kwargs.get("metadata"), kwargs.get("tags"))
+        elif in_a_block():
+            seen_by(self.enforcer or self)
 
     @_harmless
     def on_chain_end(self, outputs: Any, *, run_id: UUID, **kwargs: Any) -> None:
@@ -158,7 +161,7 @@ class MeterEvents(GraphCallbackHandler):
         self.books.tool_failed(run_id, error, kwargs)
 
     def _open_model(self, run_id: UUID, prompt: Prompt, event: Mapping[str, Any]) -> None:
-        if self.enforcer is None and blocks.get():
+        if self.enforcer is None and in_a_block():
             self.hold_blocks()
         self.books.model_started(run_id, prompt, event)
 

@@ -18,7 +18,7 @@ from langchain_agentcost.meter.calls import OpenCall
 from langchain_agentcost.meter.enforcer import Call, Enforcer
 from langchain_agentcost.meter.graph import Graph
 from langchain_agentcost.meter.labels import current_metadata
-from langchain_agentcost.meter.permit import Permit, taken_permit
+from langchain_agentcost.meter.permit import UNCAPPED_TOKENS, Permit, taken_permit
 from langchain_agentcost.meter.runs import WorkflowRun
 from langchain_agentcost.meter.worst_case import Request, WorstCase
 from langchain_agentcost.pricing import PriceBook
@@ -55,40 +55,38 @@ class Gate:
         if permitted is not None:
             enforcer.opened(call.run, call_id, permitted)
             return
-        elapsed_ms = self._elapsed_ms(call.run)
-        demand = self.worst.of(call, sent, metadata, assume_dearest=enforcer.assumes_dearest, elapsed_ms=elapsed_ms)
-        place = enforcer.place_of(call.run, call.labels, metadata.get("langgraph_checkpoint_ns"), call_id)
-        admitted = enforcer.admit(Call(call.run, call.labels, demand, call_id, place, Graph.around()))
-        enforcer.opened(call.run, call_id, admitted.take() or ())
+        with enforcer.holding():
+            elapsed_ms = self._elapsed_ms(call.run)
+            demand = self.worst.of(call, sent, metadata, assume_dearest=enforcer.assumes_dearest, elapsed_ms=elapsed_ms)
+            place = enforcer.place_of(call.run, call.labels, metadata.get("langgraph_checkpoint_ns"), call_id)
+            admitted = enforcer.admit(Call(call.run, call.labels, demand, call_id, place, Graph.around()))
+            enforcer.opened(call.run, call_id, admitted.take() or ())
 
     def permit(
         self, run: WorkflowRun, labels: Mapping[str, Any], request: Request, *, least_output_tokens: int
     ) -> Permit:
         """Reserve for a model call that nobody has announced yet, with as long an answer as there is room for."""
-        enforcer, call_id = self.enforcer, str(uuid4())
-        demand = self.worst.of_request(
-            request, assume_dearest=enforcer.assumes_dearest, elapsed_ms=self._elapsed_ms(run)
-        )
-        place = enforcer.place_of(run, labels, current_metadata().get("langgraph_checkpoint_ns"), call_id)
-        call = Call(run, labels, demand, call_id, place, Graph.around())
-        return enforcer.admit(call, least_output_tokens=least_output_tokens)
+        enforcer, call_id, permit = self.enforcer, str(uuid4()), Permit((), UNCAPPED_TOKENS)
+        with enforcer.holding():
+            demand = self.worst.of_request(
+                request, assume_dearest=enforcer.assumes_dearest, elapsed_ms=self._elapsed_ms(run)
+            )
+            place = enforcer.place_of(run, labels, current_metadata().get("langgraph_checkpoint_ns"), call_id)
+            call = Call(run, labels, demand, call_id, place, Graph.around())
+            permit = enforcer.admit(call, least_output_tokens=least_output_tokens)
+        return permit  # noqa: RET504  # a store that fails may have left the block without it
 
     def tool_starts(self, run_id: UUID, call: OpenCall, event: Mapping[str, Any]) -> None:
         """Let a tool or retriever call be made, or raise as `model_starts` does."""
-        if self._watches and call.kind == "tool":
-            call.arguments = fingerprint(event.get("inputs"))
-        tool, call_id = call.labels["tool"] or "", str(run_id)
-        price = self._prices.tool_cost(tool, duration_s=0.0)
-        demand = Demand(
-            "tool" if call.kind == "tool" else "retriever",
-            input_nano=price.total_nano if price is not None else 0,
-            elapsed_ms=self._elapsed_ms(call.run),
-            tool=tool,
-        )
-        ns, asked = (event.get("metadata") or {}).get("langgraph_checkpoint_ns"), event.get("tool_call_id")
-        place = str(uuid5(_TOOLS, f"{ns}|{call.labels.get('attempt', 1)}|{asked}")) if ns and asked else call_id
-        admitted = self.enforcer.admit(Call(call.run, call.labels, demand, call_id, place, Graph.around()))
-        self.enforcer.opened(call.run, call_id, admitted.take() or ())
+        with self.enforcer.holding():
+            if self._watches and call.kind == "tool":
+                call.arguments = fingerprint(event.get("inputs"))
+            call_id = str(run_id)
+            ns, asked = (event.get("metadata") or {}).get("langgraph_checkpoint_ns"), event.get("tool_call_id")
+            place = str(uuid5(_TOOLS, f"{ns}|{call.labels.get('attempt', 1)}|{asked}")) if ns and asked else call_id
+            demand = self._tool_demand(call)
+            admitted = self.enforcer.admit(Call(call.run, call.labels, demand, call_id, place, Graph.around()))
+            self.enforcer.opened(call.run, call_id, admitted.take() or ())
 
     def settle(self, run_id: UUID, call: OpenCall, taken: Taken) -> None:
         """Post what a call took."""
@@ -122,6 +120,17 @@ class Gate:
             self.enforcer.of(call.run).watch.tool_returned(
                 tool=call.labels["tool"] or "", call=call.arguments or "", result=result, failed=failed
             )
+
+    def _tool_demand(self, call: OpenCall) -> Demand:
+        """What a tool may take: its price for a call. What it costs by the second is known when it ends."""
+        tool = call.labels["tool"] or ""
+        price = self._prices.tool_cost(tool, duration_s=0.0)
+        return Demand(
+            "tool" if call.kind == "tool" else "retriever",
+            input_nano=price.total_nano if price is not None else 0,
+            elapsed_ms=self._elapsed_ms(call.run),
+            tool=tool,
+        )
 
     def _elapsed_ms(self, run: WorkflowRun) -> int:
         return self.enforcer.of(run).elapsed_ms() if self.enforcer.keeps_time else 0

@@ -34,7 +34,7 @@ from langchain_agentcost.meter.gate import Gate
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_run_id
 from langchain_agentcost.meter.outcome import outcome_value, outcome_verdict
-from langchain_agentcost.meter.permit import Permit
+from langchain_agentcost.meter.permit import UNCAPPED_TOKENS, Permit
 from langchain_agentcost.meter.runs import WorkflowRun
 from langchain_agentcost.meter.worst_case import Request, WorstCase
 from langchain_agentcost.pricing import PriceBook, PriceOverrides
@@ -45,9 +45,6 @@ if TYPE_CHECKING:
     from langchain_agentcost.exporters.langsmith import LangSmithCostTracer
     from langchain_agentcost.finops import Report
     from langchain_agentcost.limits.policy import Policy
-
-UNCAPPED_TOKENS = 2**31
-"""The longest answer where no limit says anything: longer than any."""
 
 LEAST_OUTPUT_TOKENS = 256
 """A shorter answer than this is rarely worth its prompt."""
@@ -341,7 +338,7 @@ class CostMeter(MeterEvents):
         budgets = [limit for limit in limits if isinstance(limit, Budget)]
         breakers = [limit for limit in limits if isinstance(limit, CircuitBreaker)]
         enforce = self.mode == "enforce"
-        limiter = Limiter(budgets, opened, alerts=Alerts(tuple(alerts), opened), enforce=enforce)
+        limiter = Limiter(budgets, opened, alerts=Alerts(alerts, opened), enforce=enforce, warn=self.journal.warn_once)
         enforcer = Enforcer(limiter, breakers, self.journal, enforce=enforce, fail_open=fail_open)
         self.books.gate = Gate(enforcer, WorstCase(self.prices, self.books.counter), self.prices)
         self.enforcer = enforcer

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-import warnings
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from langchain_agentcost.errors import AgentCostWarning, MeteringWarning
+from langchain_agentcost.errors import AgentCostWarning, MeteringWarning, give_warning
 from langchain_agentcost.ledger import Entry, Ledger
 
 MAX_WAITING = 10_000
@@ -57,7 +56,7 @@ class Journal:
         self.flush()
         missing = self.lost + len(self._waiting)
         if missing:
-            warn(MeteringWarning(f"{missing} ledger entries could not be written to {self.ledger.url}."))
+            give_warning(MeteringWarning(f"{missing} ledger entries could not be written to {self.ledger.url}."))
 
     @contextmanager
     def harmless(self, where: str) -> Iterator[None]:
@@ -74,24 +73,16 @@ class Journal:
             return
         self._warned.add(fault)
         logger.debug("metering fault in %s", where, exc_info=error)
-        warn(MeteringWarning(f"Metering failed in {where}, the run goes on: {type(error).__name__}: {error}"))
+        give_warning(MeteringWarning(f"Metering failed in {where}, the run goes on: {type(error).__name__}: {error}"))
 
     def warn_once(self, subject: str, warning: AgentCostWarning) -> None:
         """Warn about a subject, once."""
         if subject not in self._warned:
             self._warned.add(subject)
-            warn(warning)
+            give_warning(warning)
 
     def _keep(self, entry: Entry) -> None:
         self._waiting.appendleft(entry)
         if len(self._waiting) > MAX_WAITING:
             self._waiting.pop()
             self.lost += 1
-
-
-def warn(warning: AgentCostWarning) -> None:
-    """Give a warning; where warnings are errors, log it, because metering never breaks the user's run."""
-    try:
-        warnings.warn(warning, stacklevel=4)
-    except Warning:
-        logger.warning("%s", warning)

@@ -14,6 +14,10 @@ _permit: ContextVar[Permit | None] = ContextVar("langchain_agentcost_permit", de
 offers no other way from there to the callback that does not change the model or its metadata."""
 
 
+UNCAPPED_TOKENS = 2**31
+"""The longest answer where no limit says anything: longer than any."""
+
+
 class Permit:
     """A reservation for the next model call of this thread or task: use it in a `with` block around that call.
 
