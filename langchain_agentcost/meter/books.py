@@ -110,8 +110,8 @@ class Books:
     def closed(self, run_id: UUID) -> None:
         """Note that a chain's run ended."""
         run = self.runs.closed(run_id)
-        if run is not None and self.gate is not None:
-            self.gate.enforcer.run_ended(run)
+        if run is not None:
+            self._run_ended(run)
 
     def saw_token(self, run_id: UUID, token: object) -> None:
         """Count what streams by."""
@@ -311,7 +311,16 @@ class Books:
         if self.gate is not None:
             self.gate.settle(run_id, call, ending.taken(call.kind))
             if call.run.root_id == run_id:
-                self.gate.enforcer.run_ended(call.run)
+                self._run_ended(call.run)
+
+    def _run_ended(self, run: WorkflowRun) -> None:
+        """Tell the limits, but of calls that go on in tasks of their own: those will be heard of."""
+        if self.gate is not None:
+            self.gate.enforcer.run_ended(run, goes_on=lambda call_id: self._is_watched(UUID(call_id)))
+
+    def _is_watched(self, run_id: UUID) -> bool:
+        call = self._open.get(run_id)
+        return call is not None and call.unwatch is not None
 
     def _void(self, run_id: UUID | None, call: OpenCall) -> None:
         """Give back what a call reserved that was not made, or that another one's events cover."""

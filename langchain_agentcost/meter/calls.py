@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 
 from langchain_agentcost.attribution import label
 from langchain_agentcost.ledger.entry import InputSplit, Kind
+from langchain_agentcost.limits.limiter import Admission
 from langchain_agentcost.meter.runs import WorkflowRun
 from langchain_agentcost.tokens import TokenCounter, estimate_message, estimate_schemas, estimate_text
 from langchain_agentcost.uncounted import Prompt, Streamed, estimated_usage
@@ -32,7 +33,7 @@ class OpenCall:
     """
 
     __slots__ = (
-        "arguments", "asked", "at", "batch_size", "duration_s", "first_token_s", "kind", "labels",
+        "admissions", "arguments", "asked", "at", "batch_size", "duration_s", "first_token_s", "kind", "labels",
         "parent_id", "prompt", "run", "shape", "started", "streamed", "tier", "tools", "unwatch", "wraps",
     )  # fmt: skip
 
@@ -58,6 +59,8 @@ class OpenCall:
         self.tier: str | None = None
         """The service tier that was asked for."""
         self.batch_size = 1
+        self.admissions: Sequence[Admission] = ()
+        """What limits have reserved for it."""
         self.arguments: str | None = None
         """A hash of a tool's arguments, where a breaker wants to know."""
         self.wraps = False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
@@ -187,10 +187,14 @@ class Enforcer:
                 raise LimitUnavailable(f"The limits cannot be checked, so the call is not made: {error}") from error
             self.alerts.fire(Alert("store", f"A call is made without a look at its limits: {error}"))
 
-    def settle(self, call_id: str, run: WorkflowRun, taken: Taken) -> None:
-        """Post what a call took, and stop the run after this step where a budget says so."""
+    def settle(self, run: WorkflowRun, call_id: str, admissions: Sequence[Admission], taken: Taken) -> None:
+        """Post what a call took, and stop the run after this step where a budget says so.
+
+        A call that outlives its run is posted all the same, though what it reserved was given back.
+        """
         self._flush()
-        for admission in self._closed(call_id, run):
+        self._closed(run, call_id, admissions)
+        for admission in admissions:
             try:
                 for reason in admission.settle(taken, call_id=call_id):
                     self._drain(Graph.around(), reason)
@@ -198,9 +202,10 @@ class Enforcer:
                 self._unsettled.append((admission, taken, call_id))
                 self._journal.trouble("the budget store", error)
 
-    def void(self, call_id: str, run: WorkflowRun) -> None:
+    def void(self, run: WorkflowRun, call_id: str, admissions: Sequence[Admission]) -> None:
         """Give back what a call reserved that another one makes in its place, or that was never made."""
-        for admission in self._closed(call_id, run):
+        self._closed(run, call_id, admissions)
+        for admission in admissions:
             with self._journal.harmless("the budget store"):
                 admission.void()
 
@@ -210,13 +215,21 @@ class Enforcer:
             with self._journal.harmless("the budget store"):
                 limiter.post(call_id, labels, Demand("llm"), taken)
 
-    def run_ended(self, run: WorkflowRun) -> None:
-        """Account for the rest of a run's time, and give back what calls reserved of which nothing was heard."""
+    def run_ended(self, run: WorkflowRun, *, goes_on: Callable[[str], bool] = lambda _: False) -> None:
+        """Account for the rest of a run's time, and give back what calls reserved of which nothing was heard.
+
+        Should one be heard of later all the same, from a thread that nobody waited for, it is posted then.
+
+        Args:
+            run: The run.
+            goes_on: Whether a call is still made, and will be heard of.
+        """
         limits = run.limits
         if limits is None:
             return
-        for call_id in list(limits.under_way):
-            self.void(call_id, run)
+        for call_id, admissions in list(limits.under_way.items()):
+            if not goes_on(call_id):
+                self.void(run, call_id, admissions)
         elapsed = limits.elapsed_ms()
         limits.since, limits.trip = None, None
         limits.calls.clear()
@@ -361,11 +374,11 @@ class Enforcer:
         if before != call.run.id:
             self.store.set_note(key, call.run.id, expected=before)
 
-    def _closed(self, call_id: str, run: WorkflowRun) -> Sequence[Admission]:
-        admissions = run.limits.under_way.pop(call_id, ()) if run.limits is not None else ()
+    def _closed(self, run: WorkflowRun, call_id: str, admissions: Sequence[Admission]) -> None:
+        if run.limits is not None:
+            run.limits.under_way.pop(call_id, None)
         for admission in admissions:
             self._lease(admission, keep=False)
-        return admissions
 
     def _lease(self, admission: Admission, *, keep: bool) -> None:
         if admission.owner is self.limiter and admission.hold_id is not None:

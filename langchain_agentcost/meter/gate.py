@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from itertools import takewhile
 from time import perf_counter
@@ -13,6 +13,7 @@ from uuid import UUID, uuid4, uuid5
 from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_agentcost.limits.demand import Demand, Taken
+from langchain_agentcost.limits.limiter import Admission
 from langchain_agentcost.meter.answer import Answer
 from langchain_agentcost.meter.calls import OpenCall
 from langchain_agentcost.meter.enforcer import Call, Enforcer
@@ -53,14 +54,14 @@ class Gate:
         """
         enforcer, call_id, permitted = self.enforcer, str(run_id), taken_permit()
         if permitted is not None:
-            enforcer.opened(call.run, call_id, permitted)
+            self._open(call, call_id, permitted)
             return
         with enforcer.holding():
             elapsed_ms = self._elapsed_ms(call.run)
             demand = self.worst.of(call, sent, metadata, assume_dearest=enforcer.assumes_dearest, elapsed_ms=elapsed_ms)
             place = enforcer.place_of(call.run, call.labels, metadata.get("langgraph_checkpoint_ns"), call_id)
             admitted = enforcer.admit(Call(call.run, call.labels, demand, call_id, place, Graph.around()))
-            enforcer.opened(call.run, call_id, admitted.take() or ())
+            self._open(call, call_id, admitted.take() or ())
 
     def permit(
         self, run: WorkflowRun, labels: Mapping[str, Any], request: Request, *, least_output_tokens: int
@@ -86,15 +87,15 @@ class Gate:
             place = str(uuid5(_TOOLS, f"{ns}|{call.labels.get('attempt', 1)}|{asked}")) if ns and asked else call_id
             demand = self._tool_demand(call)
             admitted = self.enforcer.admit(Call(call.run, call.labels, demand, call_id, place, Graph.around()))
-            self.enforcer.opened(call.run, call_id, admitted.take() or ())
+            self._open(call, call_id, admitted.take() or ())
 
     def settle(self, run_id: UUID, call: OpenCall, taken: Taken) -> None:
         """Post what a call took."""
-        self.enforcer.settle(str(run_id), call.run, taken)
+        self.enforcer.settle(call.run, str(run_id), call.admissions, taken)
 
     def void(self, run_id: UUID, call: OpenCall) -> None:
         """Give back what a call reserved."""
-        self.enforcer.void(str(run_id), call.run)
+        self.enforcer.void(call.run, str(run_id), call.admissions)
 
     def post(self, run_id: UUID, call: OpenCall, taken: Taken) -> None:
         """Post a call that nobody could ask about before it was made."""
@@ -120,6 +121,10 @@ class Gate:
             self.enforcer.of(call.run).watch.tool_returned(
                 tool=call.labels["tool"] or "", call=call.arguments or "", result=result, failed=failed
             )
+
+    def _open(self, call: OpenCall, call_id: str, admissions: Sequence[Admission]) -> None:
+        call.admissions = admissions
+        self.enforcer.opened(call.run, call_id, admissions)
 
     def _tool_demand(self, call: OpenCall) -> Demand:
         """What a tool may take: its price for a call. What it costs by the second is known when it ends."""
