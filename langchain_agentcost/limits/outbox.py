@@ -94,9 +94,12 @@ class Outbox(Generic[_T]):
         self._thread: Thread | None = None
 
     def _start(self) -> None:
-        self._thread = Thread(target=self._work, name="agentcost-outbox", daemon=True)
+        thread = Thread(target=self._work, name="agentcost-outbox", daemon=True)
+        if self._thread is not None:  # a letter that was put while this thread was made has its own
+            return
+        self._thread = thread
         try:
-            self._thread.start()
+            thread.start()
         except RuntimeError:  # no thread is to be had: the next letter tries again
             self._thread = None
             raise

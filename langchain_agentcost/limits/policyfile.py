@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import fields, replace
 from decimal import Decimal
 from inspect import signature
@@ -79,7 +79,7 @@ def webhooks_of(policy: Table) -> tuple[Webhook, ...]:
     return tuple(_webhook(table) for table in policy.tables("alert"))
 
 
-def choice(table: Table, key: str, choices: Iterable[str]) -> Any:
+def choice(table: Table, key: str, choices: Collection[str]) -> Any:
     """Read one of several words; None where the key is absent."""
     word = table.text(key)
     if word is not None and word not in choices:
@@ -150,15 +150,13 @@ def _stated(table: Table, names: Iterable[str], read: Mapping[str, Callable[[Tab
 
 
 def _made(table: Table, make: Callable[..., _T], stated: dict[str, Any]) -> _T:
-    """Make what a table stands for. An error is that of the key without which there would be none, or another."""
+    """Make what a table stands for. An error is that of the last key without which there would be none, or another."""
     try:
         return make(**stated)
     except ValueError as error:
         fault = str(error)
-    without = {key: _fault(make, {k: v for k, v in stated.items() if k != key}) for key in reversed(stated)}
-    cured = [key for key, other in without.items() if other is None]
-    changed = [key for key, other in without.items() if other != fault]
-    return table.fail((cured or changed or [""])[0], fault)
+    without = ((key, {k: v for k, v in stated.items() if k != key}) for key in reversed(stated))
+    return table.fail(next((key for key, others in without if _fault(make, others) != fault), ""), fault)
 
 
 def _fault(make: Callable[..., object], stated: Mapping[str, Any]) -> str | None:

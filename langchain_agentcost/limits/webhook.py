@@ -140,7 +140,7 @@ class Webhook:
         """Try until it is delivered, or cannot be; which of them."""
         attempt = 1
         while (fault := self._post(message)) is not None:
-            pause_s = self._pause_s * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)  # noqa: S311  # no secret
+            pause_s = self._pause_s * 2 ** min(attempt - 1, 30) * random.uniform(0.5, 1.5)  # noqa: S311  # no secret
             last = attempt == self._attempts or not fault.passing
             if last or self._outbox.pause(min(max(pause_s, fault.wait_s), MAX_PAUSE_S)):
                 logger.warning("%r did not take alert %s: %s.", self, message.id, fault.what)

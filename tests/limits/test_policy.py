@@ -150,6 +150,19 @@ def test_what_a_breaker_leaves_out_is_as_its_kind_has_it() -> None:
     )
 
 
+def test_fractions_in_a_file_are_numbers_like_others() -> None:
+    """TOML's fractions, which are read exactly, are what breakers, webhooks and wall times take."""
+    read = Policy.from_toml(
+        """
+        budget = [{ wall_time_s = 0.1 }]
+        breaker = [{ kind = "token_velocity", window_s = 0.1 }]
+        alert = [{ webhook = "https://a.example/", timeout_s = 0.1, pause_s = 0.2 }]
+        """
+    )
+    assert read.limits == (Budget(wall_time_s=0.1), CircuitBreaker.token_velocity(window_s=0.1))
+    assert len(read.alerts) == 1
+
+
 @pytest.mark.parametrize("name", list(PRESETS))
 def test_a_preset_is_that_of_the_code(name: str) -> None:
     """A preset by name, or as a table without rows, is `Budget.presets(name)`."""

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import gc
 import logging
 import os
 import socket
@@ -12,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from decimal import Decimal
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from langchain_agentcost.errors import BudgetError
 from langchain_agentcost.limits.alerts import Alert
+from langchain_agentcost.limits.outbox import Outbox
 from langchain_agentcost.limits.signature import signed, verify
 from langchain_agentcost.limits.webhook import Webhook
 from tests.limits.receiver import Receiver, receiving
@@ -174,6 +175,16 @@ def test_a_receiver_that_hangs_is_given_up(receiver: Receiver, said: pytest.LogC
     assert "TimeoutError" in said.text
 
 
+def test_a_receiver_that_is_busy_for_long_ends_no_thread(receiver: Receiver) -> None:
+    """However often an alert was tried, the pause stays a number, and what comes after it is delivered."""
+    receiver.answer(*[503] * 1100)
+    webhook = hook(receiver, attempts=1100, pause_s=1e-12)
+    webhook(alert("first"))
+    webhook(alert("second"))
+    assert webhook.flush(60)
+    assert receiver.messages()[-2:] == ["first", "second"]
+
+
 def test_the_receiver_may_ask_for_a_pause(receiver: Receiver) -> None:
     """`Retry-After` is heeded: the second attempt is not made at once."""
     receiver.answer(503, Retry_After="600")
@@ -233,30 +244,45 @@ def test_threads_lose_nothing(receiver: Receiver) -> None:
         if thread.name == "agentcost-outbox":
             thread.join(5)
     assert "agentcost-outbox" not in {thread.name for thread in threading.enumerate()}
+    webhook(alert("later"))
+    assert webhook.flush()
+    assert receiver.messages()[-1] == "later"
 
 
-def test_the_garbage_collector_may_fire_within_a_call(receiver: Receiver) -> None:
-    """An alert that is fired by a finalizer, in the middle of taking another, neither waits for itself nor is lost."""
+@pytest.mark.parametrize("within", ["put", "_start"])
+def test_an_alert_may_be_fired_while_another_is_taken(receiver: Receiver, within: str) -> None:
+    """At every step of taking an alert, a finalizer may run on the same thread and fire one: neither waits or is lost.
+
+    The garbage collector may do so whenever it likes; tracing does it here at each line.
+    """
+    receiver.open.clear()
+    before = set(threading.enumerate())
     webhook = hook(receiver)
+    steps: set[int] = set()
 
-    class Abandoned:
-        def __init__(self) -> None:
-            self.itself = self
-
-        def __del__(self) -> None:
+    def at_line(frame: FrameType, event: str, _: object) -> Any:
+        if event == "line" and frame.f_lineno not in steps:
+            steps.add(frame.f_lineno)
             webhook(alert("from a finalizer"))
+        return at_line
 
-    threshold = gc.get_threshold()
-    gc.set_threshold(1)
-    try:
-        for _ in range(20):
-            Abandoned()
-            webhook(alert("direct"))
-    finally:
-        gc.set_threshold(*threshold)
-    gc.collect()
+    def at_call(frame: FrameType, _: str, __: object) -> Any:
+        return at_line if frame.f_code is getattr(Outbox, within).__code__ else None
+
+    def take() -> None:
+        sys.settrace(at_call)
+        webhook(alert("direct"))
+        sys.settrace(None)
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(steps) >= 3
+    assert [made.name for made in set(threading.enumerate()) - before].count("agentcost-outbox") == 1
+    receiver.open.set()
     assert webhook.flush(10)
-    assert sorted(receiver.messages()) == ["direct"] * 20 + ["from a finalizer"] * 20
+    assert sorted(receiver.messages()) == ["direct"] + ["from a finalizer"] * len(steps)
 
 
 def test_a_closed_webhook_takes_nothing(receiver: Receiver, said: pytest.LogCaptureFixture) -> None:
