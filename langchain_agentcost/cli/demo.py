@@ -7,13 +7,15 @@ import os
 import subprocess
 import sys
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from langchain_agentcost.demo.local_model import WEIGHTS, MissingWeights
-from langchain_agentcost.errors import AgentCostError, MissingExtra
+from langchain_agentcost.errors import AgentCostError, BudgetError, MissingExtra
+from langchain_agentcost.limits.budget import Budget
 
 _NEEDED = {
     "langchain": "langchain",
@@ -22,6 +24,16 @@ _NEEDED = {
     "xllamacpp": "xllamacpp",
 }
 """What the demo imports, and the distributions that have it."""
+
+
+class OnLimit(StrEnum):
+    """What a budget does."""
+
+    RAISE = "raise"
+    DRAIN = "drain"
+    INTERRUPT = "interrupt"
+    DOWNGRADE = "downgrade"
+    WARN = "warn"
 
 
 def register(app: typer.Typer) -> None:
@@ -40,6 +52,20 @@ def demo(
             help="The ledger to write to; if it exists, it is added to (default: a new one in the output folder)."
         ),
     ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="USD",
+            help="What all tickets together may cost, such as 0.02. The local model's tokens are then shown at the "
+            "price of a dearer model, so that so small a budget is reached.",
+        ),
+    ] = None,
+    on_limit: Annotated[
+        OnLimit | None,
+        typer.Option(
+            help="What happens to a call that the budget has no room for (default: interrupt, you are asked)."
+        ),
+    ] = None,
     tickets: Annotated[int, typer.Option(min=1, help="How many of the ten tickets to work on.")] = 10,
     out: Annotated[
         Path | None, typer.Option(help="The output folder (default: ~/.local/state/langchain-agentcost/demo).")
@@ -55,24 +81,44 @@ def demo(
     The model runs on this machine and needs no key.
     """
     try:
+        held_to = _budget(budget, on_limit)
         _require_extra(local=model is None)
         if install_weights:
             _install_weights()
         folder = out or _state_folder()
         written = ledger or folder / f"ledger-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
-        _run(model, tickets, folder, written)
+        _run(model, tickets, folder, written, held_to)
     except MissingWeights as error:
         _stop(f"{error}\nOr let the demo do it: langchain-agentcost demo --install-weights")
     except AgentCostError as error:
         _stop(str(error))
 
 
-def _run(model: str | None, tickets: int, folder: Path, ledger: Path) -> None:
+def _budget(usd: str | None, on_limit: OnLimit | None) -> Budget | None:
+    """The budget of the whole demo.
+
+    Raises:
+        BudgetError: If the amount is none, or there is something to do at a limit that is not stated.
+    """
+    if usd is None:
+        if on_limit is not None:
+            raise BudgetError("--on-limit says what a budget does: state one with --budget USD.")
+        return None
+    return Budget(
+        usd=usd,
+        per="deployment",
+        name="demo budget",
+        thresholds={0.65: "warn"},
+        on_limit=(on_limit or OnLimit.INTERRUPT).value,
+    )
+
+
+def _run(model: str | None, tickets: int, folder: Path, ledger: Path, budget: Budget | None) -> None:
     # Only now, because these need the extra.
     from langchain_agentcost.demo.run import run_demo  # noqa: PLC0415
     from langchain_agentcost.demo.screen import Screen  # noqa: PLC0415
 
-    run_demo(folder=folder, ledger=ledger, model=model, tickets=tickets, screen=Screen())
+    run_demo(folder=folder, ledger=ledger, model=model, tickets=tickets, screen=Screen(), budget=budget)
 
 
 def _require_extra(*, local: bool) -> None:

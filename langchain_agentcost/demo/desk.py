@@ -17,6 +17,7 @@ from typing import Annotated, Any, TypedDict
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
 from langgraph.types import Send
@@ -43,12 +44,15 @@ class Desk(TypedDict, total=False):
     reply: str
 
 
-def support_desk(model: BaseChatModel, tools: ShopTools) -> CompiledStateGraph[Any, Any, Any, Any]:
+def support_desk(
+    model: BaseChatModel, tools: ShopTools, *, checkpointer: BaseCheckpointSaver[Any] | None = None
+) -> CompiledStateGraph[Any, Any, Any, Any]:
     """Build the graph: give it `{"text": …}`, and it ends with a `reply`, empty where a person has to take over.
 
     Args:
         model: Any LangChain chat model that knows JSON schemas.
         tools: The shop's tools. They read the tenant from `configurable["tenant"]`.
+        checkpointer: Where a run waits that a person is asked about; None for runs that ask nobody.
     """
     supervisor = _Supervisor(Clerk(model))
     graph: StateGraph[Any, Any, Any, Any] = StateGraph(Desk)
@@ -66,7 +70,7 @@ def support_desk(model: BaseChatModel, tools: ShopTools) -> CompiledStateGraph[A
     graph.add_edge("revise", "verify")
     graph.add_edge("answer", END)
     graph.add_edge("hand_over", END)
-    return graph.compile(name=NAME)
+    return graph.compile(name=NAME, checkpointer=checkpointer)
 
 
 class _Supervisor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
@@ -13,10 +14,17 @@ from openai import OpenAIError
 
 from langchain_agentcost.demo.local_model import LocalModel
 from langchain_agentcost.errors import AgentCostError, PriceNotFound
+from langchain_agentcost.errors.limits import BudgetExceeded
 from langchain_agentcost.pricing import PriceBook
 
-BILLED_PROVIDER, BILLED_MODEL = "openai", "gpt-5-mini"
+BILLED_AS = "openai:gpt-5-mini"
 """The hosted model whose list price the local model's tokens are shown at."""
+
+BILLED_AS_UNDER_A_BUDGET = "openai:gpt-5.5"
+"""The same where there is a budget to come up against: ten tickets cost about $0.04 at this price."""
+
+ECONOMY_ALIAS = "smollm2-135m-economy"
+"""The second local model, which takes over where a budget asks for a cheaper one: billed at `BILLED_AS`."""
 
 TOOL_PRICES = {"track_parcel": "0.0001"}
 """What the carrier takes for a call, in USD: invented, to show that tools have prices too. The others have none."""
@@ -34,7 +42,7 @@ class DeskModel:
     """A chat model, its prices, and a sentence for each.
 
     Args:
-        chat: The model.
+        chat: The model. One that has a cheaper one to fall back on passes for a model: it can all that the desk uses.
         prices: What its calls and the desk's tools cost.
         about: What the model is.
         billing: What the dollars in the reports mean.
@@ -46,32 +54,33 @@ class DeskModel:
     billing: str
 
 
-def local_model(served: LocalModel) -> DeskModel:
+def local_model(served: LocalModel, *, billed_as: str = BILLED_AS, economy: LocalModel | None = None) -> DeskModel:
     """Take the local model, as if it were billed like a hosted one.
 
     Args:
         served: The running server.
+        billed_as: The hosted model, as "provider:model".
+        economy: A second server, for the calls that a budget has no room for at that price: billed as `BILLED_AS`.
 
     Raises:
-        PriceNotFound: If the price list does not know the hosted model any more.
+        PriceNotFound: If the price list does not know the hosted model.
     """
-    rates = _list_rates()
-    shown = ", ".join(f"{name.replace('_', ' ')} ${usd}" for name, usd in rates.items())
-    chat = ChatOpenAI(
-        model=served.alias,
-        base_url=served.base_url,
-        api_key="none-needed",  # type: ignore[arg-type]  # pydantic makes it a SecretStr
-        max_tokens=MAX_TOKENS,  # type: ignore[call-arg]  # the alias that LangChain documents
-        temperature=0,
-        # With a custom base_url, ChatOpenAI does not ask for the usage of a stream unless it is told to.
-        stream_usage=True,
-    )
+    rates = {served.alias: _list_rates(billed_as)}
+    chat: BaseChatModel = _chat(served)
+    cheaper = ""
+    if economy is not None:
+        rates[economy.alias] = _list_rates(BILLED_AS)
+        # LangChain hands on what a chat model has that returns a Runnable, such as with_structured_output
+        chat = cast("BaseChatModel", chat.with_fallbacks([_chat(economy)], exceptions_to_handle=(BudgetExceeded,)))
+        cheaper = f" Where the budget has no room for it, {economy.alias} answers, billed as {BILLED_AS}."
+    shown = ", ".join(f"{name.replace('_', ' ')} ${usd}" for name, usd in rates[served.alias].items())
+    models = [{"model": alias, **listed} for alias, listed in rates.items()]
     return DeskModel(
         chat,
-        PriceBook({"models": [{"model": served.alias, **rates}], "tools": TOOL_PRICES}),
-        about=f"{served.alias} on this machine. It cannot call tools, so the graph's edges choose them.",
+        PriceBook({"models": models, "tools": TOOL_PRICES}),
+        about=f"{served.alias} on this machine. It cannot call tools, so the graph's edges choose them.{cheaper}",
         billing=(
-            f"as if every token had been billed at {BILLED_PROVIDER}:{BILLED_MODEL}'s list price "
+            f"as if every token had been billed at {billed_as}'s list price "
             f"(USD per million tokens: {shown}). In truth the local model costs nothing; the tokens, the cache reads "
             "and the seconds are its own."
         ),
@@ -102,10 +111,23 @@ def hosted_model(name: str) -> DeskModel:
     )
 
 
-def _list_rates() -> Mapping[str, str]:
-    card = PriceBook().card(BILLED_MODEL, provider=BILLED_PROVIDER)
+def _chat(served: LocalModel) -> ChatOpenAI:
+    return ChatOpenAI(
+        model=served.alias,
+        base_url=served.base_url,
+        api_key="none-needed",  # type: ignore[arg-type]  # pydantic makes it a SecretStr
+        max_tokens=MAX_TOKENS,  # type: ignore[call-arg]  # the alias that LangChain documents
+        temperature=0,
+        # With a custom base_url, ChatOpenAI does not ask for the usage of a stream unless it is told to.
+        stream_usage=True,
+    )
+
+
+def _list_rates(hosted: str) -> Mapping[str, str]:
+    provider, _, model = hosted.partition(":")
+    card = PriceBook().card(model, provider=provider)
     if card is None:
-        raise PriceNotFound(f"The price list does not know {BILLED_PROVIDER}:{BILLED_MODEL}.")
+        raise PriceNotFound(f"The price list does not know {hosted}. Name a model as openai:gpt-5-mini is.")
     return {name: str(rate.usd) for name, rate in card.rates.items()}
 
 

@@ -5,28 +5,57 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from logging import NullHandler, getLogger
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
 from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.errors import GraphDrained
+from langgraph.runtime import RunControl
+from langgraph.types import Command
 
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.demo.desk import NAME, support_desk
 from langchain_agentcost.demo.local_model import LocalModel
-from langchain_agentcost.demo.models import TOOL_PRICES, DeskModel, hosted_model, local_model
+from langchain_agentcost.demo.models import (
+    BILLED_AS_UNDER_A_BUDGET,
+    ECONOMY_ALIAS,
+    TOOL_PRICES,
+    DeskModel,
+    hosted_model,
+    local_model,
+)
+from langchain_agentcost.demo.person import Person
 from langchain_agentcost.demo.screen import Screen
 from langchain_agentcost.demo.shop import ShopTools, create_shop, refunded_orders
 from langchain_agentcost.demo.tickets import TICKETS, Ticket
 from langchain_agentcost.errors import StoreUnavailable
+from langchain_agentcost.errors.limits import LimitReached
 from langchain_agentcost.finops import Outcome
 from langchain_agentcost.ledger.base import Total
+from langchain_agentcost.limits.budget import Budget
 from langchain_agentcost.meter import CostMeter
 
 OUTCOME = "resolved"
+
+DEPLOYMENT = {"deployment": "demo"}
+"""What all calls of the desk have in common: what a budget for all of them is per."""
+
+_SAID_ON_SCREEN = ("langchain_agentcost.alerts", "langchain_core.callbacks.manager")
+"""Who logs a limit that is reached: the screen says it better."""
+
+_DOES = {
+    "raise": "stops its run",
+    "drain": "is made, and its run stops after that superstep",
+    "interrupt": "waits until you, or another terminal, have answered",
+    "downgrade": "is made with a cheaper model, or stops its run",
+    "warn": "is made all the same, and said to be",
+}
 
 REPORTS = (
     ("By agent, the dearest first", ("agent",)),
@@ -47,15 +76,17 @@ class Desk:
         meter: What counts.
         database: The shop's database, as `create_shop` wrote it.
         since: When the demo started: the ledger may hold more than this demo.
+        person: Who is asked when a budget has no room; None where there is no budget.
     """
 
     model: DeskModel
     meter: CostMeter
     database: Path
     since: datetime
+    person: Person | None = None
 
     def work(self, tickets: Sequence[Ticket], screen: Screen) -> int:
-        """Work tickets off, one after the other.
+        """Work tickets off, one after the other, until all are done or a limit stops the desk.
 
         Args:
             tickets: What to work on.
@@ -64,13 +95,25 @@ class Desk:
         Returns:
             How many were resolved.
         """
-        graph = support_desk(self.model.chat, ShopTools.over(self.database))
-        resolved = 0
+        tools = ShopTools.over(self.database)
+        graph = support_desk(self.model.chat, tools, checkpointer=InMemorySaver() if self.person else None)
+        control, of, resolved = RunControl(), len(tickets), 0
         with screen.live():
-            for ticket in tickets:
-                success, topics = self._ticket(graph, ticket, len(tickets), screen)
-                screen.done(ticket, len(tickets), topics=topics, resolved=success, spent=self.spent)
-                resolved += success
+            for number, ticket in enumerate(tickets, 1):
+                try:
+                    success, topics = self._ticket(graph, ticket, of, screen, control)
+                except (LimitReached, GraphDrained) as stop:
+                    screen.done(ticket, of, topics="", end="stopped", spent=self.spent)
+                    if isinstance(stop, LimitReached):  # of a drained run the alert has said it
+                        screen.say(f"Budget   {stop}")
+                else:
+                    end = "resolved" if success else "not resolved"
+                    screen.done(ticket, of, topics=topics, end=end, spent=self.spent)
+                    resolved += success
+                    if not control.drain_requested:
+                        continue
+                screen.say(f"Stopped  The desk takes no further ticket: {of - number} of {of} are left.")
+                break
         return resolved
 
     @property
@@ -78,18 +121,13 @@ class Desk:
         """What this demo has spent so far."""
         return self.meter.report(by=(), since=self.since).total
 
-    def _ticket(self, graph: Any, ticket: Ticket, of: int, screen: Screen) -> tuple[bool, str]:
+    def _ticket(self, graph: Any, ticket: Ticket, of: int, screen: Screen, control: RunControl) -> tuple[bool, str]:
         run, before = uuid4(), refunded_orders(self.database)
-        state: dict[str, Any] = {}
-        stream = graph.stream(
-            {"text": ticket.text}, self._config(ticket, run), stream_mode=["tasks", "values"], subgraphs=True
-        )
-        for namespace, mode, event in stream:
-            if mode == "tasks" and "input" in event:
-                path = [*(part.partition(":")[0] for part in namespace), event["name"]]
-                screen.now(ticket, of, node="/".join(path), spent=self.spent)
-            elif mode == "values" and not namespace:
-                state = event
+        try:
+            state = self._run(graph, ticket, of, screen, run=run, control=control)
+        except LimitReached:
+            self.meter.record_outcome(OUTCOME, success=False, run=run)
+            raise
         refunded = refunded_orders(self.database) - before
         success = ticket.is_resolved_by(state["reply"], refunded=refunded)
         self.meter.record_outcome(OUTCOME, success=success, run=run)
@@ -97,17 +135,48 @@ class Desk:
             self.meter.mark_abandoned(run, node=node)
         return success, "+".join(state["topics"])
 
+    def _run(
+        self, graph: Any, ticket: Ticket, of: int, screen: Screen, *, run: UUID, control: RunControl
+    ) -> dict[str, Any]:
+        """Run a ticket's graph to its end, and give its state. A run that waits for a person goes on with the answer.
+
+        Raises:
+            LimitReached: If a limit stops it.
+            GraphDrained: If a limit stops it after a superstep.
+        """
+        state: dict[str, Any] = {}
+        config = self._config(ticket, run)
+        given: dict[str, Any] | Command[Any] | None = {"text": ticket.text}
+        while given is not None:
+            stream = graph.stream(given, config, stream_mode=["tasks", "values"], subgraphs=True, control=control)
+            for namespace, mode, event in stream:
+                if mode == "tasks" and "input" in event:
+                    path = [*(part.partition(":")[0] for part in namespace), event["name"]]
+                    screen.now(ticket, of, node="/".join(path), spent=self.spent)
+                elif mode == "values" and not namespace:
+                    state = event
+            given = self._answer(graph, config, who=f"Ticket {ticket.number}/{of}")
+            config = {**config, "run_id": uuid4()}
+        return state
+
+    def _answer(self, graph: Any, config: RunnableConfig, *, who: str) -> Command[Any] | None:
+        """The answer to what a run waits for; None where it waits for nothing. Of several questions the first."""
+        waiting = graph.get_state(config).interrupts if self.person is not None else ()
+        if self.person is None or not waiting:
+            return None
+        return Command(resume={waiting[0].id: self.person.decide(waiting[0].value["approval"], who=who)})
+
     def _config(self, ticket: Ticket, run: UUID) -> RunnableConfig:
         return {
             "run_id": run,
             "callbacks": self.meter.callbacks,
-            "configurable": {"tenant": ticket.tenant},
+            "configurable": {"tenant": ticket.tenant, "thread_id": str(run)},
             "metadata": {
                 "tenant": ticket.tenant,
                 "user": ticket.user,
                 "session": f"{ticket.tenant}-{ticket.user}",
                 "workflow": NAME,
-                "deployment": "demo",
+                **DEPLOYMENT,
                 "ticket": ticket.number,
             },
         }
@@ -125,7 +194,15 @@ def thrown_away(state: dict[str, Any]) -> list[str]:
     return [*branches, "revise"] if state.get("revisions") and not state["reply"] else branches
 
 
-def run_demo(*, folder: Path, ledger: Path, model: str | None, tickets: int, screen: Screen) -> None:
+def run_demo(
+    *,
+    folder: Path,
+    ledger: Path,
+    model: str | None,
+    tickets: int,
+    screen: Screen,
+    budget: Budget | None = None,
+) -> None:
     """Run the demo and show what it cost.
 
     Args:
@@ -134,6 +211,7 @@ def run_demo(*, folder: Path, ledger: Path, model: str | None, tickets: int, scr
         model: A name for `init_chat_model`; None takes the local model.
         tickets: How many of the tickets to work on.
         screen: Where to show it.
+        budget: What the calls are held to; None for no limit.
 
     Raises:
         MissingExtra: If the local model's server is not installed.
@@ -149,29 +227,57 @@ def run_demo(*, folder: Path, ledger: Path, model: str | None, tickets: int, scr
     database = folder / "shop.db"
     create_shop(database)
     started = datetime.now(UTC)
-    with _model(model, folder) as chosen, _meter(chosen, ledger) as meter:
+    with _model(model, folder, budget) as chosen, _meter(chosen, ledger, budget, screen) as meter:
         screen.say("A support desk for two shops, as a LangGraph application, metered.", style="bold")
         screen.say(f"Model    {chosen.about}")
         screen.say(f"Dollars  {chosen.billing}")
         fees = ", ".join(f"{tool} ${usd} a call" for tool, usd in TOOL_PRICES.items())
-        screen.say(f"Tools    {fees}: an invented fee. The other tools are free of charge and have no price.\n")
+        screen.say(f"Tools    {fees}: an invented fee. The other tools are free of charge and have no price.")
+        person = _limited(meter, budget, screen, ledger) if budget is not None else None
+        screen.say("")
         todo = TICKETS[:tickets]
-        resolved = Desk(chosen, meter, database, started).work(todo, screen)
+        resolved = Desk(chosen, meter, database, started, person).work(todo, screen)
         _show(meter, started, screen)
         _close(meter, started, screen, resolved=resolved, of=len(todo), ledger=ledger)
 
 
 @contextmanager
-def _model(name: str | None, folder: Path) -> Iterator[DeskModel]:
+def _model(name: str | None, folder: Path, budget: Budget | None) -> Iterator[DeskModel]:
     if name is not None:
         yield hosted_model(name)
         return
-    with LocalModel(slots=3, log=folder / "local-model.log") as served:
-        yield local_model(served)
+    with ExitStack() as stack:
+        served = stack.enter_context(LocalModel(slots=3, log=folder / "local-model.log"))
+        if budget is None:
+            yield local_model(served)
+            return
+        economy = None
+        if budget.on_limit == "downgrade":
+            economy = stack.enter_context(LocalModel(alias=ECONOMY_ALIAS, slots=3))
+        yield local_model(served, billed_as=BILLED_AS_UNDER_A_BUDGET, economy=economy)
 
 
-def _meter(model: DeskModel, ledger: Path) -> CostMeter:
-    return CostMeter(f"sqlite:///{ledger}", prices=model.prices, attribution=AttributionMap(tags=("ticket",)))
+def _meter(model: DeskModel, ledger: Path, budget: Budget | None, screen: Screen) -> CostMeter:
+    return CostMeter(
+        f"sqlite:///{ledger}",
+        prices=model.prices,
+        attribution=AttributionMap(tags=("ticket",)),
+        budgets=() if budget is None else (budget,),
+        alerts=(screen.alert,),
+    )
+
+
+def _limited(meter: CostMeter, budget: Budget, screen: Screen, ledger: Path) -> Person:
+    """Say what the budget is, and make the person ready who may be asked."""
+    assert meter.enforcer is not None  # noqa: S101  # narrows the type: a meter with a budget has one
+    for name in _SAID_ON_SCREEN:
+        getLogger(name).addHandler(NullHandler())  # without a handler Python writes to the terminal
+    (left,) = meter.remaining(DEPLOYMENT)
+    before = f" (${left.spent:f} of it was spent on this ledger before)" if left.spent else ""
+    screen.say(f"Budget   ${left.limit:f} for all tickets together{before}.")
+    screen.say(f"Limit    A call that there is no room for {_DOES[str(budget.on_limit)]}.")
+    screen.say(f"         Watch it from another terminal: {_command()} budgets list {ledger}", whole=True)
+    return Person(meter.enforcer.store, screen, command=f"{_command()} budgets approve {ledger}")
 
 
 def _show(meter: CostMeter, since: datetime, screen: Screen) -> None:
@@ -191,6 +297,8 @@ def _close(meter: CostMeter, since: datetime, screen: Screen, *, resolved: int, 
         f"Result   {resolved} of {of} tickets resolved, by a plain check of reply and refunds{_price(meter, since)}"
     )
     screen.say("         What failed was paid all the same, and is counted: so small a model judges poorly.")
+    for left in meter.remaining(DEPLOYMENT):
+        screen.say(f"Budget   {left}: ${left.spent:f} is spent, ${left.reserved:f} reserved")
     screen.say(f"Ledger   {ledger}", whole=True)
     command = _command()
     screen.say(f"More     {command} report {ledger} --by tag:ticket", whole=True)

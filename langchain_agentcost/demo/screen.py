@@ -14,6 +14,7 @@ from langchain_agentcost.demo.tickets import Ticket
 from langchain_agentcost.finops import Report
 from langchain_agentcost.finops.amounts import cost_of
 from langchain_agentcost.ledger.base import Total
+from langchain_agentcost.limits.alerts import Alert
 
 
 class Screen:
@@ -38,6 +39,21 @@ class Screen:
             yield
         self._status = None
 
+    @contextmanager
+    def still(self) -> Iterator[None]:
+        """Take the live line away for a block in which somebody types."""
+        status = self._status
+        if status is not None:
+            status.stop()
+        yield
+        if status is not None:
+            status.start()
+
+    def ask(self, question: str) -> None:
+        """Write a question; what is typed stands beside it, or below it in a pipe."""
+        end = "" if self.console.is_terminal else "\n"
+        self.console.print(Text(question), end=end, soft_wrap=True)
+
     def now(self, ticket: Ticket, of: int, *, node: str, spent: Total) -> None:
         """Say what is going on: the ticket, the node that has just started, and what all of it cost so far."""
         if self._status is not None:
@@ -45,11 +61,15 @@ class Screen:
             line = f"{where:<35} {figures(spent, short=True)}"
             self._status.update(Text(line, no_wrap=True, overflow="ellipsis"))
 
-    def done(self, ticket: Ticket, of: int, *, topics: str, resolved: bool, spent: Total) -> None:
+    def done(self, ticket: Ticket, of: int, *, topics: str, end: str, spent: Total) -> None:
         """Say how a ticket ended, and what all of it cost so far."""
-        end = "resolved" if resolved else "not resolved"
         who = f"{ticket.tenant}/{ticket.user}"
         self.say(f"ticket {ticket.number:>2}/{of}  {who:<14} {topics:<26} {end:<13} {figures(spent)}")
+
+    def alert(self, alert: Alert) -> None:
+        """Say that a budget comes near its limit, or lets a call through although it is reached."""
+        if alert.kind in ("threshold", "warned"):
+            self.say(f"Budget   {alert.message}")
 
     def report(self, report: Report, title: str, *, notes: bool = False) -> None:
         """Show a report.
