@@ -14,6 +14,7 @@ from typing import Literal
 from langchain_agentcost.attribution import label
 from langchain_agentcost.ledger.base import Ledger
 from langchain_agentcost.ledger.entry import Entry
+from langchain_agentcost.ledger.query import MAX_VALUES
 from langchain_agentcost.limits import approvals
 from langchain_agentcost.limits.account_name import AccountName
 from langchain_agentcost.limits.demand import Taken
@@ -28,7 +29,9 @@ disk, whose locks do not hold."""
 ANSWERS_KEPT_S = 30 * 24 * 3600.0
 """How long answered approvals are kept: a paused thread that goes on later has to find its answer."""
 
-_AT_ONCE = 500
+_AT_ONCE = MAX_VALUES
+"""Holds that are compared at a time: a SQLite ledger is read through for each lot, so it is as large as it may be."""
+
 _OPEN: tuple[HoldState, ...] = ("pending", "expired")
 _BESIDE = ("", "-wal", "-shm", ".lock")
 _OTHERS = stat.S_IRWXO

@@ -202,17 +202,19 @@ def test_without_a_ledger_nothing_is_compared(store: BudgetStore) -> None:
     assert (kinds(seen), seen.compared, seen.holds) == (["overdue"], 0, 2)
 
 
-def test_many_holds_are_compared_a_page_at_a_time(store: BudgetStore, ledger: Ledger) -> None:
-    """No hold is left out where one page is full."""
-    for number in range(doctor._AT_ONCE + 2):
+def test_many_holds_are_compared_a_lot_at_a_time(
+    store: BudgetStore, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No hold is left out where one lot is full."""
+    monkeypatch.setattr(doctor, "_AT_ONCE", 5)
+    for number in range(12):
         reserved(store, f"c{number}", [LINES[0]])
         store.settle(f"hold of c{number}", [1_500])
         ledger.append(booked(f"c{number}"))
-    ledger.append(booked("spare"))
     reserved(store, "unknown", [LINES[0]])
     store.settle("hold of unknown", [1])
     seen = examine(store, ledger)
-    assert (seen.compared, kinds(seen)) == (doctor._AT_ONCE + 2, ["unbooked"])
+    assert (seen.holds, seen.compared, kinds(seen)) == (13, 12, ["unbooked"])
 
 
 class Meanwhile(MemoryLedger):
