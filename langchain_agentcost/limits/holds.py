@@ -150,7 +150,7 @@ class Settled:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A hold as the store keeps it.
+    """A hold as the store keeps it; where several calls were posted on it, one for each of them.
 
     Args:
         id: Its id.

@@ -156,7 +156,7 @@ class MemoryBudgetStore:
         with self._lock:
             self._now_us()
             kept = sorted([*self._pending.values(), *self._finished.values()], key=lambda hold: hold.number)
-            return iter([hold.view() for hold in kept if state in (None, hold.state)])
+            return iter([view for hold in kept if state in (None, hold.state) for view in hold.views_of_calls()])
 
     def prune(self, *, older_than_s: float) -> int:
         """Forget finished holds of that age; see `BudgetStore.prune`."""

@@ -73,7 +73,8 @@ class HoldRow:
         self.state: HoldState = "pending"
         self.reserved = granted_amounts(lines, tokens[-1])
         self.taken = (0,) * len(lines)
-        self.others: tuple[str, ...] = ()
+        self.others: dict[str, tuple[int, ...]] = {}
+        """What further calls took that were posted beside the first; `taken` includes it."""
 
     @property
     def lost(self) -> tuple[int, ...]:
@@ -108,7 +109,7 @@ class HoldRow:
             return True
         if call_id is None or call_id in (self.call_id, *self.others):
             return False
-        self.others += (call_id,)
+        self.others[call_id] = taken
         self.change("posted", tuple(map(sum, zip(self.taken, taken, strict=True))))
         return True
 
@@ -125,12 +126,14 @@ class HoldRow:
         """Its accounts as others see them."""
         return tuple([account.view() for account in self.accounts])
 
-    def view(self) -> Hold:
-        """The hold as others see it."""
+    def views_of_calls(self) -> list[Hold]:
+        """The hold as others see it: once for each call that was posted."""
+        own = tuple([total - sum(more) for total, *more in zip(self.taken, *self.others.values(), strict=True)])
         scopes, expires_at = tuple([account.scope for account in self.accounts]), moment_of(self.expires_us)
-        return Hold(
-            self.id, self.call_id, self.state, scopes, self.reserved, self.taken, expires_at, overrun=self.overrun
-        )
+        return [
+            Hold(self.id, call_id, self.state, scopes, self.reserved, taken, expires_at, self.overrun)
+            for call_id, taken in ((self.call_id, own), *self.others.items())
+        ]
 
 
 def _amounts(line: Line) -> tuple[str, Window, int, int]:

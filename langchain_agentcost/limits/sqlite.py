@@ -71,6 +71,7 @@ class SQLiteBudgetStore:
             raise StoreUnavailable(f"{str(path)[:200]!r} is not a path: {error}.") from error
         self.url = f"sqlite:///{self.path}"
         self._clock = clock
+        self._latest_us = 0
         prepare(self.path, create=create, kind=BUDGETS)
         self._writer = Access(self.path, exclusive=True, noun=BUDGETS.noun)
         self._reader = Access(self.path, exclusive=False, noun=BUDGETS.noun)
@@ -167,7 +168,9 @@ class SQLiteBudgetStore:
         while True:
             with self._read() as db:
                 found = [HoldRow(row) for row in db.execute(HOLDS, (last, code)).fetchall()]
-                page = [hold.view(row.scope for row in accounts(db, hold.account_ids)) for hold in found]
+                page = [
+                    view for hold in found for view in hold.views(row.scope for row in accounts(db, hold.account_ids))
+                ]
             yield from page
             if not found:
                 return
@@ -228,8 +231,9 @@ class SQLiteBudgetStore:
         self.close()
 
     def _now_us(self, latest_us: int) -> int:
-        """The time, which never goes backwards."""
-        return max(latest_us, int(self._clock() * 1_000_000))
+        """The time, which never goes behind what was written, nor behind what was read here."""
+        self._latest_us = max(self._latest_us, latest_us, int(self._clock() * 1_000_000))
+        return self._latest_us
 
     def _existing(self, db: sqlite3.Connection, scope: str, window: Window) -> AccountRow:
         now_us = self._now_us(find(db)[0])

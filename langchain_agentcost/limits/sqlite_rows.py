@@ -81,7 +81,8 @@ class HoldRow:
         self.number, self.id, self.call_id, others, self.state, self.expires_us, asked, least, granted, lines, taken = (
             row
         )
-        self.others: list[str] = json.loads(others) if others else []
+        self.others: dict[str, list[int]] = json.loads(others) if others else {}
+        """What further calls took that were posted beside the first; `taken` includes it."""
         self.tokens: tuple[int, int, int] = (asked, least, granted)
         numbers = json.loads(lines)
         self.account_ids: list[int] = numbers[::4]
@@ -104,18 +105,14 @@ class HoldRow:
         others = json.dumps(self.others) if self.others else None
         db.execute(_CHANGE, (state, str(taken), now_us, self.call_id, others, self.number))
 
-    def view(self, scopes: Iterable[str]) -> Hold:
-        """The hold as others see it."""
-        return Hold(
-            self.id,
-            self.call_id,
-            STATES[self.state],
-            tuple(scopes),
-            tuple(self.reserved),
-            tuple(self.taken),
-            moment_of(self.expires_us),
-            overrun=self.overrun,
-        )
+    def views(self, scopes: Iterable[str]) -> list[Hold]:
+        """The hold as others see it: once for each call that was posted."""
+        own = [total - sum(more) for total, *more in zip(self.taken, *self.others.values(), strict=True)]
+        state, expires_at, names = STATES[self.state], moment_of(self.expires_us), tuple(scopes)
+        return [
+            Hold(self.id, call_id, state, names, tuple(self.reserved), tuple(taken), expires_at, self.overrun)
+            for call_id, taken in ((self.call_id, own), *self.others.items())
+        ]
 
 
 def find(db: sqlite3.Connection, hold_id: str | None = None) -> tuple[int, HoldRow | None]:

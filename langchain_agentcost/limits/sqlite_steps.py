@@ -78,7 +78,7 @@ def settle(db: sqlite3.Connection, hold: HoldRow, taken: Sequence[int], call_id:
     if posted and (call_id is None or call_id in (hold.call_id, *hold.others)):
         return Settled(applied=False, accounts=tuple([row.view() for row in rows]), before=before, overrun=hold.overrun)
     if posted and call_id is not None:
-        hold.others.append(call_id)
+        hold.others[call_id] = list(taken)
         total = list(map(add, hold.taken, taken))
     else:
         hold.call_id = call_id or hold.call_id
@@ -96,8 +96,6 @@ def expire(db: sqlite3.Connection, now_us: int, account_ids: Collection[int] | N
         due = [hold for hold in due if not set(hold.account_ids).isdisjoint(account_ids)]
     for hold in due:
         hold.change(db, EXPIRED, hold.lost, now_us)
-    if due:
-        tick(db, now_us)
     return len(due)
 
 
