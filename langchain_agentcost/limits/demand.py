@@ -44,14 +44,18 @@ class Demand:
         if unit == "wall_time":
             return self.elapsed_ms, 0
         if self.kind != "llm":
-            return (1, 0) if unit == "tool_calls" and self.kind == "tool" else None
-        return {
-            "input_tokens": (self.input_tokens, 0),
-            "output_tokens": (0, 1),
-            "total_tokens": (self.input_tokens, 1),
-            "steps": (1, 0),
-            "llm_calls": (1, 0),
-        }.get(unit)
+            return _ONE if unit == "tool_calls" and self.kind == "tool" else None
+        if unit in _COUNTED:
+            return _COUNTED[unit]
+        per_token = _TOKENS.get(unit)
+        if per_token is None:
+            return None
+        return (0 if unit == "output_tokens" else self.input_tokens), per_token
+
+
+_ONE = (1, 0)
+_COUNTED = {"steps": _ONE, "llm_calls": _ONE}
+_TOKENS = {"input_tokens": 0, "output_tokens": 1, "total_tokens": 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +80,8 @@ class Taken:
             return reserved if self.cost_nano is None else self.cost_nano
         if unit == "llm_calls":
             return reserved if self.provider_called else 0
-        tokens = {
-            "input_tokens": self.input_tokens,
-            "output_tokens": self.output_tokens,
-            "total_tokens": self.input_tokens + self.output_tokens,
-        }
-        return tokens.get(unit, reserved)
+        if unit == "input_tokens":
+            return self.input_tokens
+        if unit == "output_tokens":
+            return self.output_tokens
+        return self.input_tokens + self.output_tokens if unit == "total_tokens" else reserved

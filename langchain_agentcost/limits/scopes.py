@@ -31,13 +31,16 @@ class Rule(NamedTuple):
     unit: str
     limit: int
     marks: tuple[Mark, ...]
+    prefix: str
+    """How the names of its accounts begin: "title:unit|"."""
 
 
 def rules_of(budget: Budget) -> tuple[Rule, ...]:
     """Take a budget apart into its limits."""
     shares = [*sorted(budget.thresholds.items()), (1.0, budget.on_limit)]
     marks = tuple(Mark(float(share), int(Decimal(str(share)) * 1_000_000), action) for share, action in shares)
-    return tuple(Rule(budget, unit, limit, marks) for unit, limit in budget.limits.items())
+    title = budget.title.replace("|", "/")
+    return tuple(Rule(budget, unit, limit, marks, f"{title}:{unit}|") for unit, limit in budget.limits.items())
 
 
 class Scopes:
@@ -58,12 +61,11 @@ class Scopes:
 
     def of(self, rule: Rule, labels: Mapping[str, Any]) -> str:
         """The account that a rule holds a call to."""
-        budget = rule.budget
         if self._fixed is not None:
-            of = f"block={self._fixed}"
-        else:
-            of = ",".join(f"{name}={_escaped(self._subject(budget, name, labels))}" for name in budget.subjects)
-        return f"{budget.title.replace('|', '/')}:{rule.unit}|{of}"
+            return f"{rule.prefix}block={self._fixed}"
+        budget = rule.budget
+        of = [f"{name}={_escaped(self._subject(budget, name, labels))}" for name in budget.subjects]
+        return rule.prefix + ",".join(of)
 
     def are_named(self, budget: Budget, labels: Mapping[str, Any]) -> bool:
         """Whether labels say whose account of a budget is meant."""
@@ -112,7 +114,7 @@ def fits(budget: Budget, labels: Mapping[str, Any], tool: str | None) -> bool:
     """Whether a budget counts a call with these labels, of this tool if it is one."""
     if budget.tool is not None and tool != budget.tool:
         return False
-    return all(value_of(labels, name) == value for name, value in budget.where.items())
+    return not budget.where or all(value_of(labels, name) == value for name, value in budget.where.items())
 
 
 _NAMED_BY = {"session": ("session", "run"), "outcome": ("session", "run")}
