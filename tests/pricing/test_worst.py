@@ -70,11 +70,11 @@ def test_no_usage_within_the_bounds_costs_more(
 
 def test_the_worst_case_is_reached() -> None:
     """It is no more than the dearest usage really costs, so that no budget is held for nothing."""
-    card = PriceCard("m", rates={"input": Rate(usd("3")), "cache_write_1h": Rate(usd("6")), "output": Rate(usd("15"))},
-                     price=SOURCE)  # fmt: skip
+    rates = {"input": Rate(usd("3")), "cache_write_1h": Rate(usd("6")), "output": Rate(usd("15"))}
+    card = PriceCard("m", rates=rates, price=SOURCE, request=usd("0.01"), task=usd("0.2"))
     usage = Usage(input_tokens=1000, cache_write_1h_tokens=1000, output_tokens=100)
     most, per_token = card.worst(1000) or (0, 0)
-    assert known(card.cost(usage)).total_nano == most + 100 * per_token == 7_500_000
+    assert known(card.cost(usage, tasks=1)).total_nano == most + 100 * per_token == 217_500_000
 
 
 def test_fractions_of_a_nano_are_rounded_up() -> None:
