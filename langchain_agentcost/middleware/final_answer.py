@@ -59,8 +59,11 @@ def reached_line(reached: LimitReached) -> str:
     whose = " and ".join(f"this {part.partition('=')[0]}" for part in account.subject.split(",") if "=" in part)
     line = f"Budget reached: {of_limit(account.unit, reached.spent, reached.limit)}"
     line += f" {'is' if account.unit in ('usd', 'wall_time') else 'are'} used for {whose}"
-    short = reached.spent < reached.limit
-    return f"{line}, and the next call may take more than what is left." if short else f"{line}."
+    if reached.spent >= reached.limit:
+        return f"{line}."
+    if reached.spent + (reached.reserved or 0) >= reached.limit:
+        return f"{line}, and calls under way have reserved the rest."
+    return f"{line}, and the next call may take more than what is left."
 
 
 def _found(messages: Sequence[AnyMessage]) -> list[str]:
