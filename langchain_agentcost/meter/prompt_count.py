@@ -246,6 +246,8 @@ class PromptCounts:
         exact = bool(model and openai_encoding(model) and counter.is_exact(model))
 
         def at_most(text: str) -> int:
+            if not text:
+                return 0
             if exact and len(text) <= EXACT_UP_TO_CHARS:
                 return ceil(TOKENIZER_MARGIN * counter.count_text(text, model=model))
             tokens: float = estimate_text(text)
