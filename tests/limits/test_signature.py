@@ -50,3 +50,11 @@ def test_whatever_is_changed_is_noticed(where: str, text: str) -> None:
     else:
         headers[where] = text
     assert not verify(SECRET, headers, body, now_s=NOW) or text == "{}"
+
+
+def test_a_secret_may_be_any_long_text() -> None:
+    """A secret that is not the standard's is the key itself."""
+    words = "a long enough text of our own making"
+    headers = signed(words.encode(), b"{}", message_id="msg_1", at_s=int(NOW))
+    assert verify(words, headers, b"{}", now_s=NOW)
+    assert not verify(f"{words}!", headers, b"{}", now_s=NOW)
