@@ -206,7 +206,6 @@ async def test_a_call_never_waits_for_the_receiver(receiver: Receiver) -> None:
     for number in range(100):
         webhook(alert(str(number)))
         await asyncio.sleep(0)
-    assert len(receiver.posts) <= 1
     assert not webhook.flush(0)
     receiver.open.set()
     assert await asyncio.to_thread(webhook.flush)
