@@ -24,6 +24,12 @@ person. downgrade: have router or middleware take a cheaper model, and stop wher
 Action = ActionName | AlertSink
 """What happens: one of the names, or a function or `Webhook` that is told."""
 
+Mode = Literal["enforce", "observe", "off"]
+"""enforce: limits stop calls. observe: limits say what they would have stopped. off: nothing is metered or limited."""
+
+OnStoreError = Literal["closed", "open"]
+"""What happens to a call while its budgets cannot be checked: it is not made, or it is made and that is said."""
+
 UnknownPrice = Literal["deny", "assume_dearest", "allow"]
 """What a USD budget does with a call whose price is not known."""
 

@@ -7,6 +7,7 @@ what the arguments of the same name do: those of `CostMeter` at the top, of `Att
 
 ```toml
 mode = "enforce"                          # or "observe": count, and say what would be stopped; or "off"
+on_store_error = "closed"                 # or "open": calls are made while the budgets cannot be checked
 ledger = "sqlite:///costs.db"             # as open_ledger takes it; where the process runs, not where this file is
 store = "sqlite:///costs.budgets.db"      # where budgets are kept; left out, beside the ledger
 
@@ -75,19 +76,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self, get_args
 
 from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.errors import PolicyError, PriceFileError
 from langchain_agentcost.limits.alerts import AlertSink
 from langchain_agentcost.limits.breakers import CircuitBreaker
-from langchain_agentcost.limits.budget import Budget
+from langchain_agentcost.limits.budget import Budget, Mode, OnStoreError
 from langchain_agentcost.limits.policyfile import attribution_of, choice, limits_of, prices_of, webhooks_of
 from langchain_agentcost.pricing.overrides import PriceOverrides
 from langchain_agentcost.pricing.pricefile import Document, Table, read_file, read_toml
-
-Mode = Literal["enforce", "observe", "off"]
-"""Whether limits are held, only watched, or the meter is off altogether."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +100,7 @@ class Policy:
         attribution: Which metadata fills which dimension.
         limits: The budgets and breakers: the preset's, then the others in the file's order.
         alerts: Who is told.
+        on_store_error: What happens to a call while the budget store cannot be reached.
         origin: What to call the source: a path, "mapping" or "text".
     """
 
@@ -112,6 +111,7 @@ class Policy:
     attribution: AttributionMap = field(default_factory=AttributionMap)
     limits: tuple[Budget | CircuitBreaker, ...] = ()
     alerts: tuple[AlertSink, ...] = ()
+    on_store_error: OnStoreError = "closed"
     origin: str = "mapping"
 
     @classmethod
@@ -159,6 +159,7 @@ number from 0, not -1.
             attribution=attribution_of(table),
             limits=limits_of(table),
             alerts=webhooks_of(table),
+            on_store_error=choice(table, "on_store_error", get_args(OnStoreError)) or "closed",
             origin=origin,
         )
         table.close()

@@ -284,7 +284,8 @@ class Books:
         """Compare our estimate of a whole prompt with the provider's count, where the tokenizer is not public."""
         model, shape = call.labels["model"], call.shape
         if model and shape is not None and not shape.has_history and not openai_encoding(model):
-            self.counter.observe(model, estimated=shape.fresh, actual=usage.input_tokens)
+            estimated = round(shape.fresh * self.counter.factor(model))
+            self.counter.observe(model, estimated=estimated, actual=usage.input_tokens)
 
     def _book(self, run_id: UUID, call: OpenCall, ending: Ending) -> None:
         usage, cost, saved, status, error_type = ending

@@ -8,7 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, Self, cast, get_args
+from typing import TYPE_CHECKING, Any, Self, cast, get_args
 from uuid import UUID, uuid4
 
 from langchain_core.callbacks import BaseCallbackHandler
@@ -20,7 +20,7 @@ from langchain_agentcost.ledger import Ledger, MemoryLedger, open_ledger
 from langchain_agentcost.ledger.base import Where
 from langchain_agentcost.limits.alerts import AlertSink
 from langchain_agentcost.limits.breakers import CircuitBreaker
-from langchain_agentcost.limits.budget import Budget
+from langchain_agentcost.limits.budget import Budget, Mode, OnStoreError
 from langchain_agentcost.limits.dispatch import Alerts
 from langchain_agentcost.limits.holds import BudgetStore
 from langchain_agentcost.limits.limiter import Limiter, Remaining
@@ -49,9 +49,6 @@ if TYPE_CHECKING:
 LEAST_OUTPUT_TOKENS = 256
 """A shorter answer than this is rarely worth its prompt."""
 
-
-Mode = Literal["enforce", "observe", "off"]
-"""enforce: limits stop calls. observe: limits say what they would have stopped. off: the meter is deaf."""
 
 MODE_VARIABLE = "AGENTCOST_MODE"
 """The kill switch: a mode in this environment variable holds for every meter, whatever the code says."""
@@ -105,7 +102,7 @@ class CostMeter(MeterEvents):
         store: BudgetStore | str | None = None,
         mode: Mode = "enforce",
         alerts: Iterable[AlertSink] = (),
-        on_store_error: Literal["closed", "open"] = "closed",
+        on_store_error: OnStoreError = "closed",
     ) -> None:
         super().__init__()
         self.mode = _mode(mode)
@@ -188,6 +185,7 @@ class CostMeter(MeterEvents):
             store=given.store,
             mode=given.mode,
             alerts=given.alerts,
+            on_store_error=given.on_store_error,
         )
 
     def remaining(self, scope: Mapping[str, str] | str | None = None) -> tuple[Remaining, ...]:
@@ -340,6 +338,8 @@ class CostMeter(MeterEvents):
         enforce = self.mode == "enforce"
         limiter = Limiter(budgets, opened, alerts=Alerts(alerts, opened), enforce=enforce, warn=self.journal.warn_once)
         enforcer = Enforcer(limiter, breakers, self.journal, enforce=enforce, fail_open=fail_open)
+        if enforcer.assumes_dearest:
+            self.prices.dearest()  # what takes long the first time is done here, not while a call waits
         self.books.gate = Gate(enforcer, WorstCase(self.prices, self.books.counter), self.prices)
         self.enforcer = enforcer
 
