@@ -67,8 +67,8 @@ class Screen:
         self.say(f"ticket {ticket.number:>2}/{of}  {who:<14} {topics:<26} {end:<13} {figures(spent)}")
 
     def alert(self, alert: Alert) -> None:
-        """Say that a budget comes near its limit, or lets a call through although it is reached."""
-        if alert.kind in ("threshold", "warned"):
+        """Say that a budget comes near its limit, or that it has no room for a call that is made all the same."""
+        if alert.kind in ("threshold", "warned") or alert.action == "downgrade":
             self.say(f"Budget   {alert.message}")
 
     def report(self, report: Report, title: str, *, notes: bool = False) -> None:

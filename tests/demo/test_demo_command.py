@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from langchain_agentcost.cli.demo import register
 from langchain_agentcost.demo import local_model
-from langchain_agentcost.demo.models import BILLED_MODEL, ModelUnavailable, hosted_model
+from langchain_agentcost.demo.models import BILLED_AS, ModelUnavailable, hosted_model
 from langchain_agentcost.demo.models import local_model as priced_local_model
 from langchain_agentcost.ledger import Entry, open_ledger
 from langchain_agentcost.pricing import PriceBook
@@ -44,13 +44,16 @@ def test_a_demo_adds_to_what_an_earlier_one_left_and_reports_on_itself(tmp_path:
     assert f"{total.usage.input_tokens:,} in" in shown.output
     assert str(ledger) in shown.output
     assert "9,000,000" not in shown.output
-    for said in ("fernshop", "track_parcel", "smollm2", f"openai:{BILLED_MODEL}'s list price", "cannot call tools"):
+    for said in ("fernshop", "track_parcel", "smollm2", f"{BILLED_AS}'s list price", "cannot call tools"):
         assert said in shown.output
+    assert "Budget" not in shown.output
+    assert not ledger.with_name("mine.budgets.db").exists()
 
 
 def test_the_local_model_is_billed_at_the_list_price_of_the_day(served: local_model.LocalModel) -> None:
     """The rates come from the price book, none is typed in."""
-    listed = PriceBook().card(BILLED_MODEL, provider="openai")
+    provider, _, model = BILLED_AS.partition(":")
+    listed = PriceBook().card(model, provider=provider)
     ours = priced_local_model(served).prices.card(served.alias, provider="openai")
     assert listed is not None
     assert ours is not None
