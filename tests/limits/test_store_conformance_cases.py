@@ -222,3 +222,15 @@ def test_memory_keeps_a_bounded_number_of_finished_holds(monkeypatch: pytest.Mon
         store.settle(f"h{number}", [1])
     assert [hold.id for hold in store.holds()] == ["h2", "h3", "h4"]
     assert (store.accounts()[0].spent, store.reconcile()) == (5, ())
+
+
+def test_a_lease_can_be_cut_short(opens: Opens, tmp_path: Path) -> None:
+    """A renewal counts from now, also where it ends before the lease that it replaces."""
+    clock = Clock()
+    store = opens(tmp_path, clock)
+    put(store, "h1", 10, 10)
+    assert store.sweep() == 0
+    assert store.extend("h1", ttl_s=5)
+    clock.now_s += 6
+    assert store.sweep() == 1
+    store.close()
