@@ -208,6 +208,16 @@ class TestMeter:
             state = agent_of(meter).invoke(QUESTION, {"metadata": {"session": "s1"}})
         assert last(state).text.startswith("Budget reached: 1 of 1 step")
 
+    @pytest.mark.parametrize("first", [0, 1])
+    def test_another_meter_holds_its_own_limits(self, first: int) -> None:
+        """A permit is for the meter that gave it: what a second meter allows is asked of that one."""
+        mine, other, model = session(steps=10), session(steps=2), model_of()
+        both = [mine, other] if first == 0 else [other, mine]
+        config = {"callbacks": both, "metadata": {"session": "s1"}}
+        state = agent_of(mine, model).invoke(QUESTION, config)
+        assert last(state).text.startswith("Budget reached: 2 of 2 steps")
+        assert (len(model.prompts), spent(other)) == (2, 2)
+
     def test_a_meter_without_limits_changes_nothing(self) -> None:
         """No cap, no line, no end."""
         meter, model = CostMeter(), model_of(looks_twice)
