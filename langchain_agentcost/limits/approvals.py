@@ -44,12 +44,14 @@ class Approval:
         thread: The LangGraph thread that waits.
         run: The workflow run that waits.
         message: Why it waits, with limit and actual.
-        limit: The limit that was reached, in whole units; 0 where none was, and approving raises nothing: a threshold,
-            a breaker.
+        limit: The limit that was reached, in whole units. Where it and `needed` are 0, approving raises nothing: none
+            was reached but a threshold or a breaker.
         spent: What was spent of it.
         needed: What the call might take of it.
         resume: How to go on, as text that a person can paste.
         asked_at: When it was asked, UTC.
+        again: What it takes of the account to get back to where it waits: LangGraph runs a paused node again from its
+            start, with the calls that it made before.
         status: Where it stands.
         raise_by: What the answer adds to the limit, in whole units; None where it adds nothing.
         answered_at: When it was answered, UTC.
@@ -68,6 +70,7 @@ class Approval:
     needed: int
     resume: str
     asked_at: datetime
+    again: int = 0
     status: Status = "pending"
     raise_by: int | None = None
     answered_at: datetime | None = None
@@ -185,16 +188,20 @@ def _answered(store: BudgetStore, approval: Approval, decision: Decision, raise_
         return replace(approval, status="denied", answered_at=now)
     if raise_by is not None and approval.unit:
         return replace(approval, status="raised", raise_by=raise_by, answered_at=now)
-    more = _once_more(approval, _account_of(store, approval)) if approval.limit > 0 else None
+    lifts = approval.unit and (approval.limit or approval.needed)
+    more = _once_more(approval, _account_of(store, approval)) if lifts else None
     return replace(approval, status="approved", raise_by=more, answered_at=now)
 
 
 def _once_more(approval: Approval, account: Account | None) -> int:
-    """What "approve" adds: the budget's own limit, and never so little that the same call would ask again at once."""
+    """What "approve" adds: the budget's own limit, and never so little that the same call would ask again at once.
+
+    What is paid again on the way back to it comes on top.
+    """
     if account is None:
         return approval.limit
     left = account.cap - account.spent - account.reserved
-    return max(account.limit, approval.needed - left)
+    return approval.again + max(account.limit, approval.needed - left)
 
 
 def _applied(store: BudgetStore, approval: Approval) -> Approval:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -119,6 +119,7 @@ class Limiter:
         self.alerts = alerts or Alerts()
         self.enforce = enforce
         self.units = frozenset(rule.unit for rule in self.rules)
+        self._downgrades = False
         self._warn = warn or (lambda _, warning: give_warning(warning))
         self._scopes = Scopes(store, self._warn, subject=subject)
         names = [(rule.budget.title, rule.unit) for rule in self.rules]
@@ -156,8 +157,9 @@ class Limiter:
             if charge.rule.budget.subjects == ("call",):
                 room = _fitting(charge.line, tokens)
                 if room < (demand.output_tokens if least_output_tokens is None else least_output_tokens):
-                    refusal = Refusal(charge.rule, charge.line, demand, Account(charge.line.scope), room)
-                    if self._is_hard(refusal.action, soft):
+                    own = Account(charge.line.scope, limit=charge.line.limit)
+                    refusal = Refusal(charge.rule, charge.line, demand, own, room, place=hold_id)
+                    if self._is_hard(refusal.action, soft) and not self._may_pass(refusal):
                         return refusal
                     self._tell(refusal)
                 else:
@@ -201,7 +203,8 @@ class Limiter:
         )
 
     def wants_cheaper(self, labels: Mapping[str, Any]) -> bool:
-        """Whether a budget whose action is "downgrade" has come that far."""
+        """Whether a budget whose action is "downgrade" has come that far. Who asks is taken to act on it."""
+        self._downgrades = True
         mine = [rule for rule in self.rules if _cheaper_from(rule) is not None]
         return any(
             mark.is_reached(account.spent, account.cap)
@@ -245,11 +248,11 @@ class Limiter:
         """Reserve, where a rule has no room but a soft action without holding that rule to it."""
         lines, drain = [charge.line for charge in charges], None
         while True:
-            answer, repeated = self._ask(hold_id, lines, tokens, call_id)
+            answer = self._ask(hold_id, lines, tokens, call_id)
             if isinstance(answer, Granted):
                 break
             rule, line = charges[answer.line].rule, lines[answer.line]
-            refusal = Refusal(rule, line, demand, answer.account, answer.output_tokens, repeated=repeated)
+            refusal = Refusal(rule, line, demand, answer.account, answer.output_tokens)
             if self._is_hard(refusal.action, soft):
                 return refusal
             self._tell(refusal)
@@ -258,22 +261,20 @@ class Limiter:
         stopped = self._stopped_at_share(charges, answer, demand)
         if stopped is not None and self._is_hard(stopped.action, soft):
             self.store.void(answer.hold_id)
-            return replace(stopped, repeated=repeated)
+            return stopped
         if not self.enforce:
             self._say_what_would_be(charges, answer, demand)
         return Admission(answer.hold_id, charges, answer.output_tokens, drain, self)
 
-    def _ask(
-        self, hold_id: str, lines: Sequence[Line], tokens: tuple[int, int], call_id: str
-    ) -> tuple[Granted | Denied, bool]:
-        """Ask the store, and say whether a call was made at this place before: then this is another call."""
+    def _ask(self, hold_id: str, lines: Sequence[Line], tokens: tuple[int, int], call_id: str) -> Granted | Denied:
+        """Ask the store. A place whose call was made before is really made again: it is another call."""
         try:
             answer = self._ask_as(hold_id, lines, tokens, call_id)
         except HoldConflict:
-            return self._ask_as(call_id, lines, tokens, call_id), True
+            return self._ask_as(call_id, lines, tokens, call_id)
         if isinstance(answer, Granted) and answer.repeated and answer.state != "pending" and hold_id != call_id:
-            return self._ask_as(call_id, lines, tokens, call_id), answer.state != "voided"
-        return answer, False
+            return self._ask_as(call_id, lines, tokens, call_id)
+        return answer
 
     def _ask_as(self, hold_id: str, lines: Sequence[Line], tokens: tuple[int, int], call_id: str) -> Granted | Denied:
         longest, least = tokens
@@ -287,7 +288,7 @@ class Limiter:
             for mark in rule.marks[:-1]:
                 if mark.action in ("raise", "interrupt") and mark.is_reached(account.spent, account.cap):
                     refusal = Refusal(rule, line, demand, account, granted.output_tokens, mark=mark)
-                    if refusal.permission is None or self.store.note(refusal.permission) is None:
+                    if not self._may_pass(refusal):
                         return refusal
         return None
 
@@ -312,6 +313,8 @@ class Limiter:
         alert = Alert("threshold", message, account.scope, name, mark.share, _plain(limit), _plain(spent))
         once = f"{account.scope}|{account.window_start or ''}|{account.cap}|{mark.share}"
         self.alerts.fire(alert, once=once, to=_told(mark.action))
+        if name == "downgrade" and not self._downgrades:
+            self._warn(f"downgrade {rule.prefix}", _nobody_downgrades(rule))
 
     def _tell(self, refusal: Refusal) -> None:
         """Say that a call was let through although there was no room for it."""
@@ -323,7 +326,13 @@ class Limiter:
         for (rule, line), account in zip(charges, granted.accounts, strict=True):
             if account.headroom < 0:
                 refusal = Refusal(rule, line, demand, account, -1)
-                self.alerts.fire(refusal.alert("would_deny"))
+                self.alerts.fire(refusal.alert("would_deny"), once=f"would_deny|{refusal.key}")
+
+    def _may_pass(self, refusal: Refusal) -> bool:
+        """Whether a person has approved a call that this refusal would stop."""
+        if refusal.action != "interrupt" or refusal.permission is None:
+            return False
+        return self.store.note(refusal.permission) is not None
 
     def _is_hard(self, action: str, soft: Collection[str]) -> bool:
         return self.enforce and action in _HARD and action not in soft
@@ -372,6 +381,13 @@ def _cheaper_from(rule: Rule) -> Mark | None:
 
 def _plain(amount: Decimal | int) -> str | int:
     return str(amount) if isinstance(amount, Decimal) else amount
+
+
+def _nobody_downgrades(rule: Rule) -> UnenforcedBudgetWarning:
+    return UnenforcedBudgetWarning(
+        f'The {rule.budget.title} says "downgrade", and nothing here takes a cheaper model: a callback cannot. Use '
+        "agentcost_middleware(meter, downgrade_to=…), or ask meter.should_downgrade(). Its limit still stops calls."
+    )
 
 
 def _unpriced(budget: Budget, labels: Mapping[str, Any]) -> UnenforcedBudgetWarning:

@@ -33,7 +33,7 @@ class Refusal:
         account: The account as it stands; None where its price is not known.
         fits: The longest answer that there is room for, in tokens; -1 where not even an empty one fits.
         mark: The share of the limit at which the rule stops calls, where that is below the limit.
-        repeated: Whether a call was made at this place before: LangGraph runs its task again.
+        place: Where the call stands in its graph, where the limit is one of this call alone.
     """
 
     rule: Rule
@@ -42,7 +42,7 @@ class Refusal:
     account: Account | None
     fits: int
     mark: Mark | None = None
-    repeated: bool = False
+    place: str | None = None
 
     @property
     def action(self) -> str:
@@ -68,8 +68,15 @@ class Refusal:
 
     @property
     def permission(self) -> str | None:
-        """The note that lets calls pass a share at which a person was asked and approved; None at the limit itself."""
+        """The note that lets a call pass that a person approved. None where the limit has to be raised for it."""
+        if self.place is not None:
+            return pass_of(self.place, self.scope)
         return f"passed:{self.key}|{self.mark.share}" if self.mark is not None else None
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nobody's approval would help: the price is not known, or a person closed the account."""
+        return self.account is None or self.account.frozen
 
     @property
     def message(self) -> str:
@@ -130,6 +137,11 @@ class Refusal:
 
     def _amount(self, amount: int) -> str:
         return amount_of(self.rule.unit, limit_shown(self.rule.unit, amount))
+
+
+def pass_of(place: str, scope: str) -> str:
+    """The note that lets one call of a graph pass its own limit."""
+    return f"passed:{place}|{scope}"
 
 
 def amount_of(unit: str, amount: Decimal | int) -> str:

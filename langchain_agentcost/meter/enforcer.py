@@ -16,7 +16,6 @@ from langgraph.errors import GraphBubbleUp
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.errors.limits import BreakerTripped, BudgetExceeded, LimitReached, LimitUnavailable
 from langchain_agentcost.limits.alerts import Alert, AlertKind
-from langchain_agentcost.limits.approvals import Approval
 from langchain_agentcost.limits.breakers import CircuitBreaker
 from langchain_agentcost.limits.budget import limit_shown
 from langchain_agentcost.limits.demand import Demand, Taken
@@ -28,7 +27,7 @@ from langchain_agentcost.limits.refusal import Refusal
 from langchain_agentcost.limits.watch import Trip, Watch
 from langchain_agentcost.meter.block import held_by
 from langchain_agentcost.meter.graph import Graph
-from langchain_agentcost.meter.human import Human, about_breaker, about_budget
+from langchain_agentcost.meter.human import Human, Question, about_breaker, about_budget
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.permit import Permit
 from langchain_agentcost.meter.run_limits import RunLimits
@@ -131,7 +130,7 @@ class Enforcer:
     def chain_started(self, run: WorkflowRun, metadata: Mapping[str, Any] | None, tags: Sequence[str] | None) -> None:
         """Number the calls of a graph's task from 1 again: LangGraph runs it, perhaps not for the first time."""
         if run.limits is not None and any(tag.startswith(_TASK_TAG) for tag in tags or ()):
-            run.limits.calls.pop((metadata or {}).get("langgraph_checkpoint_ns", ""), None)
+            run.limits.task_started((metadata or {}).get("langgraph_checkpoint_ns", ""))
 
     def place_of(self, run: WorkflowRun, labels: Mapping[str, Any], checkpoint_ns: str | None, call_id: str) -> str:
         """Where a model call stands in its graph: its task, the attempt, and its number among the task's calls.
@@ -256,24 +255,26 @@ class Enforcer:
         self.leases.close()
 
     def _admit(self, call: Call, limits: RunLimits, least: int | None) -> Permit:
-        asks = self._may_ask and call.graph is not None
-        if asks and call.graph is not None:
-            call.graph.require_checkpointer()
-            for asked, approved in self._human.replay(call.place):
-                self._answered(limits, asked, approved=approved)
-        self._check_breakers(call, limits, asks=asks)
+        graph = call.graph if self._may_ask else None
+        asked: Sequence[Question] = ()
+        if graph is not None:
+            graph.require_checkpointer()
+            asked = self._human.hear(graph)
+            self._heed(asked, limits)
+        self._check_breakers(call, limits, asks=graph)
         soft = {"warn", "drain"} if call.graph is not None and call.graph.can_drain else {"warn"}
-        while True:
-            outcome = self._reserve(call, soft, least)
-            if not isinstance(outcome, Refusal):
-                self._note(call, limits, asks=asks)
-                return outcome
-            if outcome.action != "interrupt" or not asks:
-                self._refuse(call, limits, outcome)
-            elif outcome.repeated:  # it did not ask before, and a question now would take the user's next answer
-                soft.add("interrupt")
-            else:
-                self._ask(call, limits, about_budget(outcome, call.run, call.thread), outcome.permission)
+        outcome = self._reserve(call, soft, least)
+        if isinstance(outcome, Refusal):
+            if outcome.action == "interrupt" and not outcome.is_final and graph is not None:
+                again = limits.paid_again(graph.task, outcome.scope)
+                about = about_budget(outcome, call.run, call.thread, again=again)
+                self._human.ask(call.place, about, graph, permission=outcome.permission)
+            self._refuse(call, limits, outcome)
+        if graph is not None:
+            self._human.needs_no_answer(call.place, asked)
+            limits.admitted(graph.task, outcome.admissions)
+        self._note_thread(call, limits)
+        return outcome
 
     def _reserve(self, call: Call, soft: Collection[str], least: int | None) -> Permit | Refusal:
         """Reserve with the blocks that the call is in and with the budgets: all or nothing."""
@@ -297,7 +298,7 @@ class Enforcer:
                     self._drain(call.graph, outcome.drain)
         return Permit([admission for admission in admitted if admission.hold_id is not None], tokens)
 
-    def _check_breakers(self, call: Call, limits: RunLimits, *, asks: bool) -> None:
+    def _check_breakers(self, call: Call, limits: RunLimits, *, asks: Graph | None) -> None:
         if not self.breakers:
             return
         if call.demand.kind != "llm":
@@ -313,10 +314,8 @@ class Enforcer:
                 continue
             if name == "drain" and call.graph is not None and call.graph.can_drain:
                 self._drain(call.graph, trip.message)
-            elif name == "interrupt" and asks and call.place in limits.passed:
-                continue  # as with budgets: it did not ask before
-            elif name == "interrupt" and asks:
-                self._ask(call, limits, about_breaker(trip, call.run, call.thread), None)
+            elif name == "interrupt" and asks is not None:
+                self._human.ask(call.place, about_breaker(trip, call.run, call.thread), asks)
             else:
                 limits.trip = BreakerTripped(trip.message, scope=f"run={call.run.id}", evidence=trip.evidence)
                 raise limits.trip
@@ -327,18 +326,15 @@ class Enforcer:
         alert = Alert(kind, trip.message, f"run={call.run.id}", action, evidence=evidence)
         self.alerts.fire(alert, once=f"{call.run.id}|{trip.breaker.title}|{trip.level}", to=to)
 
-    def _ask(self, call: Call, limits: RunLimits, approval: Approval, permission: str | None) -> None:
-        approved = self._human.ask(call.place, approval, permission=permission)
-        self._answered(limits, approval, approved=approved)
-
-    def _answered(self, limits: RunLimits, approval: Approval, *, approved: bool) -> None:
-        """Go on where a person approved, stop for good where not."""
-        if not approved:
-            kind = BudgetExceeded if approval.unit else BreakerTripped
-            limits.trip = kind(f"{approval.message} A person was asked and denied it.", scope=approval.scope)
-            raise limits.trip
-        if not approval.unit:
-            limits.forgiven.add(approval.title)
+    def _heed(self, asked: Iterable[Question], limits: RunLimits) -> None:
+        """Go on where a person approved, stop where not."""
+        for _, approval in asked:
+            if approval.status == "denied":
+                kind = BudgetExceeded if approval.unit else BreakerTripped
+                limits.trip = kind(f"{approval.message} A person was asked and denied it.", scope=approval.scope)
+                raise limits.trip
+            if approval.status != "pending" and not approval.unit:
+                limits.forgiven.add(approval.title)
 
     def _refuse(self, call: Call, limits: RunLimits, refusal: Refusal) -> NoReturn:
         rule, account = refusal.rule, refusal.account
@@ -362,10 +358,8 @@ class Enforcer:
         if graph is not None and self._enforce:
             graph.drain(f"{reason} (langchain-agentcost)")
 
-    def _note(self, call: Call, limits: RunLimits, *, asks: bool) -> None:
-        """Note that a call is made here; once, too, which run the thread is in, for whoever resumes it elsewhere."""
-        if asks:
-            limits.passed.add(call.place)
+    def _note_thread(self, call: Call, limits: RunLimits) -> None:
+        """Note once which run a thread is in, so that another process that resumes it goes on with its budgets."""
         if limits.noted or not call.thread:
             return
         limits.noted = True

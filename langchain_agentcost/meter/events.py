@@ -11,6 +11,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.outputs import LLMResult
 from langgraph.callbacks import GraphCallbackHandler, GraphInterruptEvent, GraphResumeEvent
 from langgraph.errors import GraphBubbleUp
+from langgraph.types import Command
 
 from langchain_agentcost.meter.block import in_a_block, seen_by
 from langchain_agentcost.meter.books import Books
@@ -77,6 +78,8 @@ class MeterEvents(GraphCallbackHandler):
     ) -> None:
         """Note where a run belongs."""
         run = self.books.runs.opened(run_id, parent_run_id, kwargs.get("name"), kwargs.get("metadata"))
+        if isinstance(inputs, Command):
+            run.resumed = inputs.resume is not None
         if self.enforcer is not None and parent_run_id is not None:
             self.enforcer.chain_started(run, kwargs.get("metadata"), kwargs.get("tags"))
         elif in_a_block():

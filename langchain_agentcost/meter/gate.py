@@ -52,7 +52,7 @@ class Gate:
             LimitReached: If it must not be made.
             GraphInterrupt: If a person is asked.
         """
-        enforcer, call_id, permitted = self.enforcer, str(run_id), taken_permit()
+        enforcer, call_id, permitted = self.enforcer, str(run_id), taken_permit(self)
         if permitted is not None:
             self._open(call, call_id, permitted)
             return
@@ -60,7 +60,7 @@ class Gate:
             elapsed_ms = self._elapsed_ms(call.run)
             demand = self.worst.of(call, sent, metadata, assume_dearest=enforcer.assumes_dearest, elapsed_ms=elapsed_ms)
             place = enforcer.place_of(call.run, call.labels, metadata.get("langgraph_checkpoint_ns"), call_id)
-            admitted = enforcer.admit(Call(call.run, call.labels, demand, call_id, place, Graph.around()))
+            admitted = enforcer.admit(Call(call.run, call.labels, demand, call_id, place, _graph_of(call.run)))
             self._open(call, call_id, admitted.take() or ())
 
     def permit(
@@ -73,9 +73,10 @@ class Gate:
                 request, assume_dearest=enforcer.assumes_dearest, elapsed_ms=self._elapsed_ms(run)
             )
             place = enforcer.place_of(run, labels, current_metadata().get("langgraph_checkpoint_ns"), call_id)
-            call = Call(run, labels, demand, call_id, place, Graph.around())
+            call = Call(run, labels, demand, call_id, place, _graph_of(run))
             permit = enforcer.admit(call, least_output_tokens=least_output_tokens)
-        return permit  # noqa: RET504  # a store that fails may have left the block without it
+            permit.owner = self
+        return permit
 
     def tool_starts(self, run_id: UUID, call: OpenCall, event: Mapping[str, Any]) -> None:
         """Let a tool or retriever call be made, or raise as `model_starts` does."""
@@ -86,7 +87,7 @@ class Gate:
             ns, asked = (event.get("metadata") or {}).get("langgraph_checkpoint_ns"), event.get("tool_call_id")
             place = str(uuid5(_TOOLS, f"{ns}|{call.labels.get('attempt', 1)}|{asked}")) if ns and asked else call_id
             demand = self._tool_demand(call)
-            admitted = self.enforcer.admit(Call(call.run, call.labels, demand, call_id, place, Graph.around()))
+            admitted = self.enforcer.admit(Call(call.run, call.labels, demand, call_id, place, _graph_of(call.run)))
             self._open(call, call_id, admitted.take() or ())
 
     def settle(self, run_id: UUID, call: OpenCall, taken: Taken) -> None:
@@ -143,6 +144,10 @@ class Gate:
 
 _TOOLS = UUID("7d1f0f0e-1c5e-5b5c-8d6f-1f0a4d3b8d2f")
 """The namespace of the ids of tool calls' reservations."""
+
+
+def _graph_of(run: WorkflowRun) -> Graph | None:
+    return Graph.around(resumed=run.resumed)
 
 
 def fingerprint(value: object) -> str:

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NoReturn
 
 from langchain_core.runnables.config import var_child_runnable_config
+from langgraph.errors import GraphInterrupt
 from langgraph.runtime import RunControl, get_runtime
+from langgraph.types import Interrupt
 
 from langchain_agentcost.errors.limits import LimitUnavailable
 
 _CHECKPOINTER = "__pregel_checkpointer"
 """Where LangGraph hands its checkpointer down. It has no public name, and `execution_info.thread_id` is set from the
 config without one, too."""
+
+_ANSWERS = "__pregel_resume_map"
+"""Where LangGraph hands down the answers of `Command(resume={id: answer})`."""
+
+_SCRATCHPAD = "__pregel_scratchpad"
+"""Where a task finds the answer of `Command(resume=answer)`, and those to its own `interrupt` calls, in their order."""
+
+_WRITE, _GIVEN = "__pregel_send", "__resume__"
+"""How a task says, and under which name, which of its `interrupt` calls have been answered."""
 
 
 class Graph:
@@ -21,16 +32,21 @@ class Graph:
     Args:
         configurable: The task's `configurable`.
         control: What drains the run; None where the run has none.
-        thread: Its thread; None without one.
+        resumed: Whether the run was resumed with a `Command(resume=…)`. It then has one answer alone, unless
+            LangGraph hands down several by their ids.
     """
 
-    def __init__(self, configurable: Mapping[str, Any], control: RunControl | None, thread: str | None) -> None:
+    def __init__(self, configurable: Mapping[str, Any], control: RunControl | None, *, resumed: bool = False) -> None:
         self._configurable = configurable
         self._control = control
-        self.thread = thread
+        self._has_one_answer = resumed and not configurable.get(_ANSWERS)
+        self.task = str(configurable.get("checkpoint_ns") or "")
+        """The task's namespace: that of a task around it is its beginning, up to a "|"."""
+        thread = configurable.get("thread_id")
+        self.thread = str(thread) if thread is not None else None
 
     @classmethod
-    def around(cls) -> Graph | None:
+    def around(cls, *, resumed: bool = False) -> Graph | None:
         """The task that this code runs in; None outside LangGraph."""
         config = var_child_runnable_config.get()
         configurable = (config or {}).get("configurable") or {}
@@ -40,8 +56,7 @@ class Graph:
             runtime = get_runtime()
         except (RuntimeError, KeyError):  # the callback runs outside the node's context
             return None
-        thread = configurable.get("thread_id")
-        return cls(configurable, runtime.control, str(thread) if thread is not None else None)
+        return cls(configurable, runtime.control, resumed=resumed)
 
     @property
     def can_drain(self) -> bool:
@@ -65,3 +80,44 @@ class Graph:
                 "checkpointer to wait with. Compile it with one, builder.compile(checkpointer=…), or choose another "
                 "action."
             )
+
+    def pause(self, question: str, payload: Any) -> NoReturn:
+        """Pause this task until a question of this id is answered. Answers to the user's own questions are kept.
+
+        Raises:
+            GraphInterrupt: Always.
+        """
+        scratchpad, write = self._configurable.get(_SCRATCHPAD), self._configurable.get(_WRITE)
+        if scratchpad is not None and write is not None and scratchpad.resume:
+            write([(_GIVEN, list(scratchpad.resume))])
+        raise GraphInterrupt((Interrupt(value=payload, id=question),))
+
+    def answer_to(self, question: str) -> Any:
+        """What the run was resumed with for a question of this id; None where it was not."""
+        return (self._configurable.get(_ANSWERS) or {}).get(question)
+
+    @property
+    def only_answer(self) -> Any:
+        """The answer that the run was resumed with, where that names no question: only one waited. None if taken."""
+        return self._last_answer() if self._has_one_answer else None
+
+    def take_only_answer(self) -> None:
+        """Take that answer, so that no `interrupt` of the task is given it."""
+        self._last_answer(take=True)
+
+    def drop_old_answer(self, *, is_ours: Callable[[Any], bool]) -> None:
+        """Keep an answer from being given twice.
+
+        LangGraph keeps the last answer that named no question, and gives it to the next `interrupt` that has none even
+        where the run goes on for another reason: because a question of ours was answered by its id, or elsewhere.
+
+        Args:
+            is_ours: Whether an answer reads as one to a question of ours.
+        """
+        old = None if self._has_one_answer else self._last_answer()
+        if old is not None and (old in self._configurable[_SCRATCHPAD].resume or is_ours(old)):
+            self._last_answer(take=True)
+
+    def _last_answer(self, *, take: bool = False) -> Any:
+        scratchpad = self._configurable.get(_SCRATCHPAD)
+        return scratchpad.get_null_resume(take) if scratchpad is not None else None

@@ -1,21 +1,18 @@
-"""Asking a person, with LangGraph's `interrupt`, so that the answer is ours and never the user's own interrupt's.
+"""Asking a person: a pause of LangGraph's, whose answer is ours and never that of the user's own interrupts.
 
-LangGraph runs a paused task again from its start, and hands answers to `interrupt` calls by their order in the task.
-So a place that asked once has to ask again, in the same order, each time the task is run again, and gets the old answer
-at once: otherwise the user's next `interrupt` would be given it. What a place has asked is noted in the budget store,
-where another process that resumes the run finds it.
+LangGraph runs a paused task again from its start, and hands answers to `interrupt` calls by their order in the task. A
+budget asks where it has no room, which is a different place each time: as one more `interrupt` it would shift all that
+follow, and be given their answers. So a question of ours is none of them. It pauses the task under an id of its own, is
+kept in the budget store, and is answered by that id: in the store by any process, or in the `Command` that resumes.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple, NoReturn
 from uuid import UUID, uuid5
-
-from langgraph.errors import GraphInterrupt
-from langgraph.types import interrupt
 
 from langchain_agentcost.errors import BudgetError
 from langchain_agentcost.limits.alerts import Alert
@@ -25,6 +22,7 @@ from langchain_agentcost.limits.dispatch import Alerts
 from langchain_agentcost.limits.holds import BudgetStore
 from langchain_agentcost.limits.refusal import Refusal
 from langchain_agentcost.limits.watch import Trip
+from langchain_agentcost.meter.graph import Graph
 from langchain_agentcost.meter.runs import WorkflowRun
 
 _QUESTIONS = UUID("c0ffee00-5a1e-5d0e-8b1d-0a4d6f2d2f6e")
@@ -39,8 +37,15 @@ ANSWERS = {
 """What a person may answer, in `Command(resume=…)`."""
 
 
+class Question(NamedTuple):
+    """What a place of a graph has asked."""
+
+    place: str
+    approval: Approval
+
+
 class Human:
-    """A person, reached through LangGraph's `interrupt`.
+    """A person, who is asked through LangGraph or the budget store, whichever they look at first.
 
     Args:
         store: Where questions and answers are kept.
@@ -51,72 +56,107 @@ class Human:
         self._store = store
         self._alerts = alerts
 
-    def replay(self, place: str) -> Iterator[tuple[Approval, bool]]:
-        """Ask again what this place of the graph has asked, in the same order: answered questions answer at once.
+    def hear(self, graph: Graph) -> Sequence[Question]:
+        """What a task of the graph has asked, with the answers that have come. Of a denial it hears once.
 
-        Yields:
-            What was asked, and whether it was approved.
+        Args:
+            graph: The task, which LangGraph runs again from its start.
         """
-        for number in range(int(self._store.note(f"asked:{place}") or 0)):
-            approval = find(self._store, _id_of(place, number))
-            if approval is not None:
-                yield approval, self._put(approval)
+        asked = list(self._asked(graph.task))
+        for position, (place, approval) in enumerate(asked):
+            if approval.status == "pending":
+                latest = position == len(asked) - 1
+                asked[position] = Question(place, self._answered(approval, graph, latest=latest))
+        if asked:
+            latest_approval = asked[-1].approval
+            graph.drop_old_answer(is_ours=lambda said: _read(said, latest_approval) is not None)
+        for _, approval in asked:
+            permission = (
+                self._store.note(f"permits:{approval.id}") if approval.status in ("approved", "raised") else None
+            )
+            if permission is not None:
+                self._store.set_note(permission, approval.id, expected=None)
+        return [question for question in asked if not self._is_old_denial(question.approval)]
 
-    def ask(self, place: str, approval: Approval, *, permission: str | None = None) -> bool:
-        """Ask something new: pauses the run by raising `GraphInterrupt`, unless LangGraph has an answer already.
+    def ask(self, place: str, approval: Approval, graph: Graph, *, permission: str | None = None) -> NoReturn:
+        """Pause a task until a person answers. What it has asked and waits for is asked again as it was.
 
         Args:
             place: The place of the graph that asks.
             approval: What is asked; its id is made here.
+            graph: The task.
             permission: The note to write once it is approved, where no limit is to be raised.
 
-        Returns:
-            Whether it was approved.
+        Raises:
+            GraphInterrupt: Always.
         """
-        key = f"asked:{place}"
-        asked = self._store.note(key)
-        number = int(asked or 0)
-        self._store.set_note(key, str(number + 1), expected=asked)
-        approval = replace(approval, id=_id_of(place, number))
+        asked = list(self._asked(graph.task))
+        latest = asked[-1].approval if asked else None
+        if (
+            latest is None
+            or latest.status != "pending"
+            or (latest.scope, latest.title) != (approval.scope, approval.title)
+        ):
+            latest = self._put(place, approval, graph.task, permission)
+        payload = {**_payload(latest), "resume": latest.resume}
+        whose = {"approval": latest.id, "run": latest.run, "thread": latest.thread, "resume": latest.resume}
+        message = f"A person is asked: {latest.message}"
+        alert = Alert("approval", message, latest.scope, "interrupt", evidence=whose)
+        self._alerts.fire(alert, once=f"approval|{latest.id}")
+        graph.pause(latest.id, payload)
+
+    def needs_no_answer(self, place: str, asked: Iterable[Question]) -> None:
+        """Take back what a place still waits to hear: there is room for it now."""
+        for question in asked:
+            if question.place == place and question.approval.status == "pending":
+                answer(self._store, question.approval.id, "approve", raise_by=0)
+
+    def _asked(self, task: str) -> Iterator[Question]:
+        for number, place in enumerate((self._store.note(f"asked:{task}") or "").split()):
+            approval = find(self._store, _id(task, number))
+            if approval is not None:
+                yield Question(place, approval)
+
+    def _put(self, place: str, approval: Approval, task: str, permission: str | None) -> Approval:
+        """Keep a new question in the store, with the exact command that answers it."""
+        places = self._store.note(f"asked:{task}")
+        name = _id(task, len((places or "").split()))
+        command = f"Command(resume={{{name!r}: 'approve'}})"
+        resume = f"graph.invoke({command}, {{'configurable': {{'thread_id': {approval.thread!r}}}}})"
         if permission is not None:
-            self._store.set_note(f"permits:{approval.id}", permission, expected=None)
-        return self._put(approval)
+            self._store.set_note(f"permits:{name}", permission, expected=None)
+        kept = ask(self._store, replace(approval, id=name, resume=resume))
+        self._store.set_note(f"asked:{task}", f"{places} {place}" if places else place, expected=places)
+        return kept
 
-    def _put(self, approval: Approval) -> bool:
-        """Put a question to LangGraph, with the exact command that answers it."""
-        payload = _payload(approval)
-        try:
-            said = interrupt(payload)
-        except GraphInterrupt as paused:
-            (asked,) = paused.args[0]
-            command = f"Command(resume={{{asked.id!r}: 'approve'}})"
-            payload["resume"] = f"graph.invoke({command}, {{'configurable': {{'thread_id': {approval.thread!r}}}}})"
-            ask(self._store, replace(approval, resume=payload["resume"]))
-            evidence = {"approval": approval.id, "run": approval.run, "thread": approval.thread}
-            message = f"A person is asked: {approval.message}"
-            alert = Alert(
-                "approval", message, approval.scope, "interrupt", evidence=evidence | {"resume": payload["resume"]}
-            )
-            self._alerts.fire(alert, once=f"approval|{approval.id}")
-            raise
-        return self._decided(approval, said)
+    def _answered(self, approval: Approval, graph: Graph, *, latest: bool) -> Approval:
+        """A question that waits, with the answer that the run was resumed with, if there is one."""
+        decision = _read(graph.answer_to(approval.id), approval)
+        if decision is None and latest:
+            decision = _read(graph.only_answer, approval)
+            if decision is not None:
+                graph.take_only_answer()
+        if decision is None:
+            return approval
+        approve, raise_by = decision
+        return answer(self._store, approval.id, "approve" if approve else "deny", raise_by=raise_by)
 
-    def _decided(self, approval: Approval, said: object) -> bool:
-        """Whether it was approved. The first answer counts, wherever it was given; a limit is raised once."""
-        known = ask(self._store, approval)
-        if known.status == "pending":
-            approve, raise_by = _read(said, approval)
-            known = answer(self._store, approval.id, "approve" if approve else "deny", raise_by=raise_by)
-        if known.status == "denied":
+    def _is_old_denial(self, approval: Approval) -> bool:
+        """Whether a denial has stopped a run already: whoever resumes that one wants to be asked again."""
+        if approval.status != "denied":
             return False
-        permission = self._store.note(f"permits:{approval.id}")
-        if permission is not None:
-            self._store.set_note(permission, approval.id, expected=None)
-        return True
+        return not self._store.set_note(f"stopped:{approval.id}", "1", expected=None)
 
 
-def about_budget(refusal: Refusal, run: WorkflowRun, thread: str | None) -> Approval:
-    """Ask about a call that a budget has no room for. What stops below the limit raises nothing when it is approved."""
+def about_budget(refusal: Refusal, run: WorkflowRun, thread: str | None, *, again: int) -> Approval:
+    """Ask about a call that a budget has no room for. What stops below the limit raises nothing when it is approved.
+
+    Args:
+        refusal: Why there is no room.
+        run: The run that waits.
+        thread: Its thread.
+        again: What it takes of the account to get back to this call, because LangGraph runs the paused task again.
+    """
     account = refusal.account
     limit = account.cap if account is not None else refusal.rule.limit
     return Approval(
@@ -130,7 +170,8 @@ def about_budget(refusal: Refusal, run: WorkflowRun, thread: str | None) -> Appr
         message=refusal.message,
         limit=0 if refusal.mark is not None else limit,
         spent=account.spent if account is not None else 0,
-        needed=refusal.needed,
+        needed=0 if refusal.mark is not None else refusal.needed,
+        again=again,
         resume="",
         asked_at=datetime.now(UTC),
     )
@@ -165,27 +206,38 @@ def _payload(approval: Approval) -> dict[str, Any]:
         "budget": approval.title,
         "run": approval.run,
         "thread": approval.thread,
-        "answers": dict(ANSWERS),
+        "answers": {key: said for key, said in ANSWERS.items() if key in ("approve", "deny") or _can_raise(approval)},
     }
-    if approval.unit:
-        for name in ("limit", "spent", "needed"):
+    if _can_raise(approval):
+        for name in ("limit", "spent", "needed", "again"):
             payload[name] = str(limit_shown(approval.unit, getattr(approval, name)))
     return payload
 
 
-def _read(said: object, approval: Approval) -> tuple[bool, int | None]:
-    """An answer: whether it approves, and by how much it raises the limit, in whole units. What is no answer denies."""
-    if isinstance(said, Mapping) and approval.unit:
+def _read(said: object, approval: Approval) -> tuple[bool, int | None] | None:
+    """An answer: whether it approves, and by how much it raises the limit, in whole units. None where it is none."""
+    if isinstance(said, Mapping) and _can_raise(approval):
         for key, base in (("raise_by", 0), ("raise_to", approval.limit)):
             if key in said:
                 try:
                     return True, in_whole(approval.unit, said[key]) - base
                 except BudgetError:
-                    return False, None
+                    return None
     if isinstance(said, Mapping):
         said = said.get("decision")
-    return said is True or said in ("approve", "approved", "yes"), None
+    if isinstance(said, bool):
+        return said, None
+    return (said in _YES, None) if isinstance(said, str) and said in (*_YES, *_NO) else None
 
 
-def _id_of(place: str, number: int) -> str:
-    return str(uuid5(_QUESTIONS, f"{place}#{number}"))
+def _can_raise(approval: Approval) -> bool:
+    """Whether it is about a limit that was reached."""
+    return bool(approval.unit and (approval.limit or approval.needed))
+
+
+_YES, _NO = ("approve", "approved", "yes"), ("deny", "denied", "no")
+
+
+def _id(task: str, number: int) -> str:
+    """The id of a task's question, of the form that LangGraph's ids of interrupts have."""
+    return uuid5(_QUESTIONS, f"{task}#{number}").hex

@@ -30,7 +30,14 @@ class Permit:
 
     def __init__(self, admissions: Sequence[Admission], output_tokens: int) -> None:
         self.output_tokens = output_tokens
+        self.owner: object = None
+        """Who may take it: the gate that reserved. Another meter's limits hold for the call as well."""
         self._admissions: Sequence[Admission] | None = admissions
+
+    @property
+    def admissions(self) -> Sequence[Admission]:
+        """What was reserved; nothing once a call has taken it."""
+        return self._admissions or ()
 
     def take(self) -> Sequence[Admission] | None:
         """Take it, once; None where another call has."""
@@ -51,7 +58,7 @@ class Permit:
             admission.void()
 
 
-def taken_permit() -> Sequence[Admission] | None:
-    """What was reserved for the model call that starts here; None where nothing was."""
+def taken_permit(owner: object) -> Sequence[Admission] | None:
+    """What this owner reserved for the model call that starts here; None where nothing was."""
     permit = _permit.get()
-    return permit.take() if permit is not None else None
+    return permit.take() if permit is not None and permit.owner is owner else None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 from time import perf_counter
@@ -21,15 +22,33 @@ class RunLimits:
     """What stopped the run: retries and fallbacks are stopped by it at once."""
     calls: dict[str, Iterator[int]] = field(default_factory=dict)
     """The next call's number, for each task of the graph."""
+    redone: dict[str, Counter[str]] = field(default_factory=dict)
+    """What the calls of each task may take, by account: what is paid again when the task is paused and runs again."""
     forgiven: set[str] = field(default_factory=set)
     """Breakers that a person has overruled."""
-    passed: set[str] = field(default_factory=set)
-    """Places of graphs at which a call was made: run again, they must not ask what they did not ask before."""
     under_way: dict[str, Sequence[Admission]] = field(default_factory=dict)
     noted: bool = False
     clock: Lock = field(default_factory=Lock)
     since: float | None = field(default_factory=perf_counter)
     """Up to when the run's time is accounted for; None while it is paused."""
+
+    def task_started(self, task: str) -> None:
+        """Number a task's calls from 1 again: LangGraph runs it, perhaps not for the first time."""
+        self.calls.pop(task, None)
+        self.redone.pop(task, None)
+
+    def admitted(self, task: str, admissions: Iterable[Admission]) -> None:
+        """Note that a task makes a call."""
+        taken = self.redone.setdefault(task, Counter())
+        for admission in admissions:
+            for _, line in admission.charges:
+                taken[line.scope] += line.worst(admission.output_tokens)
+
+    def paid_again(self, task: str, scope: str) -> int:
+        """What goes on an account again when a task is paused here, and runs again with the tasks around it."""
+        parts = task.split("|")
+        around = ["|".join(parts[: depth + 1]) for depth in range(len(parts))]
+        return sum(self.redone[name][scope] for name in around if name in self.redone)
 
     def elapsed_ms(self) -> int:
         """Take the time that no call has accounted for."""

@@ -32,7 +32,8 @@ class WorkflowRun:
     """
 
     __slots__ = (
-        "_answers", "_asked", "_next_step", "_unpaid", "id", "labels", "limits", "metadata", "name", "root_id", "step",
+        "_answers", "_asked", "_next_step", "_unpaid", "id", "labels", "limits", "metadata", "name", "resumed",
+        "root_id", "step",
     )  # fmt: skip
 
     def __init__(self, run_id: UUID, name: str | None = None, metadata: Mapping[str, Any] | None = None) -> None:
@@ -44,6 +45,8 @@ class WorkflowRun:
         """What the root's metadata and `configurable` say; read at the first event, None before."""
         self.limits: RunLimits | None = None
         """What limits remember of it; None where there are none."""
+        self.resumed = False
+        """Whether it goes on because of a `Command(resume=…)`."""
         self.step: int | None = None
         """The latest step; None before the first model call."""
         self._next_step = count(1)
@@ -176,7 +179,7 @@ class RunBook:
         run = self._paused.pop(checkpoint_id) or self._recalled(here, recall)
         if run is not None and run is not here:
             self._continues.put(here.id, run.id)
-            run.root_id = run_id
+            run.root_id, run.resumed = run_id, here.resumed
             self._open.put(run_id, run)
 
     def _recalled(self, here: WorkflowRun, recall: Callable[[str | None], str | None]) -> WorkflowRun | None:

@@ -135,10 +135,18 @@ def test_denying_raises_nothing(store: BudgetStore) -> None:
     assert account(store).raised == 0
 
 
+def test_a_limit_of_nothing_can_be_raised(store: BudgetStore) -> None:
+    """Approving adds what the call needs, and what is paid again on the way back to it."""
+    store.reserve("h", [Line(SCOPE, 0, 0)])
+    ask(store, question(limit=0, needed=7, again=3))
+    assert answer(store, "q1", "approve").raise_by == 10
+    assert account(store).cap == 10
+
+
 def test_approving_at_a_threshold_raises_nothing(store: BudgetStore) -> None:
     """Where no limit was reached the call goes on, and the limit stays."""
     used_up(store)
-    ask(store, question(limit=0))
+    ask(store, question(limit=0, needed=0))
     approved = answer(store, "q1", "approve")
     assert (approved.status, approved.raise_by) == ("approved", None)
     assert account(store).raised == 0
