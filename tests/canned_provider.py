@@ -59,8 +59,7 @@ class CannedProvider:
         self.replies = replies
         self.requests = []
         self._lock = Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"provider": self}))
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"provider": self}))
 
     def __enter__(self) -> Self:
         Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -126,6 +125,13 @@ def gemini_content(text: str = "Hi", *, usage: Json | None, n: int = 1, model: s
     content = {"role": "model", "parts": [{"text": text}]}
     candidates = [{"index": i, "finishReason": "STOP", "content": content, **candidate} for i in range(n)]
     return {"candidates": candidates, "modelVersion": model, "usageMetadata": usage}
+
+
+class _Server(ThreadingHTTPServer):
+    """Takes as many connections at once as a graph fans out to."""
+
+    daemon_threads = True
+    request_queue_size = 256
 
 
 class _Handler(BaseHTTPRequestHandler):
