@@ -90,7 +90,7 @@ class WorstCase:
         schemas = estimate_schemas(tools) if tools else 0
         input_tokens, media = self._counts.at_most(prompt, model=model, schema_tokens=schemas, sent=sent)
         longest = longest_answer(model, provider, sent, metadata)
-        evidence: dict[str, Any] = {"max_output_tokens": f"{longest.tokens}, {longest.source}"}
+        evidence: dict[str, Any] = {"model": model, "max_output_tokens": f"{longest.tokens}, {longest.source}"}
         if longest.answers > 1:
             evidence["answers"] = longest.answers
         calls, own_tools = server_tools(tools, sent) if tools else ({}, ())
