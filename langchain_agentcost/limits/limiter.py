@@ -252,7 +252,8 @@ class Limiter:
             if isinstance(answer, Granted):
                 break
             rule, line = charges[answer.line].rule, lines[answer.line]
-            refusal = Refusal(rule, line, demand, answer.account, answer.output_tokens)
+            shorter = tokens[1] < tokens[0]
+            refusal = Refusal(rule, line, demand, answer.account, answer.output_tokens, shortened=shorter)
             if self._is_hard(refusal.action, soft):
                 return refusal
             self._tell(refusal)

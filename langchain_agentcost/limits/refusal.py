@@ -34,6 +34,7 @@ class Refusal:
         fits: The longest answer that there is room for, in tokens; -1 where not even an empty one fits.
         mark: The share of the limit at which the rule stops calls, where that is below the limit.
         place: Where the call stands in its graph, where the limit is one of this call alone.
+        shortened: Whether a shorter answer would have done, and there was not even room for that.
     """
 
     rule: Rule
@@ -43,6 +44,7 @@ class Refusal:
     fits: int
     mark: Mark | None = None
     place: str | None = None
+    shortened: bool = False
 
     @property
     def action(self) -> str:
@@ -128,7 +130,9 @@ class Refusal:
         longest = demand.evidence.get("max_output_tokens", "the longest answer it may give")
         text = f": {self._amount(self.line.fixed)} for {demand.input_tokens:,} input tokens" if unit == "usd" else ""
         text += f"{' and' if text else ': with'} an answer of up to {demand.output_tokens:,} tokens ({longest})"
-        if self.fits > 0:
+        if self.shortened:
+            text += f". Only {max(self.fits, 0):,} tokens would fit, too few to be worth the call"
+        elif self.fits > 0:
             text += (
                 f". A callback cannot shorten the answer: {self.fits:,} tokens would fit, so set max_tokens to that or "
                 "less, or use agentcost_middleware, which does"

@@ -312,6 +312,28 @@ def test_a_threshold_fires_once_for_a_subject_and_limit() -> None:
     assert shares == [0.5, 0.8, 0.8, 1.0]  # the function at 0.8 is told besides the meter's own sink
 
 
+def test_a_downgrade_that_nobody_heeds_is_warned_about_and_its_limit_still_holds() -> None:
+    """A callback cannot change the model: it says so, once, and stops the call that does not fit."""
+    meter = meter_with(Budget(usd="0.04", thresholds={0.5: "downgrade"}, on_limit="downgrade"))
+    with pytest.warns(UnenforcedBudgetWarning, match="nothing here takes a cheaper model"):
+        assert calls_until_stopped(meter, cents_model()) == 4
+
+
+def test_whoever_asks_is_told_when_a_cheaper_model_is_wanted() -> None:
+    """`meter.should_downgrade()` is True from the threshold on, in the run that it is asked in."""
+    meter = meter_with(Budget(usd="0.04", thresholds={0.5: "downgrade"}))
+    wanted: list[bool] = []
+
+    def work(_: object) -> None:
+        for _ in range(3):
+            wanted.append(meter.should_downgrade())
+            cents_model().invoke("Hi")
+
+    RunnableLambda(work).invoke(None, {"callbacks": meter.callbacks})
+    assert wanted == [False, False, True]
+    assert meter.should_downgrade() is False
+
+
 def test_a_threshold_that_raises_stops_calls_below_the_limit() -> None:
     """From half of the limit on nothing is granted any more."""
     meter = meter_with(Budget(usd="0.10", thresholds={0.5: "raise"}))
@@ -319,11 +341,11 @@ def test_a_threshold_that_raises_stops_calls_below_the_limit() -> None:
 
 
 def test_observe_mode_stops_nothing_and_says_what_it_would_have_stopped() -> None:
-    """The same budgets, watched: every call is made, and those over the limit are told of."""
+    """The same budgets, watched: every call is made, and the first one over a limit is told of."""
     told: list[Alert] = []
     meter = meter_with(Budget(usd="0.03"), mode="observe", alerts=[told.append])
     assert calls_until_stopped(meter, cents_model(), most=5) == 5
-    assert [alert.kind for alert in told].count("would_deny") == 2
+    assert [alert.kind for alert in told].count("would_deny") == 1
 
 
 def test_the_environment_overrules_the_mode(monkeypatch: pytest.MonkeyPatch) -> None:
