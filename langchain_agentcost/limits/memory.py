@@ -12,7 +12,7 @@ from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.fork import rest_at_fork
 from langchain_agentcost.limits.holds import Account, Denied, Drift, Granted, Hold, HoldState, Line, Settled, Window
 from langchain_agentcost.limits.memory_rows import AccountRow, HoldRow
-from langchain_agentcost.limits.room import check, check_taken, longest_answer
+from langchain_agentcost.limits.room import check, check_raise, check_taken, longest_answer
 from langchain_agentcost.limits.windows import window_start
 
 FINISHED_KEPT = 10_000
@@ -66,7 +66,7 @@ class MemoryBudgetStore:
     ) -> Granted | Denied:
         """Reserve on all accounts, or on none; see `BudgetStore.reserve`."""
         check(lines)
-        least = output_tokens if least_output_tokens is None else least_output_tokens
+        least = output_tokens if least_output_tokens is None else min(least_output_tokens, output_tokens)
         with self._lock:
             now_us = self._now_us()
             expires_us = now_us + int(ttl_s * 1_000_000)
@@ -136,6 +136,7 @@ class MemoryBudgetStore:
 
     def raise_limit(self, scope: str, by: int, *, window: Window = "total", once: str | None = None) -> Account:
         """Add to an account's limit for its current window; see `BudgetStore.raise_limit`."""
+        check_raise(by)
         with self._lock:
             account = self._existing(scope, window)
             if once is None or once not in self._notes:

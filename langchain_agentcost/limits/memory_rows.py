@@ -94,7 +94,7 @@ class HoldRow:
     def again(self, lines: Sequence[Line], asked: tuple[int, int], expires_us: int) -> Granted:
         """Answer a repeated reservation as the first one was."""
         if asked != self.tokens[:2] or list(map(_amounts, lines)) != list(map(_amounts, self.lines)):
-            raise HoldConflict(f"Hold {self.id!r} was reserved before for other amounts.")
+            raise HoldConflict(f"Hold {self.id!r} was reserved before for other amounts. Give every call its own.")
         for account, line in zip(self.accounts, lines, strict=True):
             account.limit = line.limit
         if self.state == "pending":

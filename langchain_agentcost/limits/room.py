@@ -35,6 +35,16 @@ def check_taken(taken: Sequence[int], lines: int) -> None:
         raise ValueError(f"A call cannot have taken {tuple(taken)}.")
 
 
+def check_raise(by: int) -> None:
+    """Refuse a raise that no store can keep.
+
+    Raises:
+        ValueError: If it is beyond all sense.
+    """
+    if abs(by) > MOST:
+        raise ValueError(f"A limit cannot be raised by {by}: {MOST} is the most.")
+
+
 def longest_answer(lines: Sequence[Line], left: Sequence[int | None], *, at_most: int) -> tuple[int, int]:
     """The longest answer that every enforced line has room for, and the line that binds.
 

@@ -14,7 +14,7 @@ from langchain_agentcost.ledger.access import Access
 from langchain_agentcost.ledger.file import prepare
 from langchain_agentcost.limits import sqlite_steps as steps
 from langchain_agentcost.limits.holds import Account, Denied, Drift, Granted, Hold, HoldState, Line, Settled, Window
-from langchain_agentcost.limits.room import check
+from langchain_agentcost.limits.room import check, check_raise
 from langchain_agentcost.limits.sqlite_rows import (
     CURRENT,
     HOLDS,
@@ -36,6 +36,12 @@ _PAGE = 100
 
 _SPAN = 500
 """Holds that are looked at in one turn, where all of them are: others wait no longer than that."""
+
+_MADE_BY = (
+    "SELECT ifnull(min(number), 1) - 1, "
+    "ifnull((SELECT number - 1 FROM hold WHERE made > ? ORDER BY number LIMIT 1), ifnull(max(number), 0)) FROM hold"
+)
+"""Between which numbers the holds are that were made by a time; none of the others can have finished by then."""
 
 _NEW_NOTE = "INSERT INTO note VALUES (?, ?) ON CONFLICT DO NOTHING"
 
@@ -94,7 +100,7 @@ class SQLiteBudgetStore:
     ) -> Granted | Denied:
         """Reserve on all accounts, or on none; see `BudgetStore.reserve`."""
         check(lines)
-        least = output_tokens if least_output_tokens is None else least_output_tokens
+        least = output_tokens if least_output_tokens is None else min(least_output_tokens, output_tokens)
         wish = steps.Wish(hold_id, lines, output_tokens, least, int(ttl_s * 1_000_000), call_id)
         with self._write() as db:
             latest_us, hold = find(db, hold_id)
@@ -149,6 +155,7 @@ class SQLiteBudgetStore:
 
     def raise_limit(self, scope: str, by: int, *, window: Window = "total", once: str | None = None) -> Account:
         """Add to an account's limit for its current window; see `BudgetStore.raise_limit`."""
+        check_raise(by)
         with self._write() as db:
             row = self._existing(db, scope, window)
             if once is None or db.execute(_NEW_NOTE, (once, str(by))).rowcount:
@@ -181,11 +188,12 @@ class SQLiteBudgetStore:
         with self._write() as db:
             now_us = self._now_us(find(db)[0])
             tick(db, now_us)  # the newest hold may be forgotten, and the time with it
-            first, end = db.execute("SELECT ifnull(min(number), 1) - 1, ifnull(max(number), 0) FROM hold").fetchone()
+            before_us = now_us - int(older_than_s * 1_000_000)
+            first, end = db.execute(_MADE_BY, (before_us,)).fetchone()
         pruned = 0
         for start in range(first, end, _SPAN):
             with self._write() as db:
-                pruned += forget(db, (start, start + _SPAN), now_us - int(older_than_s * 1_000_000))
+                pruned += forget(db, (start, start + _SPAN), before_us)
         return pruned
 
     def reconcile(self, *, repair: bool = False) -> tuple[Drift, ...]:
@@ -254,7 +262,7 @@ class _Steps:
     """Transactions over one `Access`.
 
     The garbage collector may close an abandoned stream, and so settle it, within a step on the same thread. Such a step
-    becomes part of the one that it is in.
+    becomes part of the one that it is in, and is kept or undone with it.
     """
 
     def __init__(self, access: Access, begin: str) -> None:

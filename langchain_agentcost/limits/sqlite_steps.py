@@ -61,7 +61,7 @@ def repeat(db: sqlite3.Connection, hold: HoldRow, wish: Wish, now_us: int) -> Gr
     before = [(row.scope, WINDOWS[row.window], *amounts) for row, amounts in zip(rows, hold.amounts, strict=True)]
     now = [(line.scope, line.window, line.fixed, line.per_output_token) for line in wish.lines]
     if (before, *hold.tokens[:2]) != (now, wish.output_tokens, wish.least):
-        raise HoldConflict(f"Hold {hold.id!r} was reserved before for other amounts.")
+        raise HoldConflict(f"Hold {hold.id!r} was reserved before for other amounts. Give every call its own.")
     _set_limits(db, rows, wish.lines)
     if hold.state == PENDING:
         db.execute(_RENEW, (now_us + wish.ttl_us, hold.number))

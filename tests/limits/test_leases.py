@@ -36,7 +36,7 @@ def expiry(store: MemoryBudgetStore, hold_id: str) -> float:
 
 def test_a_kept_hold_is_renewed() -> None:
     """A kept hold outlives its lease; one that is not kept expires meanwhile."""
-    store, leases = MemoryBudgetStore(), Leases(MemoryBudgetStore(), ttl_s=60)
+    store = MemoryBudgetStore()
     leases = Leases(store, ttl_s=0.15)
     for hold_id in ("kept", "left"):
         store.reserve(hold_id, LINES, ttl_s=0.15)

@@ -125,6 +125,14 @@ def test_a_raise_counts_once(store: BudgetStore) -> None:
     assert set(store.notes("r")) == {"r1", "r2"}
 
 
+def test_a_raise_beyond_all_sense_is_refused(store: BudgetStore) -> None:
+    """A raise that does not fit into 64 bits with others changes nothing."""
+    put(store, "h1", 10, 1)
+    with pytest.raises(ValueError, match="cannot be raised by"):
+        store.raise_limit("org", 2**62)
+    assert store.accounts()[0].cap == 10
+
+
 def test_notes_are_compared_and_set(store: BudgetStore) -> None:
     """A note is written only where it is what was expected, and found by how its key starts."""
     assert store.set_note("a:1", "x", expected=None)
@@ -234,3 +242,9 @@ def test_a_lease_can_be_cut_short(opens: Opens, tmp_path: Path) -> None:
     clock.now_s += 6
     assert store.sweep() == 1
     store.close()
+
+
+def test_the_shortest_answer_is_no_longer_than_the_longest(store: BudgetStore) -> None:
+    """A least that is above what is asked for asks for just that."""
+    assert isinstance(store.reserve("h1", [Line("org", 10, 1, 1)], output_tokens=5, least_output_tokens=9), Granted)
+    assert isinstance(store.reserve("h2", [Line("org", 10, 1, 1)], output_tokens=5, least_output_tokens=9), Denied)
