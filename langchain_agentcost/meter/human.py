@@ -122,7 +122,8 @@ class Human:
         places = self._store.note(f"asked:{task}")
         name = _id(task, len((places or "").split()))
         command = f"Command(resume={{{name!r}: 'approve'}})"
-        resume = f"graph.invoke({command}, {{'configurable': {{'thread_id': {approval.thread!r}}}}})"
+        config = f"{{'callbacks': meter.callbacks, 'configurable': {{'thread_id': {approval.thread!r}}}}}"
+        resume = f"graph.invoke({command}, {config})"
         if permission is not None:
             self._store.set_note(f"permits:{name}", permission, expected=None)
         kept = ask(self._store, replace(approval, id=name, resume=resume))
