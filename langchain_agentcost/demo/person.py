@@ -86,11 +86,11 @@ class Person:
         """
         assert self._keyboard is not None  # noqa: S101  # narrows the type: decide made it
         while True:
-            line = self._keyboard.line(within_s=LOOK_EVERY_S)
             known = find(self._store, asked.id)
             if known is not None and known.status != "pending":
                 self._screen.say("\nAnswered from another terminal.")
                 return known
+            line = self._keyboard.line(within_s=LOOK_EVERY_S)
             if line is None:
                 continue
             if not self._screen.console.is_terminal:

@@ -102,18 +102,19 @@ def test_an_answer_is_in_the_store_before_the_run_goes_on(
 
 
 def test_what_is_no_answer_is_asked_again(store: BudgetStore, keys: IO[str]) -> None:
-    """Empty lines, other words and amounts that cannot be decide nothing; the next line still can."""
+    """Empty lines, other words and amounts that cannot be decide nothing; the next line can, if it is the last."""
     asked, seen = person(store)
-    keys.write("\nyes please\nr\nr 0\nr -1\nr lots\na lot\nd")
+    keys.write("\nyes please\nr\nr 0\nr -1\nr lots\na lot\na")
     keys.close()
-    assert asked.decide("q1", who="Somebody") == "deny"
+    assert asked.decide("q1", who="Somebody") == "approve"
     assert seen.getvalue().count("[d]eny") == 8
-    assert limit(store) == Decimal("0.01")
+    assert limit(store) == Decimal("0.02")
 
 
 def test_an_answer_from_elsewhere_ends_the_question(store: BudgetStore, keys: IO[str]) -> None:
     """Whoever answered in the store was first: the terminal need not."""
     answer(store, "q1", "approve", raise_by=5 * CENT)
+    keys.close()
     asked, seen = person(store)
     assert asked.decide("q1", who="Somebody") == "approve"
     assert "another terminal" in seen.getvalue()
