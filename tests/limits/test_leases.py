@@ -113,6 +113,7 @@ def test_closing_ends_the_thread_at_once() -> None:
     leases.keep("h1")
     thread = leases._thread
     assert thread is not None
+    assert eventually(lambda: bool(leases._changed._waiters))  # type: ignore[attr-defined]  # it is asleep
     leases.close()
     leases.close()
     assert not thread.is_alive()

@@ -7,8 +7,11 @@ import os
 import signal
 import sqlite3
 import stat
+import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -18,7 +21,7 @@ from limits import Plan, storm
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger import SQLiteLedger
 from langchain_agentcost.limits import sqlite_steps
-from langchain_agentcost.limits.holds import Denied, Granted, Line
+from langchain_agentcost.limits.holds import BudgetStore, Denied, Granted, Line
 from langchain_agentcost.limits.memory import MemoryBudgetStore
 from langchain_agentcost.limits.sqlite import SQLiteBudgetStore
 from langchain_agentcost.limits.sqlite_rows import HoldRow
@@ -43,6 +46,28 @@ def test_eight_at_once_never_overshoot(system: str) -> None:
     row = storm(system, Plan(8, 100))
     assert row["overshoot_pct"] == 0
     assert row["unused_pct"] < 100 * 2000 / Plan(8, 100).limit()
+
+
+@pytest.mark.parametrize("scheme", ["memory", "sqlite"])
+def test_a_place_is_given_to_one_thread(scheme: str, tmp_path: Path) -> None:
+    """Of eight threads that want the only place of each of many accounts, one gets it."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # threads change places within every step
+    store: BudgetStore = MemoryBudgetStore() if scheme == "memory" else SQLiteBudgetStore(tmp_path / "budgets.db")
+    gate = threading.Barrier(8)
+
+    def take(thread: int) -> int:
+        gate.wait()
+        answers = [store.reserve(f"{thread}-{n}", [Line(f"a{n}", 1, 1)]) for n in range(200)]
+        return sum(isinstance(answer, Granted) for answer in answers)
+
+    try:
+        with ThreadPoolExecutor(8) as threads:
+            assert sum(threads.map(take, range(8))) == 200
+    finally:
+        sys.setswitchinterval(before)
+    assert {account.reserved for account in store.accounts()} == {1}
+    store.close()
 
 
 @pytest.mark.parametrize("system", ["memory", "sqlite"])
@@ -159,18 +184,21 @@ def test_a_spawned_process_opens_the_same_file(tmp_path: Path) -> None:
 
 def test_clocks_that_differ_never_go_backwards(tmp_path: Path) -> None:
     """A process whose clock is behind goes on from the latest time that another one wrote, also after a prune."""
-    path = tmp_path / "budgets.db"
-    noon = 1_800_014_400.0
-    with SQLiteBudgetStore(path, clock=lambda: noon) as ahead, SQLiteBudgetStore(path, clock=lambda: 5.0) as behind:
-        ahead.reserve("h1", [Line("org", 10, 6, window="hour")], ttl_s=60)
-        behind.reserve("h2", [Line("org", 10, 1, window="hour")], ttl_s=60)
-        assert {hold.expires_at.timestamp() for hold in behind.holds()} == {noon + 60}
-        for hold_id in ("h1", "h2"):
+    times = iter([1_800_014_400.0] * 2 + [1_800_014_500.0] * 10)
+    lines = [Line("org", 10, 1, window="hour")]
+    with SQLiteBudgetStore(tmp_path / "budgets.db", clock=lambda: next(times)) as ahead:
+        for hold_id in ("h1", "h2", "h3"):
+            ahead.reserve(hold_id, lines)
+        with SQLiteBudgetStore(ahead.path, clock=lambda: 5.0) as behind:
+            behind.reserve("h4", lines)
+            assert [hold.expires_at.timestamp() for hold in behind.holds()][-2:] == [1_800_014_560.0] * 2
+        for hold_id in ("h1", "h2", "h3", "h4"):
             ahead.settle(hold_id, [1])
-        assert ahead.prune(older_than_s=0) == 2
-    with SQLiteBudgetStore(path, clock=lambda: 5.0) as behind:
-        (account,) = behind.accounts([("org", "hour")])
-        assert (account.spent, behind.reconcile()) == (2, ())
+        assert ahead.prune(older_than_s=0) == 4
+    with SQLiteBudgetStore(ahead.path, clock=lambda: 5.0) as behind:
+        granted = behind.reserve("h5", lines)
+        assert [hold.expires_at.timestamp() for hold in behind.holds()] == [1_800_014_560.0]
+        assert granted.accounts[0].spent == 4  # type: ignore[union-attr]
 
 
 def test_only_the_owner_can_read_the_files(tmp_path: Path) -> None:
