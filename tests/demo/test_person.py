@@ -117,7 +117,7 @@ def test_an_answer_from_elsewhere_ends_the_question(store: BudgetStore, keys: IO
     keys.close()
     asked, seen = person(store)
     assert asked.decide("q1", who="Somebody") == "approve"
-    assert "another terminal" in seen.getvalue()
+    assert "Answered from another terminal" in seen.getvalue()
     assert limit(store) == Decimal("0.06")
 
 
