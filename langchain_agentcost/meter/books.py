@@ -24,7 +24,7 @@ from langchain_agentcost.meter.fingerprints import Fingerprinter
 from langchain_agentcost.meter.gate import Gate
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_metadata, current_run_id, labels_of
-from langchain_agentcost.meter.runs import RunBook, WorkflowRun
+from langchain_agentcost.meter.runs import RunBook, WorkflowRun, root_before
 from langchain_agentcost.meter.till import NOT_BILLED, Till
 from langchain_agentcost.pricing import Cost, PriceBook
 from langchain_agentcost.recent import Recent
@@ -94,6 +94,7 @@ class Books:
         call.batch_size = event.get("batch_size") or 1
         call.tier = billed_tier(sent.get("service_tier"))
         if self.gate is not None:
+            self._void_if_refused(root_before(run_id, parent_id))
             self.gate.model_starts(run_id, call, sent, metadata)
         self._keep_open(run_id, call)
 
@@ -104,6 +105,7 @@ class Books:
         labels.update(tool=label(name), step=run.step_of(event.get("tool_call_id")))
         call = OpenCall(kind, run, labels, parent_id=event.get("parent_run_id"))
         if self.gate is not None:
+            self._void_if_refused(root_before(run_id, call.parent_id))
             self.gate.tool_starts(run_id, call, event)
         self._keep_open(run_id, call)
 
@@ -327,6 +329,12 @@ class Books:
         """Give back what a call reserved that was not made, or that another one's events cover."""
         if self.gate is not None and run_id is not None:
             self.gate.void(run_id, call)
+
+    def _void_if_refused(self, run_id: UUID | None) -> None:
+        """Give back what a call reserved that was over without a word: another handler refused it at its start."""
+        call = self._open.get(run_id) if run_id is not None else None
+        if call is not None and not call.streamed.chunks:
+            self._void(run_id, call)
 
     def _fingerprints(self, call: OpenCall) -> tuple[tuple[str, int], ...] | None:
         if self._fingerprinter is None or isinstance(call.prompt, str) or not call.prompt:

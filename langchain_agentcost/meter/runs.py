@@ -7,6 +7,7 @@ subgraphs, tools, sub-agents in tools, and what a `Command(resume=…)` goes on 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import ContextVar
 from itertools import count
 from math import inf
 from typing import TYPE_CHECKING, Any
@@ -101,6 +102,24 @@ class WorkflowRun:
     def step_of(self, tool_call_id: str | None) -> int | None:
         """The step that asked for a tool call; the latest one where no model asked."""
         return self._asked.pop(tool_call_id, self.step) if tool_call_id else self.step
+
+
+_roots: ContextVar[tuple[UUID | None, UUID | None]] = ContextVar("langchain_agentcost_roots", default=(None, None))
+"""The last two calls that this thread or task made with no run around them."""
+
+
+def root_before(run_id: UUID, parent_id: UUID | None) -> UUID | None:
+    """The call that this thread or task made before this one, where neither has a run around it.
+
+    A thread makes one call after the other: when the next one starts, the one before is over, or a stream.
+    """
+    if parent_id is not None:
+        return None
+    last, before = _roots.get()
+    if last == run_id:  # another meter has noted this one
+        return before
+    _roots.set((run_id, last))
+    return last
 
 
 MAX_OPEN = 100_000
