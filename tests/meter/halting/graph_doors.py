@@ -73,7 +73,7 @@ def _loop(world: World, is_async: bool, **of_node: Any) -> StateGraph[State]:
 
 
 def _retried(world: World, is_async: bool) -> StateGraph[State]:
-    policy = RetryPolicy(initial_interval=0.001, max_attempts=3, retry_on=lambda _: True)
+    policy = RetryPolicy(initial_interval=0.001, jitter=False, max_attempts=3, retry_on=lambda _: True)
     return _loop(world, is_async, retry_policy=policy)
 
 
