@@ -71,11 +71,7 @@ class Human:
             latest_approval = asked[-1].approval
             graph.drop_old_answer(is_ours=lambda said: _read(said, latest_approval) is not None)
         for _, approval in asked:
-            permission = (
-                self._store.note(f"permits:{approval.id}") if approval.status in ("approved", "raised") else None
-            )
-            if permission is not None:
-                self._store.set_note(permission, approval.id, expected=None)
+            self._let_pass(approval)
         return [question for question in asked if not self._is_old_denial(question.approval)]
 
     def ask(self, place: str, approval: Approval, graph: Graph, *, permission: str | None = None) -> NoReturn:
@@ -90,20 +86,14 @@ class Human:
         Raises:
             GraphInterrupt: Always.
         """
-        asked = list(self._asked(graph.task))
-        latest = asked[-1].approval if asked else None
-        if (
-            latest is None
-            or latest.status != "pending"
-            or (latest.scope, latest.title) != (approval.scope, approval.title)
-        ):
-            latest = self._put(place, approval, graph.task, permission)
-        payload = {**_payload(latest), "resume": latest.resume}
-        whose = {"approval": latest.id, "run": latest.run, "thread": latest.thread, "resume": latest.resume}
-        message = f"A person is asked: {latest.message}"
-        alert = Alert("approval", message, latest.scope, "interrupt", evidence=whose)
-        self._alerts.fire(alert, once=f"approval|{latest.id}")
-        graph.pause(latest.id, payload)
+        waits = [asked for _, asked in self._asked(graph.task)][-1:]
+        same = [asked for asked in waits if asked.status == "pending" and _subject(asked) == _subject(approval)]
+        question = same[0] if same else self._put(place, approval, graph.task, permission)
+        whose = {"approval": question.id, "run": question.run, "thread": question.thread, "resume": question.resume}
+        message = f"A person is asked: {question.message}"
+        alert = Alert("approval", message, question.scope, "interrupt", evidence=whose)
+        self._alerts.fire(alert, once=f"approval|{question.id}")
+        graph.pause(question.id, _payload(question))
 
     def needs_no_answer(self, place: str, asked: Iterable[Question]) -> None:
         """Take back what a place still waits to hear: there is room for it now."""
@@ -141,6 +131,12 @@ class Human:
             return approval
         approve, raise_by = decision
         return answer(self._store, approval.id, "approve" if approve else "deny", raise_by=raise_by)
+
+    def _let_pass(self, approval: Approval) -> None:
+        """Write the note that lets pass what a person approved, where that is not a matter of the limit."""
+        permission = self._store.note(f"permits:{approval.id}") if approval.status in ("approved", "raised") else None
+        if permission is not None:
+            self._store.set_note(permission, approval.id, expected=None)
 
     def _is_old_denial(self, approval: Approval) -> bool:
         """Whether a denial has stopped a run already: whoever resumes that one wants to be asked again."""
@@ -207,6 +203,7 @@ def _payload(approval: Approval) -> dict[str, Any]:
         "budget": approval.title,
         "run": approval.run,
         "thread": approval.thread,
+        "resume": approval.resume,
         "answers": {key: said for key, said in ANSWERS.items() if key in ("approve", "deny") or _can_raise(approval)},
     }
     if _can_raise(approval):
@@ -229,6 +226,10 @@ def _read(said: object, approval: Approval) -> tuple[bool, int | None] | None:
     if isinstance(said, bool):
         return said, None
     return (said in _YES, None) if isinstance(said, str) and said in (*_YES, *_NO) else None
+
+
+def _subject(approval: Approval) -> tuple[str, str]:
+    return approval.scope, approval.title
 
 
 def _can_raise(approval: Approval) -> bool:
