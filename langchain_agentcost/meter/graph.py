@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from inspect import getclosurevars
 from typing import Any, NoReturn
 
 from langchain_core.runnables.config import var_child_runnable_config
@@ -24,6 +25,9 @@ _SCRATCHPAD = "__pregel_scratchpad"
 
 _WRITE, _GIVEN = "__pregel_send", "__resume__"
 """How a task says, and under which name, which of its `interrupt` calls have been answered."""
+
+_TASK, _WAITING = "__pregel_task_id", "__interrupt__"
+"""The id of a task, and the name under which the checkpoint has what it waits for."""
 
 
 class Graph:
@@ -84,12 +88,19 @@ class Graph:
     def pause(self, question: str, payload: Any) -> NoReturn:
         """Pause this task until a question of this id is answered. Answers to the user's own questions are kept.
 
+        One that the task was resumed with, and did not get to, is kept too: the answer to our question will take the
+        place that LangGraph has it in.
+
         Raises:
             GraphInterrupt: Always.
         """
         scratchpad, write = self._configurable.get(_SCRATCHPAD), self._configurable.get(_WRITE)
-        if scratchpad is not None and write is not None and scratchpad.resume:
-            write([(_GIVEN, list(scratchpad.resume))])
+        given = list(scratchpad.resume) if scratchpad is not None else []
+        if self._has_one_answer and self._waits_itself(len(given)):
+            unheard = self._last_answer(take=True)
+            given += [unheard] if unheard is not None else []
+        if write is not None and given:
+            write([(_GIVEN, given)])
         raise GraphInterrupt((Interrupt(value=payload, id=question),))
 
     def answer_to(self, question: str) -> Any:
@@ -117,6 +128,21 @@ class Graph:
         old = None if self._has_one_answer else self._last_answer()
         if old is not None and (old in self._configurable[_SCRATCHPAD].resume or is_ours(old)):
             self._last_answer(take=True)
+
+    def _waits_itself(self, answered: int) -> bool:
+        """Whether an `interrupt` of this task waits, and none of a subgraph's, a sibling's or ours.
+
+        Only the checkpoint knows, and a task sees it nowhere but where its scratchpad looks for answers.
+
+        Args:
+            answered: How many of its `interrupt` calls have been answered.
+        """
+        scratchpad = self._configurable.get(_SCRATCHPAD)
+        seen = getclosurevars(scratchpad.get_null_resume).nonlocals.get("pending_writes", ()) if scratchpad else ()
+        names = (self.task, f"{self.task}|{answered}")  # the first interrupt, and each in older versions, has no number
+        mine = {Interrupt.from_ns(None, name).id for name in names}
+        waiting = (found for task, name, found in seen if (task, name) == (self._configurable.get(_TASK), _WAITING))
+        return any(interrupt.id in mine for found in waiting for interrupt in found)
 
     def _last_answer(self, *, take: bool = False) -> Any:
         scratchpad = self._configurable.get(_SCRATCHPAD)

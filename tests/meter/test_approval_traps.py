@@ -59,7 +59,7 @@ class Desk:
         """What a pending question is: the user's own, or "budget"."""
         return asked.value if isinstance(asked.value, str) else "budget"
 
-    def play(self, answering: Callable[[Any], Any], *, at_most: int = 20) -> list[str]:
+    def play(self, answering: Callable[[Any], Any], *, at_most: int = 30) -> list[str]:
         """Run to the end; `answering` makes the resume of what is pending. Gives what the node got."""
         state = self.run({"got": []})
         for _ in range(at_most):
@@ -104,7 +104,18 @@ def ours_alone(asked: Any) -> Command[Any]:
     return by_id(asked) if isinstance(asked.value, str) else alone(asked)
 
 
-HOW = {"alone": alone, "by id": by_id, "ours by id": ours_by_id, "ours alone": ours_alone}
+def all_alone(asked: Any) -> Command[Any]:
+    """All as `Command(resume=answer)`, ours approved: with little room, so that calls made again ask again."""
+    return Command(resume=f"answer to {asked.value}" if isinstance(asked.value, str) else "approve")
+
+
+HOW = {
+    "alone": alone,
+    "by id": by_id,
+    "ours by id": ours_by_id,
+    "ours alone": ours_alone,
+    "all alone": all_alone,
+}
 SCRIPTS = [
     "q1 model",
     "model q1",
@@ -141,6 +152,24 @@ def test_it_may_be_answered_in_the_store(desk: Callable[..., Desk], script: str,
         return None
 
     assert at.play(answering) == [("OK" if part == "model" else f"answer to {part}") for part in script.split()]
+
+
+def test_a_node_keeps_no_answer_of_a_graph_within_it(desk: Callable[..., Desk]) -> None:
+    """What the inner graph's `interrupt` is answered is never given to one of the node that runs it."""
+    at = desk("", cap=1)
+
+    def within(state: State) -> dict[str, Any]:
+        return {"got": [interrupt("inner")]}
+
+    inner = StateGraph(State).add_node("within", within).add_edge(START, "within").compile(checkpointer=True)
+
+    def around(state: State) -> dict[str, Any]:
+        at.model.invoke("Hi")
+        return {"got": [*inner.invoke({"got": []})["got"], interrupt("outer")]}
+
+    at.app = StateGraph(State).add_node("around", around).add_edge(START, "around").compile(InMemorySaver())
+    assert at.play(alone) == ["answer to inner", "answer to outer"]
+    assert "budget" in at.asked
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
