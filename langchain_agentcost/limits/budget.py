@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from decimal import Decimal, InvalidOperation
+from inspect import iscoroutinefunction
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from langchain_agentcost.attribution import DIMENSIONS
@@ -81,6 +82,10 @@ class Budget:
         on_limit: What happens to a call that there is no room for.
         thresholds: What happens when a share of the limit is used, such as {0.65: "warn", 0.85: "downgrade"}; each
             once for a subject and window, "interrupt" and "raise" for the calls that follow.
+        when: Where the action is "interrupt": whether a person is asked about this call. It is given the evidence:
+            `budget`, `scope`, `unit`, `limit`, `spent`, `reserved`, `needed`, `run`, `thread`, and what is known of
+            the call, such as `model` and `input_tokens`. False stops the call as "raise" does, and where it fails the
+            person is asked. None asks about every call.
         unknown_price: What a USD limit does with a call without a known price.
         on_lost: What a call that is never heard of again is charged, as when its process is killed.
         name: What to call it; None is made from unit, `per` and window. A budget is recognised by its name: one whose
@@ -108,6 +113,7 @@ class Budget:
     tool: str | None = None
     on_limit: Action = "raise"
     thresholds: Mapping[float, Action] = field(default_factory=dict)
+    when: Callable[[Mapping[str, Any]], bool] | None = None
     unknown_price: UnknownPrice = "deny"
     on_lost: OnLost = "charge_input"
     name: str | None = None
@@ -137,6 +143,7 @@ class Budget:
         if "call" in subjects and (len(subjects) > 1 or self.window != "total"):
             raise BudgetError('per="call" is one call: it goes with no other subject and no window.')
         _check_thresholds(self.thresholds)
+        _check_when(self.when, (self.on_limit, *self.thresholds.values()))
         object.__setattr__(self, "limits", limits)
         object.__setattr__(self, "subjects", subjects)
 
@@ -210,6 +217,15 @@ def _check_thresholds(thresholds: Mapping[float, Any]) -> None:
     for share in thresholds:
         if type(share) is bool or not 0 < share <= 1:
             raise BudgetError(f"A threshold is a share of the limit above 0 and up to 1, not {shown(share)}.")
+
+
+def _check_when(when: object, actions: tuple[Action, ...]) -> None:
+    if when is None:
+        return
+    if not callable(when) or iscoroutinefunction(when):
+        raise BudgetError(f"when= is a function, and not an async one, that is given the evidence: not {shown(when)}.")
+    if "interrupt" not in actions:
+        raise BudgetError('when= says whether a person is asked: state on_limit="interrupt", or a threshold, as well.')
 
 
 def in_whole(unit: str, amount: Decimal | float | str) -> int:

@@ -111,6 +111,8 @@ def _budget(table: Table) -> Budget:
         "where": _labels,
         "thresholds": _thresholds,
     }
+    if "when" in table.values:
+        table.fail("when", "is a function, which no file can hold: give that budget to CostMeter(budgets=…) in code.")
     return _made(table, Budget, _stated(table, (f.name for f in fields(Budget) if f.init), read))
 
 

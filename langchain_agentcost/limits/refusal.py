@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -11,6 +12,8 @@ from langchain_agentcost.limits.budget import limit_shown
 from langchain_agentcost.limits.demand import Demand
 from langchain_agentcost.limits.holds import Account, Line
 from langchain_agentcost.limits.scopes import Mark, Rule
+
+logger = logging.getLogger(__name__)
 
 _WORDS = {
     "input_tokens": "input token",
@@ -79,6 +82,25 @@ class Refusal:
     def is_final(self) -> bool:
         """Whether nobody's approval would help: the price is not known, or a person closed the account."""
         return self.account is None or self.account.frozen
+
+    def asks_person(self, **whose: Any) -> bool:
+        """Whether a person is asked: the action says so, an approval would help, and the budget's `when` agrees.
+
+        Args:
+            **whose: The run and the thread, for the evidence.
+        """
+        if self.action != "interrupt" or self.account is None or self.is_final:
+            return False
+        budget, unit, account = self.rule.budget, self.rule.unit, self.account
+        if budget.when is None:
+            return True
+        amounts = {"limit": account.cap, "spent": account.spent, "reserved": account.reserved, "needed": self.needed}
+        shown = {name: limit_shown(unit, amount) for name, amount in amounts.items()}
+        try:
+            return bool(budget.when({**self.evidence(), "budget": budget.title, "scope": self.scope, **shown, **whose}))
+        except Exception:  # the call is not made either way, and a person knows more than a function that fails
+            logger.exception("when= of the %s failed, so a person is asked.", budget.title)
+            return True
 
     @property
     def message(self) -> str:

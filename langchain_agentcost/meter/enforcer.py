@@ -265,7 +265,7 @@ class Enforcer:
         soft = {"warn", "drain"} if call.graph is not None and call.graph.can_drain else {"warn"}
         outcome = self._reserve(call, soft, least)
         if isinstance(outcome, Refusal):
-            if outcome.action == "interrupt" and not outcome.is_final and graph is not None:
+            if graph is not None and outcome.asks_person(run=call.run.id, thread=call.thread):
                 again = limits.paid_again(graph.task, outcome.scope)
                 about = about_budget(outcome, call.run, call.thread, again=again)
                 self._human.ask(call.place, about, graph, permission=outcome.permission)

@@ -248,6 +248,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"budget": [{"per": "run"}]}, "budget[0]: A budget needs a limit"),
     ({"budget": [{"usd": 1}, {"usd": 1, "uds": 2}]}, "budget[1].uds: is not a key that is known here; did you mean"),
     ({"budget": [{"usd": -1}]}, "budget[0].usd: usd=-1: An amount of usd is a number from 0"),
+    ({"budget": [{"usd": 1, "when": "asked"}]}, "budget[0].when: is a function, which no file can hold"),
     ({"budget": [{"usd": float("nan")}]}, "budget[0].usd: usd=nan"),
     ({"budget": [{"usd": "five"}]}, "budget[0].usd: usd='five'"),
     ({"budget": [{"usd": [5]}]}, "budget[0].usd: must be a number, got [5]."),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import operator
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -15,6 +16,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
 from langgraph.types import Command, Send
 
+from langchain_agentcost.errors import BudgetError
 from langchain_agentcost.errors.limits import BreakerTripped, BudgetExceeded, LimitUnavailable
 from langchain_agentcost.limits import approvals
 from langchain_agentcost.limits.alerts import Alert
@@ -173,6 +175,47 @@ class TestAnswer:
             with pytest.raises(BudgetExceeded, match="denied"):
                 app.invoke(Command(resume={second.id: "deny"}), w.config)
             assert len(model.prompts) == 2
+
+
+class TestWhen:
+    """Whether a person is asked at all."""
+
+    @pytest.mark.parametrize(
+        "limit", [allowing(2, "usd", on_limit="interrupt"), allowing(4, "usd", thresholds={0.5: "interrupt"})]
+    )
+    def test_it_is_given_the_evidence_and_no_stops_the_call(self, model: Any, limit: Budget) -> None:
+        """A limit and a share of one ask nobody where it says no, and leave no question behind."""
+        seen: list[Mapping[str, Any]] = []
+
+        def never(evidence: Mapping[str, Any]) -> bool:
+            seen.append(evidence)
+            return False
+
+        with world(replace(limit, when=never)) as w:
+            with pytest.raises(BudgetExceeded) as stopped:
+                chain(model.bind(max_tokens=50), calls=3).invoke(ASKED, w.config)
+            [evidence] = seen
+            assert (evidence["limit"], evidence["spent"]) == (stopped.value.limit, 2 * PER_CALL)
+            assert (evidence["needed"], evidence["unit"]) == (PER_CALL, "usd")
+            assert (evidence["scope"], evidence["budget"]) == (w.account.scope, "session budget")
+            assert (evidence["thread"], evidence["run"]) == ("t1", stopped.value.evidence["run"])
+            assert (len(model.prompts), approvals.pending(store_of(w.meter))) == (2, ())
+
+    @pytest.mark.parametrize("yes", [lambda evidence: evidence["spent"] == 2, lambda evidence: evidence["nothing"]])
+    def test_a_person_is_asked_where_it_says_so_or_fails(self, model: Any, yes: Any) -> None:
+        """Its own error neither makes the call nor keeps the question from people."""
+        with world(allowing(2, on_limit="interrupt", when=yes)) as w:
+            graph = chain(model, calls=3)
+            [asked] = asked_in(graph.invoke(ASKED, w.config))
+            assert len(model.prompts) == 2
+            assert len(graph.invoke(Command(resume={asked.id: "approve"}), w.config)["messages"]) == 3
+
+    def test_it_goes_with_a_question(self) -> None:
+        """Where nobody is asked, or nothing could be called, a budget is refused."""
+        with pytest.raises(BudgetError, match="on_limit"):
+            Budget(steps=1, when=lambda _: True)
+        with pytest.raises(BudgetError, match="a function"):
+            Budget(steps=1, on_limit="interrupt", when=True)  # type: ignore[arg-type]
 
 
 class TestWhere:
