@@ -15,7 +15,7 @@ from langchain_agentcost.limits.alerts import Alert
 from langchain_agentcost.limits.breakers import CircuitBreaker
 from langchain_agentcost.limits.budget import Budget
 from langchain_agentcost.limits.holds import BudgetStore
-from langchain_agentcost.limits.limiter import Remaining
+from langchain_agentcost.limits.remaining import Remaining
 from langchain_agentcost.limits.store import open_store
 
 __all__ = ["Alert", "Budget", "BudgetStore", "CircuitBreaker", "Remaining", "open_store"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, NamedTuple
+from uuid import UUID, uuid5
 
 from langchain_agentcost.errors import (
     AgentCostWarning,
@@ -14,16 +15,17 @@ from langchain_agentcost.errors import (
     UnenforcedBudgetWarning,
     give_warning,
 )
-from langchain_agentcost.limits.alerts import Alert, AlertSink
+from langchain_agentcost.limits.alerts import Alert, AlertKind, AlertSink
 from langchain_agentcost.limits.budget import Action, Budget, limit_shown
 from langchain_agentcost.limits.demand import Demand, Taken
 from langchain_agentcost.limits.dispatch import Alerts
 from langchain_agentcost.limits.holds import Account, BudgetStore, Denied, Granted, Line, Settled, Window
 from langchain_agentcost.limits.refusal import Refusal, amount_of
+from langchain_agentcost.limits.remaining import Remaining
 from langchain_agentcost.limits.scopes import Mark, Rule, Scopes, fits, rules_of
 
-_HARD = ("raise", "drain", "interrupt", "downgrade")
-"""Actions that keep a call from being made, as long as the caller has nothing softer; the others only follow it."""
+_OWN = UUID("3b0f5a56-9d0a-5d6c-a8b7-52c6a3f7f9e1")
+"""The namespace of the ids of reservations for calls whose place was taken."""
 
 
 class Charge(NamedTuple):
@@ -31,6 +33,28 @@ class Charge(NamedTuple):
 
     rule: Rule
     line: Line
+
+
+class Policy(NamedTuple):
+    """How strictly a call is held.
+
+    Args:
+        soft: Names of the actions that let it be made though there is no room.
+        tripped: Accounts that have stopped its run before.
+    """
+
+    soft: Collection[str] = ("warn",)
+    tripped: Collection[str] = ()
+
+
+NOTHING_SOFT = Policy()
+"""For calls outside a graph, of a run that nothing has stopped."""
+
+
+class Tripped(NamedTuple):
+    """A call that is on an account that has stopped its run before: what stopped it once stops it again."""
+
+    scope: str
 
 
 @dataclass(slots=True)
@@ -59,34 +83,6 @@ class Admission:
         """Give back what was reserved: the call was not made."""
         if self.hold_id is not None:
             self.owner.store.void(self.hold_id)
-
-
-@dataclass(frozen=True, slots=True)
-class Remaining:
-    """What is left of one limit for one subject.
-
-    Args:
-        budget: The budget's title.
-        unit: "usd", "input_tokens", "output_tokens", "total_tokens", "steps", "llm_calls", "tool_calls" or "wall_time".
-        scope: The account.
-        limit: The limit, with what a person added: USD and seconds as `Decimal`, counts as `int`.
-        spent: What is spent.
-        reserved: What calls under way may still take.
-        remaining: What is left, never below 0.
-    """
-
-    budget: str
-    unit: str
-    scope: str
-    limit: Decimal | int
-    spent: Decimal | int
-    reserved: Decimal | int
-    remaining: Decimal | int
-
-    def __str__(self) -> str:
-        """Say it in a line that a person or a model can read."""
-        left = amount_of(self.unit, self.remaining).split(" ")[0]
-        return f"{left} of {amount_of(self.unit, self.limit)} left ({self.budget})"
 
 
 class Limiter:
@@ -120,6 +116,8 @@ class Limiter:
         self.enforce = enforce
         self.units = frozenset(rule.unit for rule in self.rules)
         self._downgrades = False
+        self._is_block = subject is not None
+        self._rules_title = "".join(rule.prefix for rule in self.rules)
         self._warn = warn or (lambda _, warning: give_warning(warning))
         self._scopes = Scopes(store, self._warn, subject=subject)
         names = [(rule.budget.title, rule.unit) for rule in self.rules]
@@ -135,8 +133,8 @@ class Limiter:
         *,
         call_id: str,
         least_output_tokens: int | None = None,
-        soft: Collection[str] = ("warn",),
-    ) -> Admission | Refusal:
+        policy: Policy = NOTHING_SOFT,
+    ) -> Admission | Refusal | Tripped:
         """Reserve what a call may take at worst.
 
         Args:
@@ -145,31 +143,33 @@ class Limiter:
             demand: Its worst case.
             call_id: The call itself: never the same twice.
             least_output_tokens: The shortest answer worth having, where the answer can be capped.
-            soft: Names of actions that let this call be made.
+            policy: What lets this call be made though there is no room, and what has stopped its run before.
 
         Returns:
             The admission, or why not.
         """
-        tokens, charges = demand.output_tokens, []
-        for charge in self._charges(labels, demand):
+        tokens, least, charges = demand.output_tokens, least_output_tokens, []
+        for charge in self._charges(labels, demand, policy):
             if isinstance(charge, Refusal):
                 return charge
-            if charge.rule.budget.subjects == ("call",):
-                room = _fitting(charge.line, tokens)
-                if room < (demand.output_tokens if least_output_tokens is None else least_output_tokens):
-                    own = Account(charge.line.scope, limit=charge.line.limit)
-                    refusal = Refusal(charge.rule, charge.line, demand, own, room, place=hold_id)
-                    if self._is_hard(refusal.action, soft) and not self._may_pass(refusal):
-                        return refusal
-                    self._tell(refusal)
-                else:
-                    tokens = min(tokens, room)
-            else:
+            if charge.line.scope in policy.tripped:
+                return Tripped(charge.line.scope)
+            if charge.rule.budget.subjects != ("call",):
                 charges.append(charge)
+                continue
+            room = _fitting(charge.line, tokens)
+            if room >= (demand.output_tokens if least is None else least):
+                tokens = min(tokens, room) if charge.line.enforced else tokens
+                continue
+            own = Account(charge.line.scope, limit=charge.line.limit)
+            refusal = Refusal(charge.rule, charge.line, demand, own, room, place=hold_id)
+            if charge.line.enforced and not self._was_approved(refusal):
+                return refusal
+            self._tell(refusal)
         if not charges:
             return Admission(None, (), tokens, None, self)
-        least = tokens if least_output_tokens is None else min(tokens, least_output_tokens)
-        return self._reserve(hold_id, charges, demand, (tokens, least), call_id=call_id, soft=soft)
+        bounds = (tokens, tokens if least is None else min(tokens, least))
+        return self._reserve(hold_id, charges, demand, bounds, call_id=call_id)
 
     def settle(self, admission: Admission, taken: Taken, *, call_id: str | None) -> tuple[str, ...]:
         """Post what a call took, tell of the thresholds that it crossed, and give the reasons to drain the run."""
@@ -181,7 +181,7 @@ class Limiter:
 
     def post(self, hold_id: str, labels: Mapping[str, Any], demand: Demand, taken: Taken) -> None:
         """Post a call that nobody asked about before it was made."""
-        charges = [charge for charge in self._charges(labels, demand) if isinstance(charge, Charge)]
+        charges = [charge for charge in self._charges(labels, demand, NOTHING_SOFT) if isinstance(charge, Charge)]
         charges = [charge for charge in charges if charge.rule.budget.subjects != ("call",)]
         if charges:
             self.store.reserve(hold_id, [_unenforced(line) for _, line in charges], output_tokens=0, call_id=hold_id)
@@ -212,86 +212,87 @@ class Limiter:
             if (mark := _cheaper_from(rule)) is not None
         )
 
-    def _charges(self, labels: Mapping[str, Any], demand: Demand) -> Iterator[Charge | Refusal]:
+    def _charges(self, labels: Mapping[str, Any], demand: Demand, policy: Policy) -> Iterator[Charge | Refusal]:
         """What a call may take under each rule that fits it, or that a price has to be known and is not."""
         for rule in self.rules:
             budget = rule.budget
             needs = demand.of(rule.unit)
             if not fits(budget, labels, demand.tool):
                 continue
+            hard = self.enforce and _name(rule.marks[-1].action) not in policy.soft
             if rule.unit == "usd" and (needs is None or demand.assumed) and demand.kind == "llm":
-                if budget.unknown_price == "deny":
+                if budget.unknown_price == "deny" and hard:
                     yield Refusal(rule, None, demand, None, -1)
-                if budget.unknown_price == "allow":
+                if budget.unknown_price != "assume_dearest":
                     self._warn(f"{labels.get('model')} {budget.title}", _unpriced(budget, labels))
                     continue
             if needs is not None:
-                fixed, each = needs
-                scope = self._scopes.of(rule, labels)
-                yield Charge(
-                    rule,
-                    Line(
-                        scope, rule.limit, fixed, each, budget.window, _lost(budget, demand, fixed, each), self.enforce
-                    ),
-                )
+                scope, lost = self._scopes.of(rule, labels), _lost(budget, demand, *needs)
+                yield Charge(rule, Line(scope, rule.limit, *needs, budget.window, lost, enforced=hard))
 
     def _reserve(
-        self,
-        hold_id: str,
-        charges: list[Charge],
-        demand: Demand,
-        tokens: tuple[int, int],
-        *,
-        call_id: str,
-        soft: Collection[str],
+        self, hold_id: str, charges: list[Charge], demand: Demand, tokens: tuple[int, int], *, call_id: str
     ) -> Admission | Refusal:
-        """Reserve, where a rule has no room but a soft action without holding that rule to it."""
-        lines, drain = [charge.line for charge in charges], None
-        while True:
-            answer = self._ask(hold_id, lines, tokens, call_id)
-            if isinstance(answer, Granted):
-                break
-            rule, line = charges[answer.line].rule, lines[answer.line]
+        """Reserve. A rule whose action is soft is only counted, and told of where there is no room."""
+        answer = self._ask(hold_id, [charge.line for charge in charges], tokens, call_id)
+        if answer is None:
+            return Admission(None, (), tokens[0], None, self)
+        if isinstance(answer, Denied):
+            rule, line = charges[answer.line]
             shorter = tokens[1] < tokens[0]
-            refusal = Refusal(rule, line, demand, answer.account, answer.output_tokens, shortened=shorter)
-            if self._is_hard(refusal.action, soft):
-                return refusal
-            self._tell(refusal)
-            drain = drain or (refusal.message if refusal.action == "drain" else None)
-            lines[answer.line] = _unenforced(lines[answer.line])
-        stopped = self._stopped_at_share(charges, answer, demand)
-        if stopped is not None and self._is_hard(stopped.action, soft):
+            return Refusal(rule, line, demand, answer.account, answer.output_tokens, shortened=shorter)
+        stopped = self._stopped(charges, answer, demand)
+        if stopped is not None:
             self.store.void(answer.hold_id)
             return stopped
-        if not self.enforce:
-            self._say_what_would_be(charges, answer, demand)
+        drain = None
+        for (rule, line), account in zip(charges, answer.accounts, strict=True):
+            if not line.enforced and account.headroom < 0:
+                refusal = Refusal(rule, line, demand, account, -1)
+                self._tell(refusal)
+                drain = drain or (refusal.message if refusal.action == "drain" else None)
         return Admission(answer.hold_id, charges, answer.output_tokens, drain, self)
 
-    def _ask(self, hold_id: str, lines: Sequence[Line], tokens: tuple[int, int], call_id: str) -> Granted | Denied:
-        """Ask the store. A place whose call was made before is really made again: it is another call."""
+    def _ask(
+        self, hold_id: str, lines: Sequence[Line], tokens: tuple[int, int], call_id: str
+    ) -> Granted | Denied | None:
+        """Ask the store. A place whose call was made before is really made again: it is another call.
+
+        Two meters may hold the same call to this store. What the same budgets have reserved for it holds for both;
+        with other budgets it is another reservation; and a block counts a call once, whoever sees it: None.
+        """
         try:
             answer = self._ask_as(hold_id, lines, tokens, call_id)
+            if not (isinstance(answer, Granted) and answer.repeated and answer.state != "pending"):
+                return answer
         except HoldConflict:
-            return self._ask_as(call_id, lines, tokens, call_id)
-        if isinstance(answer, Granted) and answer.repeated and answer.state != "pending" and hold_id != call_id:
-            return self._ask_as(call_id, lines, tokens, call_id)
-        return answer
+            if self._is_block:
+                return None
+        return self._ask_as(str(uuid5(_OWN, call_id + self._rules_title)), lines, tokens, call_id)
 
     def _ask_as(self, hold_id: str, lines: Sequence[Line], tokens: tuple[int, int], call_id: str) -> Granted | Denied:
         longest, least = tokens
         return self.store.reserve(hold_id, lines, output_tokens=longest, least_output_tokens=least, call_id=call_id)
 
-    def _stopped_at_share(self, charges: Sequence[Charge], granted: Granted, demand: Demand) -> Refusal | None:
-        """A rule that stops calls, or asks, at a share of its limit that is used already."""
+    def _stopped(self, charges: Sequence[Charge], granted: Granted, demand: Demand) -> Refusal | None:
+        """A rule whose account is frozen, or that stops calls or asks at a share of its limit that is used already."""
         if not self.enforce:
             return None
         for (rule, line), account in zip(charges, granted.accounts, strict=True):
+            if account.frozen:
+                return Refusal(rule, line, demand, account, -1)
             for mark in rule.marks[:-1]:
                 if mark.action in ("raise", "interrupt") and mark.is_reached(account.spent, account.cap):
                     refusal = Refusal(rule, line, demand, account, granted.output_tokens, mark=mark)
-                    if not self._may_pass(refusal):
+                    if not self._was_approved(refusal):
                         return refusal
         return None
+
+    def _was_approved(self, refusal: Refusal) -> bool:
+        """Whether a person has let a call pass that this would stop."""
+        if refusal.action != "interrupt" or refusal.permission is None:
+            return False
+        return self.store.note(refusal.permission) is not None
 
     def _crossed(self, charges: Sequence[Charge], settled: Settled) -> Iterator[str]:
         """Tell of thresholds that a settled call crossed."""
@@ -320,23 +321,8 @@ class Limiter:
     def _tell(self, refusal: Refusal) -> None:
         """Say that a call was let through although there was no room for it."""
         action = refusal.rule.budget.on_limit
-        self.alerts.fire(refusal.alert("warned" if self.enforce else "would_deny"), once=refusal.key, to=_told(action))
-
-    def _say_what_would_be(self, charges: Sequence[Charge], granted: Granted, demand: Demand) -> None:
-        """In observe mode: say which calls would not have been made."""
-        for (rule, line), account in zip(charges, granted.accounts, strict=True):
-            if account.headroom < 0:
-                refusal = Refusal(rule, line, demand, account, -1)
-                self.alerts.fire(refusal.alert("would_deny"), once=f"would_deny|{refusal.key}")
-
-    def _may_pass(self, refusal: Refusal) -> bool:
-        """Whether a person has approved a call that this refusal would stop."""
-        if refusal.action != "interrupt" or refusal.permission is None:
-            return False
-        return self.store.note(refusal.permission) is not None
-
-    def _is_hard(self, action: str, soft: Collection[str]) -> bool:
-        return self.enforce and action in _HARD and action not in soft
+        kind: AlertKind = "warned" if self.enforce else "would_deny"
+        self.alerts.fire(refusal.alert(kind), once=f"{kind}|{refusal.key}", to=_told(action))
 
     def _accounts(
         self, labels: Mapping[str, Any], rules: Sequence[Rule] | None = None
@@ -375,6 +361,11 @@ def _unenforced(line: Line) -> Line:
     return Line(line.scope, line.limit, line.fixed, line.per_output_token, line.window, line.lost, enforced=False)
 
 
+def _name(action: Action) -> str:
+    """An action's name; a function that is told only watches, as "warn" does."""
+    return action if isinstance(action, str) else "warn"
+
+
 def _cheaper_from(rule: Rule) -> Mark | None:
     """Where a rule wants a cheaper model from; None where it never does."""
     return next((mark for mark in rule.marks if mark.action == "downgrade"), None)
@@ -394,5 +385,5 @@ def _nobody_downgrades(rule: Rule) -> UnenforcedBudgetWarning:
 def _unpriced(budget: Budget, labels: Mapping[str, Any]) -> UnenforcedBudgetWarning:
     return UnenforcedBudgetWarning(
         f"{labels.get('model')} has no known price: its calls are not held to the USD limit of the {budget.title}, "
-        'because unknown_price="allow". Give the meter a price for it: prices={"models": [{"model": …}]}.'
+        'as its unknown_price or its action has it. Give the meter a price for it: prices={"models": [{"model": …}]}.'
     )

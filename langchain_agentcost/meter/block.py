@@ -9,8 +9,9 @@ from dataclasses import replace
 from uuid import uuid4
 
 from langchain_agentcost.limits.budget import Budget
-from langchain_agentcost.limits.limiter import Limiter, Remaining
+from langchain_agentcost.limits.limiter import Limiter
 from langchain_agentcost.limits.memory import MemoryBudgetStore
+from langchain_agentcost.limits.remaining import Remaining
 
 
 class BudgetBlock:
@@ -22,7 +23,8 @@ class BudgetBlock:
 
     def __init__(self, limits: Budget) -> None:
         named = replace(limits, per="run", window="total", where={}, name=limits.name or "block budget")
-        self.limiter = Limiter([named], MemoryBudgetStore(), subject=str(uuid4()))
+        store = MemoryBudgetStore(clock=lambda: 0.0)  # its holds die with the process, so none of them expires
+        self.limiter = Limiter([named], store, subject=str(uuid4()))
         self.brought: object = None
         """What holds calls to the block where no other meter is at hand; None where one is."""
         self.others = False

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
+from threading import Lock
 from time import perf_counter
 from typing import Any, NoReturn
 from uuid import UUID, uuid5
 
 from langgraph.errors import GraphBubbleUp
 
-from langchain_agentcost.errors import StoreUnavailable
-from langchain_agentcost.errors.limits import BreakerTripped, BudgetExceeded, LimitReached, LimitUnavailable
+from langchain_agentcost.errors.limits import BreakerTripped, BudgetExceeded, LimitUnavailable
 from langchain_agentcost.limits.alerts import Alert, AlertKind
 from langchain_agentcost.limits.breakers import CircuitBreaker
-from langchain_agentcost.limits.budget import limit_shown
 from langchain_agentcost.limits.demand import Demand, Taken
 from langchain_agentcost.limits.dispatch import Alerts
 from langchain_agentcost.limits.holds import BudgetStore
 from langchain_agentcost.limits.leases import Leases
-from langchain_agentcost.limits.limiter import Admission, Limiter, Remaining
+from langchain_agentcost.limits.limiter import Admission, Limiter, Policy, Tripped
 from langchain_agentcost.limits.refusal import Refusal
+from langchain_agentcost.limits.remaining import Remaining
 from langchain_agentcost.limits.watch import Trip, Watch
 from langchain_agentcost.meter.block import held_by
 from langchain_agentcost.meter.graph import Graph
 from langchain_agentcost.meter.human import Human, Question, about_breaker, about_budget
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.permit import Permit
+from langchain_agentcost.meter.reached import exceeded, raised_again
 from langchain_agentcost.meter.run_limits import RunLimits
 from langchain_agentcost.meter.runs import WorkflowRun
 
@@ -100,6 +101,7 @@ class Enforcer:
         self._may_ask = enforce and "interrupt" in actions
         self.assumes_dearest = any(rule.budget.unknown_price == "assume_dearest" for rule in limiter.rules)
         self._human = Human(limiter.store, limiter.alerts)
+        self._making = Lock()
         self._unsettled: deque[tuple[Admission, Taken, str]] = deque(maxlen=MAX_UNSETTLED)
 
     @property
@@ -124,7 +126,9 @@ class Enforcer:
     def of(self, run: WorkflowRun) -> RunLimits:
         """What limits remember of a run."""
         if run.limits is None:
-            run.limits = RunLimits(Watch(self.breakers))
+            with self._making:  # two of them would number the calls of one task twice
+                if run.limits is None:
+                    run.limits = RunLimits(Watch(self.breakers))
         return run.limits
 
     def chain_started(self, run: WorkflowRun, metadata: Mapping[str, Any] | None, tags: Sequence[str] | None) -> None:
@@ -163,7 +167,7 @@ class Enforcer:
         """
         limits = self.of(call.run)
         if limits.trip is not None and self._enforce:
-            raise _again(limits.trip)
+            raise raised_again(limits.trip)
         try:
             return self._admit(call, limits, least_output_tokens)
         except BaseException:
@@ -181,25 +185,28 @@ class Enforcer:
             yield
         except GraphBubbleUp:
             raise
-        except Exception as error:
-            if self._enforce and not self._fail_open:
-                raise LimitUnavailable(f"The limits cannot be checked, so the call is not made: {error}") from error
-            self.alerts.fire(Alert("store", f"A call is made without a look at its limits: {error}"))
+        except Exception as error:  # noqa: BLE001  # whatever is wrong, a limit holds
+            self.hold_back(error)
+
+    def hold_back(self, error: Exception) -> None:
+        """Stop a call whose limits could not be looked at, or say that it is made without.
+
+        Raises:
+            LimitUnavailable: If it must not be made.
+        """
+        if self._enforce and not self._fail_open:
+            raise LimitUnavailable(f"The limits cannot be checked, so the call is not made: {error}") from error
+        self.alerts.fire(Alert("store", f"A call is made without a look at its limits: {error}"))
 
     def settle(self, run: WorkflowRun, call_id: str, admissions: Sequence[Admission], taken: Taken) -> None:
         """Post what a call took, and stop the run after this step where a budget says so.
 
         A call that outlives its run is posted all the same, though what it reserved was given back.
         """
-        self._flush()
         self._closed(run, call_id, admissions)
-        for admission in admissions:
-            try:
-                for reason in admission.settle(taken, call_id=call_id):
-                    self._drain(Graph.around(), reason)
-            except StoreUnavailable as error:
-                self._unsettled.append((admission, taken, call_id))
-                self._journal.trouble("the budget store", error)
+        self._unsettled.extend((admission, taken, call_id) for admission in admissions)
+        for reason in self._flush():
+            self._drain(Graph.around(), reason)
 
     def void(self, run: WorkflowRun, call_id: str, admissions: Sequence[Admission]) -> None:
         """Give back what a call reserved that another one makes in its place, or that was never made."""
@@ -231,11 +238,13 @@ class Enforcer:
                 self.void(run, call_id, admissions)
         elapsed = limits.elapsed_ms()
         limits.since, limits.trip = None, None
-        limits.calls.clear()
-        if elapsed and "wall_time" in self.limiter.units and run.labels is not None:
-            time_id, labels = f"{run.id}:{perf_counter()}", {**run.labels, "run": run.id}
-            with self._journal.harmless("the budget store"):
-                self.limiter.post(time_id, labels, Demand("retriever", elapsed_ms=elapsed), Taken())
+        for memory in (limits.calls, limits.redone, limits.trips):
+            memory.clear()
+        for limiter in self._limiters() if elapsed and run.labels is not None else ():
+            if "wall_time" in limiter.units:
+                time_id, labels = f"{run.id}:{perf_counter()}", {**(run.labels or {}), "run": run.id}
+                with self._journal.harmless("the budget store"):
+                    limiter.post(time_id, labels, Demand("retriever", elapsed_ms=elapsed), Taken())
 
     def recall(self, thread: str | None) -> str | None:
         """The workflow run that a thread's last call belonged to, in whatever process."""
@@ -255,6 +264,7 @@ class Enforcer:
         self.leases.close()
 
     def _admit(self, call: Call, limits: RunLimits, least: int | None) -> Permit:
+        self._note_thread(call, limits)
         graph = call.graph if self._may_ask else None
         asked: Sequence[Question] = ()
         if graph is not None:
@@ -262,8 +272,10 @@ class Enforcer:
             asked = self._human.hear(graph)
             self._heed(asked, limits)
         self._check_breakers(call, limits, asks=graph)
-        soft = {"warn", "drain"} if call.graph is not None and call.graph.can_drain else {"warn"}
-        outcome = self._reserve(call, soft, least)
+        soft = ("warn", "drain") if call.graph is not None and call.graph.can_drain else ("warn",)
+        outcome = self._reserve(call, Policy(soft, limits.trips if self._enforce else ()), least)
+        if isinstance(outcome, Tripped):
+            raise raised_again(limits.trips[outcome.scope])
         if isinstance(outcome, Refusal):
             if graph is not None and outcome.asks_person(run=call.run.id, thread=call.thread):
                 again = limits.paid_again(graph.task, outcome.scope)
@@ -273,21 +285,20 @@ class Enforcer:
         if graph is not None:
             self._human.needs_no_answer(call.place, asked)
             limits.admitted(graph.task, outcome.admissions)
-        self._note_thread(call, limits)
         return outcome
 
-    def _reserve(self, call: Call, soft: Collection[str], least: int | None) -> Permit | Refusal:
+    def _reserve(self, call: Call, policy: Policy, least: int | None) -> Permit | Refusal | Tripped:
         """Reserve with the blocks that the call is in and with the budgets: all or nothing."""
         admitted: list[Admission] = []
         tokens = call.demand.output_tokens
         for limiter in self._limiters():
             demand = call.demand if tokens == call.demand.output_tokens else replace(call.demand, output_tokens=tokens)
             outcome = limiter.admit(
-                call.place, call.labels, demand, call_id=call.call_id, least_output_tokens=least, soft=soft
+                call.place, call.labels, demand, call_id=call.call_id, least_output_tokens=least, policy=policy
             )
             if isinstance(outcome, Refusal) and not self._enforce:
-                self.alerts.fire(outcome.alert("would_deny"))
-            elif isinstance(outcome, Refusal):
+                self.alerts.fire(outcome.alert("would_deny"), once=f"would_deny|{outcome.key}")
+            elif isinstance(outcome, Refusal | Tripped):
                 for admission in admitted:
                     admission.void()
                 return outcome
@@ -337,20 +348,10 @@ class Enforcer:
                 limits.forgiven.add(approval.title)
 
     def _refuse(self, call: Call, limits: RunLimits, refusal: Refusal) -> NoReturn:
-        rule, account = refusal.rule, refusal.account
-        shown = (lambda amount: limit_shown(rule.unit, amount)) if account is not None else (lambda amount: None)
-        whose = {"run": call.run.id, "thread": call.thread}
-        error = BudgetExceeded(
-            refusal.message,
-            scope=refusal.scope,
-            limit=shown(account.cap or rule.limit if account else 0),
-            spent=shown(account.spent if account else 0),
-            reserved=shown(account.reserved if account else 0),
-            needed=shown(refusal.needed),
-            evidence={**refusal.evidence(), **whose},
-        )
-        if refusal.action != "downgrade" and rule.budget.subjects != ("call",):
-            limits.trip = error
+        rule, whose = refusal.rule, {"run": call.run.id, "thread": call.thread}
+        error = exceeded(refusal, whose)
+        if refusal.line is not None and refusal.action != "downgrade" and rule.budget.subjects != ("call",):
+            limits.trips[refusal.scope] = error
         self.alerts.fire(refusal.alert("denied", **whose), once=f"denied|{refusal.key}|{call.run.id}")
         raise error
 
@@ -378,19 +379,21 @@ class Enforcer:
         if admission.owner is self.limiter and admission.hold_id is not None:
             (self.leases.keep if keep else self.leases.drop)(admission.hold_id)
 
-    def _flush(self) -> None:
-        """Settle what a failing store did not take."""
+    def _flush(self) -> list[str]:
+        """Settle what waits, oldest first, until the store fails. Gives the reasons to drain the run."""
+        reasons: list[str] = []
         while self._unsettled:
-            admission, taken, call_id = self._unsettled[0]
             try:
-                admission.settle(taken, call_id=call_id)
-            except StoreUnavailable:
-                return
-            self._unsettled.popleft()
-
-
-def _again(trip: LimitReached) -> LimitReached:
-    """The same stop as an exception of its own: a traceback belongs to one raise."""
-    again = type(trip)(str(trip), scope=trip.scope, limit=trip.limit, spent=trip.spent)
-    again.reserved, again.needed, again.evidence = trip.reserved, trip.needed, trip.evidence
-    return again
+                waiting = self._unsettled.popleft()
+            except IndexError:  # another thread took the last one
+                break
+            admission, taken, call_id = waiting
+            try:
+                reasons += admission.settle(taken, call_id=call_id)
+            except OSError as error:  # a store that cannot be reached: StoreUnavailable is one too
+                self._unsettled.appendleft(waiting)
+                self._journal.trouble("the budget store", error)
+                break
+            except Exception as error:  # noqa: BLE001  # what no store takes must not hold up the others
+                self._journal.trouble("the budget store", error)
+        return reasons

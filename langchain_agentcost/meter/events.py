@@ -29,10 +29,25 @@ def _harmless(event: Event) -> Event:
     def guarded(self: MeterEvents, *args: Any, **kwargs: Any) -> None:
         try:
             event(self, *args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # the callback boundary
+            self.journal.trouble(event.__name__, error)
+
+    return cast("Event", guarded)
+
+
+def _stopping(event: Event) -> Event:
+    """Keep a fault of the meter away from the user's run, but hold a call back that limits could not look at."""
+
+    @wraps(event)
+    def guarded(self: MeterEvents, *args: Any, **kwargs: Any) -> None:
+        try:
+            event(self, *args, **kwargs)
         except GraphBubbleUp:  # a limit, or a person who is asked
             raise
         except Exception as error:  # noqa: BLE001  # the callback boundary
             self.journal.trouble(event.__name__, error)
+            if self.enforcer is not None:
+                self.enforcer.hold_back(error)
 
     return cast("Event", guarded)
 
@@ -106,14 +121,14 @@ class MeterEvents(GraphCallbackHandler):
         recall = self.enforcer.recall if self.enforcer is not None else lambda _: None
         self.books.runs.resumed(event.run_id, event.checkpoint_id, recall)
 
-    @_harmless
+    @_stopping
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **kwargs: Any
     ) -> None:
         """Open a model call, unless a limit stops it."""
         self._open_model(run_id, messages[0] if messages else (), kwargs)
 
-    @_harmless
+    @_stopping
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **kwargs: Any) -> None:
         """Open a call of an older text model, unless a limit stops it."""
         self._open_model(run_id, prompts[0] if prompts else "", kwargs)
@@ -133,7 +148,7 @@ class MeterEvents(GraphCallbackHandler):
         """Book a model call that failed or was left."""
         self.books.model_failed(run_id, error, kwargs)
 
-    @_harmless
+    @_stopping
     def on_tool_start(self, serialized: dict[str, Any] | None, input_str: str, *, run_id: UUID, **kwargs: Any) -> None:
         """Open a tool call."""
         self.books.tool_started(run_id, "tool", _name(serialized, kwargs), kwargs)
@@ -148,7 +163,7 @@ class MeterEvents(GraphCallbackHandler):
         """Book a tool call that raised."""
         self.books.tool_failed(run_id, error, kwargs)
 
-    @_harmless
+    @_stopping
     def on_retriever_start(self, serialized: dict[str, Any] | None, query: str, *, run_id: UUID, **kwargs: Any) -> None:
         """Open a retriever call."""
         self.books.tool_started(run_id, "retriever", _name(serialized, kwargs), kwargs)

@@ -60,7 +60,7 @@ class Gate:
             elapsed_ms = self._elapsed_ms(call.run)
             demand = self.worst.of(call, sent, metadata, assume_dearest=enforcer.assumes_dearest, elapsed_ms=elapsed_ms)
             place = enforcer.place_of(call.run, call.labels, metadata.get("langgraph_checkpoint_ns"), call_id)
-            admitted = enforcer.admit(Call(call.run, call.labels, demand, call_id, place, _graph_of(call.run)))
+            admitted = enforcer.admit(_call(call.run, call.labels, demand, call_id, place))
             self._open(call, call_id, admitted.take() or ())
 
     def permit(
@@ -73,7 +73,7 @@ class Gate:
                 request, assume_dearest=enforcer.assumes_dearest, elapsed_ms=self._elapsed_ms(run)
             )
             place = enforcer.place_of(run, labels, current_metadata().get("langgraph_checkpoint_ns"), call_id)
-            call = Call(run, labels, demand, call_id, place, _graph_of(run))
+            call = _call(run, labels, demand, call_id, place)
             permit = enforcer.admit(call, least_output_tokens=least_output_tokens)
             permit.owner = self
         return permit
@@ -87,7 +87,7 @@ class Gate:
             ns, asked = (event.get("metadata") or {}).get("langgraph_checkpoint_ns"), event.get("tool_call_id")
             place = str(uuid5(_TOOLS, f"{ns}|{call.labels.get('attempt', 1)}|{asked}")) if ns and asked else call_id
             demand = self._tool_demand(call)
-            admitted = self.enforcer.admit(Call(call.run, call.labels, demand, call_id, place, _graph_of(call.run)))
+            admitted = self.enforcer.admit(_call(call.run, call.labels, demand, call_id, place))
             self._open(call, call_id, admitted.take() or ())
 
     def settle(self, run_id: UUID, call: OpenCall, taken: Taken) -> None:
@@ -148,6 +148,13 @@ _TOOLS = UUID("7d1f0f0e-1c5e-5b5c-8d6f-1f0a4d3b8d2f")
 
 def _graph_of(run: WorkflowRun) -> Graph | None:
     return Graph.around(resumed=run.resumed)
+
+
+def _call(run: WorkflowRun, labels: Mapping[str, Any], demand: Demand, call_id: str, place: str) -> Call:
+    """A call as limits see it: no step of this part of a run is one of another part's."""
+    if run.part is not None:
+        labels = {**labels, "step": f"{run.part}.{labels.get('step')}"}
+    return Call(run, labels, demand, call_id, place, _graph_of(run))
 
 
 def fingerprint(value: object) -> str:

@@ -23,7 +23,8 @@ from langchain_agentcost.limits.breakers import CircuitBreaker
 from langchain_agentcost.limits.budget import Budget, Mode, OnStoreError
 from langchain_agentcost.limits.dispatch import Alerts
 from langchain_agentcost.limits.holds import BudgetStore
-from langchain_agentcost.limits.limiter import Limiter, Remaining
+from langchain_agentcost.limits.limiter import Limiter
+from langchain_agentcost.limits.remaining import Remaining
 from langchain_agentcost.limits.scopes import count_outcome
 from langchain_agentcost.limits.store import open_store, store_beside
 from langchain_agentcost.meter.books import Books

@@ -97,7 +97,7 @@ def _attempt(tags: Sequence[Any] | None, *, in_graph: bool) -> int:
     """Which try a call is: the later one of `with_retry`'s tag and LangGraph's node retry."""
     attempt = 1
     for tag in tags or ():
-        if isinstance(tag, str) and tag.startswith(_RETRY_TAG) and tag[len(_RETRY_TAG) :].isdigit():
+        if isinstance(tag, str) and tag.startswith(_RETRY_TAG) and tag[len(_RETRY_TAG) :].isdecimal():
             attempt = max(attempt, int(tag[len(_RETRY_TAG) :]))
     if in_graph:
         try:

@@ -19,7 +19,9 @@ class RunLimits:
 
     watch: Watch
     trip: LimitReached | None = None
-    """What stopped the run: retries and fallbacks are stopped by it at once."""
+    """What stopped the whole run, such as a breaker."""
+    trips: dict[str, LimitReached] = field(default_factory=dict)
+    """What stopped calls of the run, by account: retries and fallbacks on the same account are stopped at once."""
     calls: dict[str, Iterator[int]] = field(default_factory=dict)
     """The next call's number, for each task of the graph."""
     redone: dict[str, Counter[str]] = field(default_factory=dict)

@@ -33,7 +33,7 @@ class WorkflowRun:
     """
 
     __slots__ = (
-        "_answers", "_asked", "_next_step", "_unpaid", "id", "labels", "limits", "metadata", "name", "resumed",
+        "_answers", "_asked", "_next_step", "_unpaid", "id", "labels", "limits", "metadata", "name", "part", "resumed",
         "root_id", "step",
     )  # fmt: skip
 
@@ -48,6 +48,8 @@ class WorkflowRun:
         """What limits remember of it; None where there are none."""
         self.resumed = False
         """Whether it goes on because of a `Command(resume=…)`."""
+        self.part: str | None = None
+        """Which part of the run this is, where another process ran the ones before: its steps are numbered anew."""
         self.step: int | None = None
         """The latest step; None before the first model call."""
         self._next_step = count(1)
@@ -210,7 +212,7 @@ class RunBook:
         run = self._finished.get(known)
         if run is None:
             run = WorkflowRun(here.root_id, here.name, here.metadata)
-            run.id = known
+            run.id, run.part = known, uuid4().hex[:8]
         return run
 
     def _of(self, parent_id: UUID) -> WorkflowRun:

@@ -9,8 +9,8 @@ from typing import Any
 from langchain.agents.middleware import ModelRequest
 from langchain_core.messages import BaseMessage, HumanMessage
 
-from langchain_agentcost.limits.limiter import Remaining
 from langchain_agentcost.limits.refusal import amount_of
+from langchain_agentcost.limits.remaining import Remaining
 from langchain_agentcost.meter.gate import PROMPT_TAIL
 
 

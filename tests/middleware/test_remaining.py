@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langchain_agentcost import CostMeter
 from langchain_agentcost.limits.breakers import CircuitBreaker
 from langchain_agentcost.limits.budget import Budget
-from langchain_agentcost.limits.limiter import Remaining
+from langchain_agentcost.limits.remaining import Remaining
 from langchain_agentcost.middleware.remaining import of_limit, remaining_line
 from tests.canned_provider import CannedProvider, anthropic_message
 from tests.middleware.desk import (
