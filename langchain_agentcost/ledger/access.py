@@ -14,7 +14,7 @@ import sqlite3
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from threading import Lock, get_ident
+from threading import RLock, get_ident
 from types import TracebackType
 
 from langchain_agentcost.errors import StoreUnavailable
@@ -74,6 +74,9 @@ class Access:
     The connection is opened when it is first needed and let go of before a fork. Errors of SQLite leave the block as
     `StoreUnavailable`, with the transaction rolled back.
 
+    The garbage collector may close an abandoned stream, and so use the same connection, between any two steps in here.
+    So blocks of one thread nest, each is entered with the file locked, and the outermost unlocks it and rolls back.
+
     Args:
         path: The database.
         exclusive: Whether to keep other processes out as well: what writes has to.
@@ -93,7 +96,8 @@ class Access:
         self._noun = noun
         self._functions = functions or {}
         self._exclusive = exclusive
-        self._lock = Lock()
+        self._lock = RLock()
+        self._depth = 0
         self._connection: sqlite3.Connection | None = None
         self._lock_file = -1
         self._closed = False
@@ -108,14 +112,15 @@ class Access:
     def __enter__(self) -> sqlite3.Connection:
         """Wait for the turn."""
         self._lock.acquire()
+        self._depth += 1
+        self._owner = get_ident()
         try:
             connection = self._connection or self._connect()
             if self._lock_file >= 0:
                 fcntl.flock(self._lock_file, fcntl.LOCK_EX)
         except BaseException:
-            self._lock.release()
+            self._leave()
             raise
-        self._owner = get_ident()
         return connection
 
     def __exit__(
@@ -123,21 +128,20 @@ class Access:
     ) -> None:
         """Hand the turn on."""
         try:
-            if error is not None and self._connection is not None and self._connection.in_transaction:
-                self._connection.rollback()
+            outermost, connection = self._depth == 1, self._connection
+            if error is not None and outermost and connection is not None and connection.in_transaction:
+                connection.rollback()
         finally:
-            self._owner = 0
-            if self._lock_file >= 0:
-                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
-            self._lock.release()
+            self._leave()
         if isinstance(error, sqlite3.Error):
             raise unavailable(self.path, error, self._noun) from error
 
     def close(self) -> None:
-        """Close the connection for good."""
+        """Close the connection for good, at the end of the block where this thread is in one."""
         with self._lock:
             self._closed = True
-            self._release()
+            if not self._depth:
+                self._release()
 
     def hold(self) -> None:
         """Close the connection before a fork, and let nobody open it until it is over."""
@@ -148,19 +152,36 @@ class Access:
         """Let the connection be opened again, by the parent and by the child, each their own."""
         self._lock.release()
 
+    def _leave(self) -> None:
+        self._depth -= 1
+        if not self._depth:
+            self._owner = 0
+            if self._closed:
+                self._release()
+            if self._lock_file >= 0:
+                fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+        self._lock.release()
+
     def _connect(self) -> sqlite3.Connection:
         if self._closed:
             raise StoreUnavailable(f"The {self._noun} {self.path} was closed; open it again.")
         try:
-            if self._exclusive and sys.platform != "win32":
-                self._lock_file = lock_file(self.path)
-            self._connection = connect(self.path)
+            if self._exclusive and sys.platform != "win32" and self._lock_file < 0:
+                self._keep_lock_file(lock_file(self.path))
+            connection = connect(self.path)
             for name, function in self._functions.items():
-                self._connection.create_function(name, 2, function, deterministic=True)
+                connection.create_function(name, 2, function, deterministic=True)
         except (sqlite3.Error, OSError) as error:
-            self._release()
             raise unavailable(self.path, error, self._noun) from error
+        self._connection = self._connection or connection  # a nested block may have connected meanwhile
+        if self._connection is not connection:
+            connection.close()
         return self._connection
+
+    def _keep_lock_file(self, descriptor: int) -> None:
+        self._lock_file = descriptor if self._lock_file < 0 else self._lock_file  # or opened this file
+        if self._lock_file != descriptor:
+            os.close(descriptor)
 
     def _release(self) -> None:
         if self._connection is not None:

@@ -268,18 +268,17 @@ class _Steps:
     def __init__(self, access: Access, begin: str) -> None:
         self._access = access
         self._begin = begin
-        self._connection: sqlite3.Connection | None = None
 
     @contextmanager
     def __call__(self) -> Iterator[sqlite3.Connection]:
-        if self._access.mine and self._connection is not None:
-            yield self._connection
-            return
         with self._access as connection:
-            connection.execute(self._begin)
-            self._connection = connection
+            if connection.in_transaction:
+                yield connection
+                return
             try:
+                connection.execute(self._begin)
                 yield connection
                 connection.execute("COMMIT")
-            finally:
-                self._connection = None
+            except BaseException:
+                connection.rollback()
+                raise
