@@ -232,7 +232,9 @@ def _answer(store: BudgetStore, asked: Approval, decision: Decision, raise_by: i
         typer.echo(f"It was answered at {when}, and the first answer stands: {said}.", err=True)
         raise typer.Exit(_UNCLEAR)
     _say(f"Approval {stands.id} is {said}.", *store.accounts([(stands.scope, stands.window)]))
-    if stands.thread:
+    if stands.thread and decision == "deny":
+        typer.echo(f"The run stops when its thread {stands.thread} is resumed.")
+    elif stands.thread:
         typer.echo(f"The run goes on when its thread {stands.thread} is resumed. {stands.resume}".rstrip())
 
 

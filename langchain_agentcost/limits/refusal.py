@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from decimal import Decimal
+from shlex import quote
 from typing import Any
 
 from langchain_agentcost.limits.alerts import Alert, AlertKind
@@ -115,7 +116,8 @@ class Refusal:
         unit, account = self.rule.unit, self.account
         of = f"The {title} of {self._amount(account.cap or self.rule.limit)} for {self.scope.partition('|')[2]}"
         if account.frozen:
-            return f"{of} is frozen by a person. Thaw it with: langchain-agentcost budgets freeze --thaw."
+            command = f"langchain-agentcost budgets freeze STORE {quote(self.scope)} --thaw"
+            return f"{of} is frozen by a person. Thaw it, with the budget store's file or URL as STORE: {command}"
         if self.mark is not None:
             return (
                 f"{of} is used to {self.mark.share:.0%} or more ({self._amount(account.spent)}), where it stops calls."

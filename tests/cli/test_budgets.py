@@ -319,6 +319,8 @@ def test_the_second_answer_is_told_the_first(store: SQLiteBudgetStore, path: Pat
     ask(store, question())
     denied = run("budgets", "deny", path, "q1")
     assert (denied.exit_code, "Approval q1 is denied." in denied.stdout) == (0, True)
+    assert "The run stops when its thread ann is resumed." in denied.stdout
+    assert "approve" not in denied.stdout
     for late in (run("budgets", "approve", path, "q1"), run("budgets", "deny", path, "q1")):
         assert late.exit_code == 1
         assert "the first answer stands: denied." in late.stderr
