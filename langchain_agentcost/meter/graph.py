@@ -103,9 +103,10 @@ class Graph:
             write([(_GIVEN, given)])
         raise GraphInterrupt((Interrupt(value=payload, id=question),))
 
-    def answer_to(self, question: str) -> Any:
-        """What the run was resumed with for a question of this id; None where it was not."""
-        return (self._configurable.get(_ANSWERS) or {}).get(question)
+    @property
+    def answers(self) -> Mapping[str, Any]:
+        """What the run was resumed with, by the ids of the questions; empty where it named none."""
+        return self._configurable.get(_ANSWERS) or {}
 
     @property
     def only_answer(self) -> Any:

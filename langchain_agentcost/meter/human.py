@@ -72,6 +72,8 @@ class Human:
             graph.drop_old_answer(is_ours=lambda said: _read(said, latest_approval) is not None)
         for _, approval in asked:
             self._let_pass(approval)
+        if any(approval.status == "denied" for _, approval in asked):
+            self._keep_answers(graph)
         return [question for question in asked if not self._is_old_denial(question.approval)]
 
     def ask(self, place: str, approval: Approval, graph: Graph, *, permission: str | None = None) -> NoReturn:
@@ -122,15 +124,26 @@ class Human:
 
     def _answered(self, approval: Approval, graph: Graph, *, latest: bool) -> Approval:
         """A question that waits, with the answer that the run was resumed with, if there is one."""
-        decision = _read(graph.answer_to(approval.id), approval)
+        decision = _read(graph.answers.get(approval.id), approval)
         if decision is None and latest:
             decision = _read(graph.only_answer, approval)
             if decision is not None:
                 graph.take_only_answer()
+        return self._keep(approval, decision)
+
+    def _keep(self, approval: Approval, decision: tuple[bool, int | None] | None) -> Approval:
+        """Put an answer into the store, if it is one."""
         if decision is None:
             return approval
         approve, raise_by = decision
         return answer(self._store, approval.id, "approve" if approve else "deny", raise_by=raise_by)
+
+    def _keep_answers(self, graph: Graph) -> None:
+        """Keep what was answered together with a denial: it stops the run before the other tasks hear of theirs."""
+        for name, said in graph.answers.items():
+            approval = find(self._store, name)
+            if approval is not None and approval.status == "pending":
+                self._keep(approval, _read(said, approval))
 
     def _let_pass(self, approval: Approval) -> None:
         """Write the note that lets pass what a person approved, where that is not a matter of the limit."""
@@ -218,9 +231,10 @@ def _read(said: object, approval: Approval) -> tuple[bool, int | None] | None:
         for key, base in (("raise_by", 0), ("raise_to", approval.limit)):
             if key in said:
                 try:
-                    return True, in_whole(approval.unit, said[key]) - base
+                    more = in_whole(approval.unit, said[key]) - base
                 except BudgetError:
                     return None
+                return (True, more) if more > 0 else None
     if isinstance(said, Mapping):
         said = said.get("decision")
     if isinstance(said, bool):

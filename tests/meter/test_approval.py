@@ -6,6 +6,7 @@ import asyncio
 import operator
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from time import sleep
 from typing import Annotated, Any, TypedDict
 
 import pytest
@@ -176,6 +177,28 @@ class TestAnswer:
                 app.invoke(Command(resume={second.id: "deny"}), w.config)
             assert len(model.prompts) == 2
 
+    @pytest.mark.parametrize("denied", [0, 1, 2])
+    def test_a_denial_loses_no_answer_that_came_with_it(self, model: Any, denied: int) -> None:
+        """What the others were answered in the same command is kept, though the run stops before they hear of it."""
+
+        def late(state: dict[str, int]) -> Any:
+            sleep(0.05 * (state["number"] != denied))
+            return {"messages": [model.invoke("Hi")]}
+
+        graph: Any = StateGraph(State).add_node("n", late)
+        graph.add_conditional_edges(START, lambda _: [Send("n", {"number": number}) for number in range(3)], ["n"])
+        app = graph.compile(InMemorySaver())
+        with world(allowing(0, on_limit="interrupt")) as w:
+            waiting = asked_in(app.invoke(ASKED, w.config))
+            no = waiting[denied].id
+            said = {asked.id: "deny" if asked.id == no else "approve" for asked in waiting}
+            with pytest.raises(BudgetExceeded, match="denied"):
+                app.invoke(Command(resume=said), {**w.config, "max_concurrency": 1} if denied == 0 else w.config)
+            kept = {name: approvals.find(store_of(w.meter), name) for name in said}
+            assert {name: k.status if k else None for name, k in kept.items()} == {
+                name: "denied" if name == no else "approved" for name in said
+            }
+
 
 class TestWhen:
     """Whether a person is asked at all."""
@@ -305,8 +328,9 @@ class TestNothingToRaise:
         graph = chain(model, calls=3)
         graph.invoke(ASKED, w.config)
         store_of(w.meter).freeze(w.account.scope)
-        with pytest.raises(BudgetExceeded, match="frozen"):
+        with pytest.raises(BudgetExceeded, match="frozen") as stopped:
             graph.invoke(None, w.config)
+        assert f"budgets freeze STORE '{w.account.scope}' --thaw" in str(stopped.value)
 
     def test_an_unknown_price_asks_nobody(self, w: World) -> None:
         """No approval would make it known."""

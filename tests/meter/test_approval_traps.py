@@ -194,7 +194,8 @@ def test_an_answer_that_is_none_is_asked_for_again(desk: Callable[..., Desk]) ->
     """What we do not understand neither approves nor denies."""
     at = desk("model", cap=0)
     [asked] = at.run({"got": []})["__interrupt__"]
-    for nonsense in ("perhaps", {"raise_by": "much"}, {"decision": "perhaps"}, 1):
+    too_little = [{"raise_by": 0}, {"raise_by": -1}, {"raise_to": 0}]
+    for nonsense in ("perhaps", {"raise_by": "much"}, {"decision": "perhaps"}, 1, *too_little):
         [again] = at.run(Command(resume={asked.id: nonsense}))["__interrupt__"]
         assert again.id == asked.id
     assert at.run(Command(resume={asked.id: {"decision": "approve"}}))["got"] == ["OK"]
