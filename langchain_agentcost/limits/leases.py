@@ -54,8 +54,13 @@ class Leases:
                 return
             self._kept.add(hold_id)
             if self._thread is None:
-                self._thread = Thread(target=self._run, name="agentcost-leases", daemon=True)
-                self._thread.start()
+                thread = Thread(target=self._run, name="agentcost-leases", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads, or the interpreter ends: the next call tries again
+                    _LOG.warning("The thread that renews leases could not be started.", exc_info=True)
+                    return
+                self._thread = thread
 
     def drop(self, hold_id: str) -> None:
         """Stop renewing a hold."""
@@ -88,10 +93,10 @@ class Leases:
             with self._changed:
                 if not self._closed:
                     self._changed.wait(self.ttl_s / 3)
-                if not self._kept:
+                kept = tuple(self._kept)
+                if self._closed or not (kept or self._prune_is_due()):
                     self._thread = None
                     return
-                kept = tuple(self._kept)
             try:
                 self._renew(kept)
             except Exception:  # noqa: BLE001  # nobody else hears of what fails in this thread, and the next time may do
@@ -102,6 +107,9 @@ class Leases:
             if not self.store.extend(hold_id, ttl_s=self.ttl_s):
                 self.drop(hold_id)
         self.store.sweep()
-        if time.monotonic() - self._pruned_at_s > _PRUNE_EVERY_S:
+        if self._prune_is_due():
             self._pruned_at_s = time.monotonic()
             self.store.prune(older_than_s=KEEP_FINISHED_S)
+
+    def _prune_is_due(self) -> bool:
+        return time.monotonic() - self._pruned_at_s > _PRUNE_EVERY_S

@@ -84,6 +84,41 @@ def test_old_finished_holds_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> No
     leases.close()
 
 
+def test_short_calls_are_pruned_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where no call outlives a third of a lease, old holds are forgotten all the same."""
+    monkeypatch.setattr(module, "KEEP_FINISHED_S", 0.0)
+    monkeypatch.setattr(module, "_PRUNE_EVERY_S", 0.01)
+    store = MemoryBudgetStore()
+    leases = Leases(store, ttl_s=0.15)
+    store.reserve("h1", LINES)
+    leases.keep("h1")
+    store.settle("h1", [5])
+    leases.drop("h1")
+    assert eventually(lambda: not list(store.holds()))
+    leases.close()
+
+
+def test_a_thread_that_cannot_be_started_is_tried_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A call goes on where the system has no more threads, and its lease is renewed once there is one."""
+    store = MemoryBudgetStore()
+    leases = Leases(store, ttl_s=0.15)
+    store.reserve("h1", LINES)
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(threading.Thread, "start", refuse)
+        leases.keep("h1")
+    assert "could not be started" in caplog.text
+    first = expiry(store, "h1")
+    leases.keep("h1")
+    assert eventually(lambda: expiry(store, "h1") != first)
+    leases.close()
+
+
 def test_a_failing_store_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     """A store that cannot be reached for a while raises nothing in the thread, and holds are renewed afterwards."""
 
