@@ -234,6 +234,7 @@ class BudgetStore(Protocol):
 
         Raises:
             HoldConflict: If the id was used before for other lines or another length.
+            ValueError: If a number, a time or a name cannot be: every store refuses the same.
         """
         ...
 

@@ -12,7 +12,7 @@ from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.fork import rest_at_fork
 from langchain_agentcost.limits.holds import Account, Denied, Drift, Granted, Hold, HoldState, Line, Settled, Window
 from langchain_agentcost.limits.memory_rows import AccountRow, HoldRow
-from langchain_agentcost.limits.room import check, check_raise, check_taken, longest_answer
+from langchain_agentcost.limits.room import check, check_raise, check_taken, check_text, check_ttl, longest_answer
 from langchain_agentcost.limits.windows import window_start
 
 FINISHED_KEPT = 10_000
@@ -65,8 +65,8 @@ class MemoryBudgetStore:
         call_id: str | None = None,
     ) -> Granted | Denied:
         """Reserve on all accounts, or on none; see `BudgetStore.reserve`."""
-        check(lines)
         least = output_tokens if least_output_tokens is None else min(least_output_tokens, output_tokens)
+        check(hold_id, lines, (output_tokens, least), ttl_s)
         with self._lock:
             now_us = self._now_us()
             expires_us = now_us + int(ttl_s * 1_000_000)
@@ -113,6 +113,7 @@ class MemoryBudgetStore:
 
     def extend(self, hold_id: str, *, ttl_s: float = 60.0) -> bool:
         """Renew a lease; see `BudgetStore.extend`."""
+        check_ttl(ttl_s)
         with self._lock:
             now_us = self._now_us()
             hold = self._pending.get(hold_id)
@@ -142,7 +143,7 @@ class MemoryBudgetStore:
             if once is None or once not in self._notes:
                 account.raised += by
             if once is not None:
-                self._notes.setdefault(once, "")
+                self._notes.setdefault(once, str(by))
             return account.view()
 
     def freeze(self, scope: str, *, frozen: bool = True, window: Window = "total") -> Account:
@@ -197,6 +198,8 @@ class MemoryBudgetStore:
 
     def set_note(self, key: str, value: str | None, *, expected: str | None) -> bool:
         """Compare and set a note; see `BudgetStore.set_note`."""
+        check_text(key)
+        check_text(value or "")
         with self._lock:
             self._now_us()
             if self._notes.get(key) != expected:

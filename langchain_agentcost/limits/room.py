@@ -10,17 +10,53 @@ MOST = 2**53
 """The most that one call may take from one account: 9 million dollars. Sums of such amounts fit into 64 bits."""
 
 
-def check(lines: Sequence[Line]) -> None:
-    """Refuse lines that no store can keep.
+LONGEST_TTL_S = 366 * 86_400.0
+"""The longest lease: whoever wants a year means something else."""
+
+
+def check(hold_id: str, lines: Sequence[Line], tokens: tuple[int, int], ttl_s: float) -> None:
+    """Refuse a reservation that no store can keep.
+
+    Args:
+        hold_id: The reservation's id.
+        lines: Its lines.
+        tokens: The longest answer that is asked for, and the shortest.
+        ttl_s: How long the lease lasts, in seconds.
 
     Raises:
-        ValueError: If there is none, two are of one account, or an amount cannot be.
+        ValueError: If there is no line, two are of one account, or an amount, a name or a time cannot be.
     """
     if not lines or len({(line.scope, line.window) for line in lines}) != len(lines):
         raise ValueError("A hold needs one line or more, each of an account of its own.")
+    if not all(_is_amount(number) for number in tokens):
+        raise ValueError(f"An answer cannot have {tokens} tokens at most and at least.")
+    check_ttl(ttl_s)
+    check_text(hold_id)
     for line in lines:
-        if line.fixed < 0 or line.per_output_token < 0 or not 0 <= line.lost <= MOST:
+        check_text(line.scope)
+        amounts = (line.fixed, line.per_output_token, line.lost)
+        if not all(map(_is_amount, amounts)) or not _is_whole(line.limit) or abs(line.limit) > 2**62:
             raise ValueError(f"A line of {line.scope!r} has an amount that cannot be: {line}.")
+
+
+def check_ttl(ttl_s: float) -> None:
+    """Refuse a lease that ends at no time.
+
+    Raises:
+        ValueError: If it is negative, not a number, or beyond all sense.
+    """
+    if not 0 <= ttl_s <= LONGEST_TTL_S:
+        raise ValueError(f"A lease cannot last {ttl_s} s: {LONGEST_TTL_S:.0f} s is the most.")
+
+
+def check_text(text: str) -> None:
+    """Refuse a name that has no UTF-8.
+
+    Raises:
+        ValueError: If it holds half a character.
+    """
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError(f"{text[:60]!r} holds half a character (a lone surrogate), which no store can keep.")
 
 
 def check_taken(taken: Sequence[int], lines: int) -> None:
@@ -31,7 +67,7 @@ def check_taken(taken: Sequence[int], lines: int) -> None:
     """
     if len(taken) != lines:
         raise ValueError(f"The hold has {lines} lines, not {len(taken)}.")
-    if min(taken) < 0 or max(taken) > MOST:
+    if not all(map(_is_amount, taken)):
         raise ValueError(f"A call cannot have taken {tuple(taken)}.")
 
 
@@ -41,7 +77,7 @@ def check_raise(by: int) -> None:
     Raises:
         ValueError: If it is beyond all sense.
     """
-    if abs(by) > MOST:
+    if not _is_whole(by) or abs(by) > MOST:
         raise ValueError(f"A limit cannot be raised by {by}: {MOST} is the most.")
 
 
@@ -78,6 +114,14 @@ def granted_amounts(lines: Sequence[Line], output_tokens: int) -> tuple[int, ...
     if max(amounts) > MOST:
         raise ValueError(f"No call may take {max(amounts)} of an account: {MOST} is the most.")
     return amounts
+
+
+def _is_amount(number: float) -> bool:
+    return _is_whole(number) and 0 <= number <= MOST
+
+
+def _is_whole(number: float) -> bool:
+    return isinstance(number, int)
 
 
 def _fits(line: Line, left: int | None, at_most: int) -> int:

@@ -14,7 +14,7 @@ from langchain_agentcost.ledger.access import Access
 from langchain_agentcost.ledger.file import prepare
 from langchain_agentcost.limits import sqlite_steps as steps
 from langchain_agentcost.limits.holds import Account, Denied, Drift, Granted, Hold, HoldState, Line, Settled, Window
-from langchain_agentcost.limits.room import check, check_raise
+from langchain_agentcost.limits.room import check, check_raise, check_text, check_ttl
 from langchain_agentcost.limits.sqlite_rows import (
     CURRENT,
     HOLDS,
@@ -30,9 +30,6 @@ from langchain_agentcost.limits.sqlite_rows import (
 from langchain_agentcost.limits.sqlite_tables import BUDGETS, PENDING, STATES, VOIDED, WINDOWS
 from langchain_agentcost.limits.sqlite_upkeep import drifts, forget
 from langchain_agentcost.limits.windows import window_start
-
-_PAGE = 100
-"""Accounts that one statement asks for."""
 
 _SPAN = 500
 """Holds that are looked at in one turn, where all of them are: others wait no longer than that."""
@@ -99,8 +96,8 @@ class SQLiteBudgetStore:
         call_id: str | None = None,
     ) -> Granted | Denied:
         """Reserve on all accounts, or on none; see `BudgetStore.reserve`."""
-        check(lines)
         least = output_tokens if least_output_tokens is None else min(least_output_tokens, output_tokens)
+        check(hold_id, lines, (output_tokens, least), ttl_s)
         wish = steps.Wish(hold_id, lines, output_tokens, least, int(ttl_s * 1_000_000), call_id)
         with self._write() as db:
             latest_us, hold = find(db, hold_id)
@@ -126,6 +123,7 @@ class SQLiteBudgetStore:
 
     def extend(self, hold_id: str, *, ttl_s: float = 60.0) -> bool:
         """Renew a lease; see `BudgetStore.extend`."""
+        check_ttl(ttl_s)
         with self._write() as db:
             latest_us, hold = find(db, hold_id)
             if hold is None or hold.state != PENDING:
@@ -148,9 +146,7 @@ class SQLiteBudgetStore:
                 keys = [(window_start(window, now_us), code) for code, window in enumerate(WINDOWS)]
                 found = sorted((AccountRow._make(row) for key in keys for row in db.execute(CURRENT, key)), key=_order)
             else:
-                wanted = sorted(set(scopes))
-                pages = [wanted[start : start + _PAGE] for start in range(0, len(wanted), _PAGE)]
-                found = [row for page in pages for row in current(db, page, now_us) if row is not None]
+                found = [row for row in current(db, sorted(set(scopes)), now_us) if row is not None]
         return tuple([row.view() for row in found])
 
     def raise_limit(self, scope: str, by: int, *, window: Window = "total", once: str | None = None) -> Account:
@@ -215,6 +211,8 @@ class SQLiteBudgetStore:
 
     def set_note(self, key: str, value: str | None, *, expected: str | None) -> bool:
         """Compare and set a note; see `BudgetStore.set_note`."""
+        check_text(key)
+        check_text(value or "")
         with self._write() as db:
             row = db.execute("SELECT value FROM note WHERE key = ?", (key,)).fetchone()
             if (None if row is None else row[0]) != expected:

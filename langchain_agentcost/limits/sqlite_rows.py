@@ -31,6 +31,9 @@ HOLDS = f"SELECT {_HOLD} FROM hold WHERE number > ? AND (state = ?2 OR ?2 IS NUL
 DUE = f"SELECT {_HOLD} FROM hold WHERE state = {PENDING} AND expires <= ? ORDER BY expires"  # noqa: S608  # same
 CURRENT = f"SELECT {_ACCOUNT} FROM account WHERE start = ? AND window = ?"  # noqa: S608  # same
 
+_PAGE = 100
+"""Accounts that one statement asks for: SQLite allows 500 parts."""
+
 _CODES = {window: code for code, window in enumerate(WINDOWS)}
 
 
@@ -141,8 +144,10 @@ def current(db: sqlite3.Connection, scopes: Iterable[tuple[str, Window]], now_us
     """The accounts of scopes and windows as they are now, in that order; None where there is none."""
     keys = [(scope, _CODES[window], window_start(window, now_us)) for scope, window in scopes]
     found: list[AccountRow | None] = [None] * len(keys)
-    for position, number, *sums in db.execute(_by_keys(len(keys)), [*chain(*keys)]).fetchall():
-        found[position] = AccountRow(number, *keys[position], *sums)
+    for start in range(0, len(keys), _PAGE):
+        page = keys[start : start + _PAGE]
+        for position, number, *sums in db.execute(_by_keys(len(page)), [*chain(*page)]).fetchall():
+            found[start + position] = AccountRow(number, *page[position], *sums)
     return found
 
 

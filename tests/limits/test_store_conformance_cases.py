@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,7 @@ def test_a_raise_counts_once(store: BudgetStore) -> None:
     put(store, "h1", 10, 1)
     caps = [store.raise_limit("org", by, once=once).cap for by, once in ((5, "r1"), (5, "r1"), (2, None), (5, "r2"))]
     assert caps == [15, 15, 17, 22]
-    assert set(store.notes("r")) == {"r1", "r2"}
+    assert store.notes("r") == {"r1": "5", "r2": "5"}
 
 
 def test_a_raise_beyond_all_sense_is_refused(store: BudgetStore) -> None:
@@ -157,7 +158,50 @@ def test_lines_that_cannot_be_are_refused(store: BudgetStore, lines: list[Line])
     assert list(store.holds()) == []
 
 
-@pytest.mark.parametrize("taken", [[], [1, 2], [-1], [2**60]])
+@pytest.mark.parametrize(
+    ("hold_id", "line", "arguments"),
+    [
+        ("h1", Line("org", 9, 1), {"output_tokens": -5}),
+        ("h1", Line("org", 9, 1), {"output_tokens": 5, "least_output_tokens": -1}),
+        ("h1", Line("org", 9, 1), {"output_tokens": 1.5}),
+        ("h1", Line("org", 9, 1), {"ttl_s": float("inf")}),
+        ("h1", Line("org", 9, 1), {"ttl_s": float("nan")}),
+        ("h1", Line("org", 9, 1), {"ttl_s": -1.0}),
+        ("h1", Line("org", 9, 1), {"ttl_s": 1e15}),
+        ("h1", Line("org", 2**63, 1), {}),
+        ("h1", Line("org", 9, 1.5), {}),  # type: ignore[arg-type]
+        ("h1", Line("or\ud800g", 9, 1), {}),
+        ("\ud800", Line("org", 9, 1), {}),
+    ],
+)
+def test_a_wish_that_no_store_can_keep_is_refused(
+    store: BudgetStore, hold_id: str, line: Line, arguments: dict[str, Any]
+) -> None:
+    """Every store refuses the same wishes with the same error, and nothing is left behind."""
+    with pytest.raises(ValueError, match=r"cannot|surrogate"):
+        store.reserve(hold_id, [line], **arguments)
+    assert (list(store.holds()), store.accounts()) == ([], ())
+
+
+def test_what_no_store_can_keep_is_refused_elsewhere(store: BudgetStore) -> None:
+    """Renewals and notes are held to the same."""
+    put(store, "h1", 10, 5)
+    with pytest.raises(ValueError, match="cannot last"):
+        store.extend("h1", ttl_s=float("nan"))
+    with pytest.raises(ValueError, match="lone surrogate"):
+        store.set_note("\ud800", "x", expected=None)
+    with pytest.raises(ValueError, match="lone surrogate"):
+        store.set_note("x", "\ud800", expected=None)
+
+
+def test_a_hold_may_have_any_number_of_lines(store: BudgetStore) -> None:
+    """More accounts than one statement can ask for are asked for all the same."""
+    granted = store.reserve("h1", [Line(f"a{number}", 9, number % 7) for number in range(600)])
+    assert [account.reserved for account in granted.accounts] == [number % 7 for number in range(600)]  # type: ignore[union-attr]
+    assert len(store.settle("h1", [1] * 600).accounts) == 600
+
+
+@pytest.mark.parametrize("taken", [[], [1, 2], [-1], [2**60], [1.5]])
 def test_amounts_that_cannot_be_are_refused(store: BudgetStore, taken: list[int]) -> None:
     """A settle needs one amount for each line, none below zero."""
     put(store, "h1", 10, 5)
