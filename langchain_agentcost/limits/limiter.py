@@ -314,7 +314,8 @@ class Limiter:
         name = mark.action if isinstance(mark.action, str) else "call"
         alert = Alert("threshold", message, account.scope, name, mark.share, _plain(limit), _plain(spent))
         once = f"{account.scope}|{account.window_start or ''}|{account.cap}|{mark.share}"
-        self.alerts.fire(alert, once=once, to=_told(mark.action))
+        to = [sink for other in rule.marks if other.share == mark.share for sink in _told(other.action)]
+        self.alerts.fire(alert, once=once, to=to)
         if name == "downgrade" and not self._downgrades:
             self._warn(f"downgrade {rule.prefix}", _nobody_downgrades(rule))
 

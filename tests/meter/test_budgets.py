@@ -312,6 +312,17 @@ def test_a_threshold_fires_once_for_a_subject_and_limit() -> None:
     assert shares == [0.5, 0.8, 0.8, 1.0]  # the function at 0.8 is told besides the meter's own sink
 
 
+def test_a_threshold_at_the_limit_and_the_limit_are_both_told() -> None:
+    """A function at 100 % does not keep the one at the limit from hearing of it."""
+    at_threshold: list[Alert] = []
+    at_limit: list[Alert] = []
+    meter = meter_with(
+        Budget(llm_calls=1, per="session", thresholds={1.0: at_threshold.append}, on_limit=at_limit.append)
+    )
+    cents_model().invoke("Hi", {"callbacks": meter.callbacks, **of(session="s")})
+    assert [alert.kind for alert in at_threshold] == [alert.kind for alert in at_limit] == ["threshold"]
+
+
 def test_a_downgrade_that_nobody_heeds_is_warned_about_and_its_limit_still_holds() -> None:
     """A callback cannot change the model: it says so, once, and stops the call that does not fit."""
     meter = meter_with(Budget(usd="0.04", thresholds={0.5: "downgrade"}, on_limit="downgrade"))
