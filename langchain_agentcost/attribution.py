@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, Self
 
 MAX_VALUE_CHARS = 200
 """Longer values are cut: attribution is for grouping, and a label of this length is a mistake or an attack."""
@@ -59,7 +59,8 @@ class Attribution:
 DIMENSIONS: tuple[str, ...] = tuple(f.name for f in fields(Attribution) if f.name != "tags")
 """Every field of `Attribution` but the tags, in order."""
 
-_READABLE = ("tenant", "user", "session", "workflow", "agent", "deployment", "variant", "purpose")
+READABLE = ("tenant", "user", "session", "workflow", "agent", "deployment", "variant", "purpose")
+"""The dimensions that metadata may state."""
 
 _DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
     "tenant": ("tenant", "tenant_id", "organization_id", "org_id"),
@@ -114,8 +115,8 @@ class AttributionMap:
 
     def __post_init__(self) -> None:
         for name in (*self.keys, *self.constants):
-            if name not in _READABLE:
-                raise ValueError(f"{name!r} cannot be read from metadata; choose from {', '.join(_READABLE)}.")
+            if name not in READABLE:
+                raise ValueError(f"{name!r} cannot be read from metadata; choose from {', '.join(READABLE)}.")
         rules: dict[str, tuple[tuple[str, int], ...]] = dict.fromkeys(self.tags, ((_TAG, 0),))
         for name, defaults in _DEFAULT_KEYS.items():
             keys = self.keys.get(name, ())
@@ -123,6 +124,18 @@ class AttributionMap:
                 rules[key] = (*rules.get(key, ()), (name, rank))
         object.__setattr__(self, "_rules", rules)
         object.__setattr__(self, "purposes", {**_DEFAULT_PURPOSES, **self.purposes})
+
+    def with_tags(self, tags: Iterable[str]) -> Self:
+        """Give the same table with further keys that become tags.
+
+        Example:
+            >>> AttributionMap().with_tags(["team"]).read({"team": "red"})
+            {'tags': (('team', 'red'),)}
+        """
+        known = [key for key, rules in self._rules.items() if (_TAG, 0) in rules]
+        if set(tags := tuple(tags)) <= set(known):
+            return self
+        return replace(self, keys={name: self.keys_of(name) for name in self.keys}, tags=(*known, *tags))
 
     def keys_of(self, dimension: str) -> tuple[str, ...]:
         """Give the keys that fill a dimension, first choice first: what has to be hidden where a dimension is secret.

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from langchain_agentcost.attribution import DIMENSIONS, READABLE
 from langchain_agentcost.errors import AgentCostWarning, UnenforcedBudgetWarning
 from langchain_agentcost.limits.budget import Action, Budget
 from langchain_agentcost.limits.holds import BudgetStore
+from langchain_agentcost.reported import shown
 
 
 class Mark(NamedTuple):
@@ -94,6 +96,41 @@ class Scopes:
         return str(value)
 
 
+def labels_named(scope: Mapping[str, str] | str) -> dict[str, Any]:
+    """The labels of calls that a scope means.
+
+    Args:
+        scope: Labels and their values, or "name=value,…".
+
+    Raises:
+        ValueError: If it is not written so, or names no label.
+
+    Example:
+        >>> labels_named("session=s1,tag:team=red")
+        {'session': 's1', 'tags': (('team', 'red'),)}
+    """
+    if isinstance(scope, str):
+        pairs = [part.partition("=") for part in scope.split(",")]
+        if not all(equals for _, equals, _ in pairs):
+            raise ValueError(f"A scope is written name=value,… or given as a mapping, not {shown(scope)}.")
+        scope = {name.strip(): value for name, _, value in pairs}
+    labels: dict[str, Any] = {}
+    for name, value in scope.items():
+        if name.startswith("tag:"):
+            labels["tags"] = (*labels.get("tags", ()), (name.removeprefix("tag:"), value))
+        elif name in DIMENSIONS:
+            labels[name] = value
+        else:
+            raise ValueError(f"No label is called {shown(name)}: it is one of {', '.join(DIMENSIONS)} or tag:NAME.")
+    return labels
+
+
+def tags_named(budgets: Iterable[Budget]) -> tuple[str, ...]:
+    """The tags that budgets name: calls have to say them, so metadata has to be read for them."""
+    named = [name for budget in budgets for name in (*budget.subjects, *budget.where)]
+    return tuple(name.removeprefix("tag:") for name in named if name.startswith("tag:"))
+
+
 def value_of(labels: Mapping[str, Any], name: str) -> Any:
     """A label, or with "tag:NAME" one of the tags; None where it is not stated."""
     if name.startswith("tag:"):
@@ -129,7 +166,9 @@ def _escaped(value: str) -> str:
 
 
 def _unstated(budget: Budget, name: str) -> UnenforcedBudgetWarning:
+    told = name in READABLE or name.startswith("tag:")
+    how = f" Pass it in the config: metadata={{{name.removeprefix('tag:')!r}: …}}." if told else ""
     return UnenforcedBudgetWarning(
         f"The {budget.title} is per {name}, and a call states none: all calls that do not are held to one budget "
-        f"together. Pass it in the config: metadata={{{name.removeprefix('tag:')!r}: …}}."
+        f"together.{how}"
     )

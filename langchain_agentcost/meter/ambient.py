@@ -120,7 +120,7 @@ def budget(limits: Budget | None = None, **stated: Unpack[Limits]) -> Iterator[B
 
 
 def install_global(
-    ledger: Ledger | str | None = None,
+    ledger: CostMeter | Ledger | str | None = None,
     *,
     prices: PriceBook | PriceOverrides | Given | None = None,
     attribution: AttributionMap | Mapping[str, Sequence[str]] | None = None,
@@ -132,7 +132,7 @@ def install_global(
     LangSmith pass `meter.callbacks`.
 
     Args:
-        ledger: As for `CostMeter`.
+        ledger: As for `CostMeter`; or a meter of your own: raw threads too are then held to its budgets.
         prices: As for `CostMeter`.
         attribution: As for `CostMeter`.
 
@@ -147,7 +147,7 @@ def install_global(
         >>> meter.report(by="model").total.llm_calls
         1
     """
-    meter = CostMeter(ledger, prices=prices, attribution=attribution)
+    meter = ledger if isinstance(ledger, CostMeter) else CostMeter(ledger, prices=prices, attribution=attribution)
     _GlobalMeter.installed = meter
     os.environ[GLOBAL_VARIABLE] = "true"
     return meter

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from itertools import takewhile
+from secrets import token_bytes
 from time import perf_counter
 from typing import Any
 from uuid import UUID, uuid4, uuid5
@@ -157,10 +158,17 @@ def _call(run: WorkflowRun, labels: Mapping[str, Any], demand: Demand, call_id: 
     return Call(run, labels, demand, call_id, place, _graph_of(run))
 
 
+_SALT = token_bytes(16)
+"""The key of this process's fingerprints: runs are watched in one process."""
+
+
 def fingerprint(value: object) -> str:
-    """A short hash of arguments or a result: equal values have equal ones, and nothing can be read back."""
+    """A short hash of arguments or a result: equal values have equal ones in this process.
+
+    It is salted, so that nobody who sees one can tell the value by trying.
+    """
     text = json.dumps(value, sort_keys=True, default=_content)
-    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
+    return blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12, key=_SALT).hexdigest()
 
 
 def _content(value: object) -> object:

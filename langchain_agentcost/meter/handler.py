@@ -16,6 +16,7 @@ from langchain_core.messages import BaseMessage
 from langsmith.utils import tracing_is_enabled
 
 from langchain_agentcost.attribution import AttributionMap
+from langchain_agentcost.errors import BudgetError
 from langchain_agentcost.ledger import Ledger, MemoryLedger, open_ledger
 from langchain_agentcost.ledger.base import Where
 from langchain_agentcost.limits.alerts import AlertSink
@@ -25,8 +26,9 @@ from langchain_agentcost.limits.dispatch import Alerts
 from langchain_agentcost.limits.holds import BudgetStore
 from langchain_agentcost.limits.limiter import Limiter
 from langchain_agentcost.limits.remaining import Remaining
-from langchain_agentcost.limits.scopes import count_outcome
+from langchain_agentcost.limits.scopes import count_outcome, labels_named, tags_named
 from langchain_agentcost.limits.store import open_store, store_beside
+from langchain_agentcost.meter.block import in_a_block
 from langchain_agentcost.meter.books import Books
 from langchain_agentcost.meter.enforcer import Enforcer
 from langchain_agentcost.meter.events import MeterEvents
@@ -109,7 +111,9 @@ class CostMeter(MeterEvents):
         self.mode = _mode(mode)
         self.off = self.mode == "off"
         self.prices = prices if isinstance(prices, PriceBook) else PriceBook(prices)
-        self.attribution = attribution if isinstance(attribution, AttributionMap) else AttributionMap(attribution or {})
+        limits = _limits(budgets, breakers)
+        table = attribution if isinstance(attribution, AttributionMap) else AttributionMap(attribution or {})
+        self.attribution = table.with_tags(tags_named(limit for limit in limits if isinstance(limit, Budget)))
         self._lock = Lock()
         self.ledger = open_ledger(ledger or "memory://") if ledger is None or isinstance(ledger, str) else ledger
         self._closes_ledger = self.ledger is not ledger and not isinstance(self.ledger, MemoryLedger)
@@ -119,7 +123,6 @@ class CostMeter(MeterEvents):
         """What holds the limits; None where there are none yet."""
         self._closes_store = False
         self.books = Books(self.prices, self.attribution, self.journal, fingerprinter)
-        limits = (*budgets, *breakers)
         if limits and not self.off:
             self._hold(limits, store, alerts, fail_open=on_store_error == "open")
         self._tracer: LangSmithCostTracer | None = None
@@ -193,23 +196,25 @@ class CostMeter(MeterEvents):
         """What is left of the limits, for an agent or a person to read: `str()` of each is a line.
 
         Args:
-            scope: Whose limits: labels such as {"session": "s1"}, or "session=s1". None is the run that this code is
-                in, with every limit that it is held to.
+            scope: Whose limits: labels such as {"session": "s1"}, or "session=s1". None is the run or `budget`
+                block that this code is in, with every limit that it is held to. A tag is "tag:NAME=value".
 
         Returns:
             One for each limit whose subject is named; empty where there are none.
 
         Raises:
-            ValueError: If no scope is given and no run is under way.
+            ValueError: If a scope names no label, or none is given and no run or `budget` block is under way.
         """
+        if in_a_block():
+            self.hold_blocks()
         if self.enforcer is None:
             return ()
-        if isinstance(scope, str):
-            scope = dict(part.split("=", 1) for part in scope.split(",") if "=" in part)
-        if scope is None:
+        if scope is not None:
+            return self.enforcer.remaining(labels_named(scope))
+        here = self.books.here()
+        if here is None and not in_a_block():
             self._workflow_run(None)
-            _, scope = self.books.here() or (None, {})
-        return self.enforcer.remaining(scope)
+        return self.enforcer.remaining(here[1] if here is not None else {})
 
     def should_downgrade(self) -> bool:
         """Whether a budget of the run that this code is in wants a cheaper model, by its action "downgrade"."""
@@ -279,8 +284,7 @@ class CostMeter(MeterEvents):
         achieved = outcome_verdict(success)
         self.books.record(name, {"run": of, "session": session}, value=outcome_value(value), success=achieved)
         if achieved and self.enforcer is not None:
-            known = self.books.runs.known(of) or {}
-            count_outcome(self.enforcer.store, session or known.get("session") or of or "")
+            count_outcome(self.enforcer.store, session or self._session_of(of or "") or of or "")
 
     def mark_abandoned(self, run: UUID | str | None = None, *, node: str | None = None) -> None:
         """Mark a run, or a branch of it, as work whose result was thrown away. Reports then show what it cost.
@@ -344,6 +348,15 @@ class CostMeter(MeterEvents):
         self.books.gate = Gate(enforcer, WorstCase(self.prices, self.books.counter), self.prices)
         self.enforcer = enforcer
 
+    def _session_of(self, run: str) -> str | None:
+        """A run's session: as this process knows it, else as the ledger does."""
+        known = self.books.runs.known(run)
+        if known is not None:
+            return known.get("session")
+        self.journal.flush()
+        entries = self.ledger.entries(where={"run": run})
+        return next((entry.attribution.session for entry in entries if entry.attribution.session), None)
+
     def _workflow_run(self, run: UUID | str | None) -> str:
         """The workflow run that is meant: the one that is named, else the one that this code runs in."""
         if run is not None:
@@ -354,6 +367,21 @@ class CostMeter(MeterEvents):
                 "No run is under way here. Pass run= (the run_id in the config of the outermost call) or session=."
             )
         return self.books.runs.around(here).id
+
+
+def _limits(*stated: object) -> tuple[Budget | CircuitBreaker, ...]:
+    """What is stated as budgets and breakers, one by one."""
+    limits: list[Budget | CircuitBreaker] = []
+    for several in stated:
+        for limit in several if isinstance(several, Iterable) else (None,):
+            if not isinstance(limit, Budget | CircuitBreaker):
+                raise BudgetError(
+                    f"budgets= and breakers= hold Budget and CircuitBreaker one by one, not "
+                    f"{shown(several if limit is None else limit)}: write "
+                    'budgets=[*Budget.presets("typical"), Budget(usd=5)].'
+                )
+            limits.append(limit)
+    return tuple(limits)
 
 
 def _mode(stated: str) -> Mode:

@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from math import ceil
 from typing import Any, NamedTuple
 
 from langchain_agentcost.pricing.names import MAX_NAME_CHARS, refer, with_bases
@@ -17,8 +18,8 @@ but for two."""
 MOST_TOKENS = 400_000
 """A stated cap beyond this is none: the longest answer in any bundled profile is 272,000 tokens."""
 
-MOST_ANSWERS = 128
-"""How many answers a request may ask for: OpenAI's own limit."""
+MOST_ANSWERS = 1_000_000
+"""More answers than any provider gives to a request: a larger number would only overflow what stores count in."""
 
 CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
 """How requests cap their answer. Of several the first counts: langchain-openai renames each into the next one."""
@@ -74,10 +75,9 @@ def longest_answer(
     most, source = model_maximum(model, provider)
     if cap is not None and (cap[1] <= most or source == _ASSUMED):
         most, source = cap[1], f"{cap[0]} of the request"
-    several = [asked for name in ANSWERS if name in sent and type(asked := sent[name]) is int and asked > 1]
-    if not several:
+    answers = _answers(sent)
+    if answers == 1:
         return LongestAnswer(most, source)
-    answers = min(max(several), MOST_ANSWERS)
     return LongestAnswer(most * answers, f"{answers} answers of at most {most}: {source}", answers)
 
 
@@ -139,6 +139,23 @@ def _cap(place: object, provider: str | None) -> tuple[str, int] | None:
         if name in place and (tokens := _count(place[name])):
             return name, tokens
     return None
+
+
+def _answers(sent: Mapping[str, Any]) -> int:
+    """How many answers are asked for, wherever a request says it."""
+    places = [sent, *(place for name in NESTED if isinstance(place := sent.get(name), Mapping))]
+    return max((_times(place[name]) for place in places for name in ANSWERS if name in place), default=1)
+
+
+def _times(stated: Any) -> int:
+    """A number of answers as clients take it: an int, a float, or the text of one; what is no number is one."""
+    try:
+        number = float(stated)
+    except OverflowError:
+        return MOST_ANSWERS
+    except (TypeError, ValueError):
+        return 1
+    return ceil(min(number, MOST_ANSWERS)) if number > 1 else 1
 
 
 def _count(value: object) -> int | None:
