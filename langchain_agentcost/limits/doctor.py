@@ -122,7 +122,7 @@ def examine(store: BudgetStore, ledger: Ledger | None = None, *, repair: bool = 
 
 
 def taken_by(entry: Entry) -> Taken:
-    """What a call took, by its entry in the ledger: the meter settles with the same."""
+    """What a call took, by its entry in the ledger: what `Ending.taken` of the meter says of the same call."""
     if entry.kind == "cache_hit":
         return Taken(provider_called=False)
     tokens = (entry.usage.input_tokens, entry.usage.output_tokens) if entry.usage is not None else (0, 0)
