@@ -103,12 +103,14 @@ class Leases:
                 _LOG.warning("Leases of %d calls under way could not be renewed.", len(kept), exc_info=True)
 
     def _renew(self, kept: Collection[str]) -> None:
+        prunes = self._prune_is_due()
+        if prunes:  # noted first: where the store fails, that alone keeps no thread alive
+            self._pruned_at_s = time.monotonic()
         for hold_id in kept:
             if not self.store.extend(hold_id, ttl_s=self.ttl_s):
                 self.drop(hold_id)
         self.store.sweep()
-        if self._prune_is_due():
-            self._pruned_at_s = time.monotonic()
+        if prunes:
             self.store.prune(older_than_s=KEEP_FINISHED_S)
 
     def _prune_is_due(self) -> bool:

@@ -98,6 +98,17 @@ def test_short_calls_are_pruned_after(monkeypatch: pytest.MonkeyPatch) -> None:
     leases.close()
 
 
+def test_a_store_that_was_closed_keeps_no_thread_alive() -> None:
+    """Where nothing is under way, old holds that cannot be forgotten are left for the next hour."""
+    store = MemoryBudgetStore()
+    leases = Leases(store, ttl_s=0.06)
+    leases._pruned_at_s = float("-inf")
+    leases.keep("h1")
+    leases.drop("h1")
+    store.close()
+    assert eventually(lambda: leases._thread is None)
+
+
 def test_a_thread_that_cannot_be_started_is_tried_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
