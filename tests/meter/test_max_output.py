@@ -92,5 +92,5 @@ def test_several_answers_are_all_reserved_for(name: str) -> None:
     """Three answers are three times as long, and a senseless number of them is bounded."""
     assert longest_answer("m", None, {"max_tokens": 100, name: 3}, {})[::2] == (300, 3)
     assert longest_answer("m", None, {"max_tokens": 100, name: 10**9}, {})[::2] == (100_000_000, 1_000_000)
-    for nonsense in (0, -3, "3", None, 2.5):
+    for nonsense in (0, -3, "many", None):
         assert longest_answer("m", None, {"max_tokens": 100, name: nonsense}, {})[::2] == (100, 1)
