@@ -240,11 +240,11 @@ class Enforcer:
         limits.since, limits.trip = None, None
         for memory in (limits.calls, limits.redone, limits.trips):
             memory.clear()
-        for limiter in self._limiters() if elapsed and run.labels is not None else ():
-            if "wall_time" in limiter.units:
-                time_id, labels = f"{run.id}:{perf_counter()}", {**(run.labels or {}), "run": run.id}
-                with self._journal.harmless("the budget store"):
-                    limiter.post(time_id, labels, Demand("retriever", elapsed_ms=elapsed), Taken())
+        time_id, labels = f"{run.id}:{perf_counter()}", {**(run.labels or {}), "run": run.id}
+        timed = [limiter for limiter in self._limiters() if "wall_time" in limiter.units]
+        for limiter in timed if elapsed and run.labels is not None else ():
+            with self._journal.harmless("the budget store"):
+                limiter.post(time_id, labels, Demand("retriever", elapsed_ms=elapsed), Taken())
 
     def recall(self, thread: str | None) -> str | None:
         """The workflow run that a thread's last call belonged to, in whatever process."""
@@ -333,8 +333,8 @@ class Enforcer:
 
     def _tell(self, call: Call, trip: Trip, action: str, *, to: Sequence[Any]) -> None:
         kind: AlertKind = "tripped" if trip.level == "stop" else "warned"
-        evidence = {**trip.evidence, "run": call.run.id, "thread": call.thread}
-        alert = Alert(kind, trip.message, f"run={call.run.id}", action, evidence=evidence)
+        told = {**trip.evidence, "run": call.run.id, "thread": call.thread}
+        alert = Alert(kind, trip.message, f"run={call.run.id}", action, evidence=told)
         self.alerts.fire(alert, once=f"{call.run.id}|{trip.breaker.title}|{trip.level}", to=to)
 
     def _heed(self, asked: Iterable[Question], limits: RunLimits) -> None:
@@ -348,10 +348,12 @@ class Enforcer:
                 limits.forgiven.add(approval.title)
 
     def _refuse(self, call: Call, limits: RunLimits, refusal: Refusal) -> NoReturn:
-        rule, whose = refusal.rule, {"run": call.run.id, "thread": call.thread}
-        error = exceeded(refusal, whose)
-        if refusal.line is not None and refusal.action != "downgrade" and rule.budget.subjects != ("call",):
-            limits.trips[refusal.scope] = error
+        error = exceeded(refusal, whose := {"run": call.run.id, "thread": call.thread})
+        if refusal.action != "downgrade" and refusal.rule.budget.subjects != ("call",):
+            if call.demand.kind != "llm":  # a model that is told of a tool's limit asks for the tool again, without end
+                limits.trip = error
+            elif refusal.line is not None:
+                limits.trips[refusal.scope] = error
         self.alerts.fire(refusal.alert("denied", **whose), once=f"denied|{refusal.key}|{call.run.id}")
         raise error
 

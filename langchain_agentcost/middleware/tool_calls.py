@@ -19,7 +19,8 @@ Result = ToolMessage | Command[Any]
 class AgentCostToolCalls(AgentMiddleware[Any, Any, Any]):
     """Answers a tool call that a limit stopped with a message, so that the history stays one that models take.
 
-    What ends the agent is its next model call, which the same limit stops.
+    A tool call that a limit stops ends its run, so the agent's next model call ends the agent. Where it was a call
+    inside the tool that was stopped, such as a sub-agent's, the agent goes on and decides what to do without it.
     """
 
     def wrap_tool_call(self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Result]) -> Result:
