@@ -68,6 +68,16 @@ def test_killed_and_resumed_and_asked_and_answered(chain: Make) -> None:
     assert {entry.attribution.run for entry in at.entries()} == {asked["run"]}
 
 
+def test_asked_before_anything_was_paid(chain: Make) -> None:
+    """Also a run whose very first call asks is known to whoever answers."""
+    at = chain(allowing(0, per="run", on_limit="interrupt"))
+    [asked] = at.elsewhere(ASKED)["asked"]
+    told = at.elsewhere(asked["resume"].replace("'approve'", f"{{'raise_by': {CALLS}}}"))
+    assert (told["error"], told["answers"]) == (None, CALLS)
+    assert (at.accounts()["run"].spent, at.accounts()["run"].cap) == (CALLS, CALLS)
+    assert {entry.attribution.run for entry in at.entries()} == {asked["run"]}
+
+
 @pytest.mark.parametrize("per", ["run", "session"])
 def test_no_process_gets_a_fresh_cap(chain: Make, per: str) -> None:
     """However often it is killed and started again, the thread is held to the one budget that it has."""
