@@ -123,9 +123,7 @@ class Budget:
     """What it is per, always as a tuple."""
 
     def __post_init__(self) -> None:
-        subjects = (self.per,) if isinstance(self.per, str) else tuple(self.per)
-        for subject in subjects or ("",):
-            _check_subject(subject)
+        subjects = _subjects(self.per)
         _check_where(self.where)
         if self.name is not None and not (self.name.isprintable() and self.name.strip() and "|" not in self.name):
             raise BudgetError(f'A budget\'s name is plain text without "|", not {shown(self.name)}.')
@@ -195,17 +193,24 @@ def _stated(budget: Budget, name: str) -> bool:
     return getattr(budget, name) is not None
 
 
-def _check_subject(subject: str) -> None:
-    if subject not in SUBJECTS and not (subject.startswith("tag:") and len(subject) > len("tag:")):
-        raise BudgetError(f"A budget cannot be per {shown(subject)}: it is per {', '.join(SUBJECTS)} or tag:NAME.")
+def _subjects(per: object) -> tuple[str, ...]:
+    """What a budget is per, as a tuple of words that it can be."""
+    subjects = tuple(per) if isinstance(per, list | tuple) else (per,)
+    for subject in subjects or ("",):
+        tag = isinstance(subject, str) and subject.startswith("tag:") and len(subject) > len("tag:")
+        if subject not in SUBJECTS and not tag:
+            raise BudgetError(f"A budget cannot be per {shown(subject)}: it is per {', '.join(SUBJECTS)} or tag:NAME.")
+    return subjects
 
 
 def _check_where(where: Mapping[str, str]) -> None:
-    for label in where:
-        if label not in DIMENSIONS and not label.startswith("tag:"):
+    for label, value in where.items():
+        if label not in DIMENSIONS and not str(label).startswith("tag:"):
             raise BudgetError(
                 f"where= names no label {shown(label)}: it is one of {', '.join(DIMENSIONS)} or tag:NAME."
             )
+        if not isinstance(value, str):
+            raise BudgetError(f"where={{{label!r}: …}} is compared with text, not with {shown(value)}.")
 
 
 def _check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
@@ -215,7 +220,7 @@ def _check_choice(what: str, value: object, choices: tuple[str, ...]) -> None:
 
 def _check_thresholds(thresholds: Mapping[float, Any]) -> None:
     for share in thresholds:
-        if type(share) is bool or not 0 < share <= 1:
+        if type(share) not in (int, float, Decimal) or not 0 < share <= 1:
             raise BudgetError(f"A threshold is a share of the limit above 0 and up to 1, not {shown(share)}.")
 
 

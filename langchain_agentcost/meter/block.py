@@ -62,6 +62,11 @@ def seen_by(holder: object) -> None:
         block.others = block.others or block.brought is not holder
 
 
+def around_here() -> list[Limiter]:
+    """The limits of the blocks that this code is in, outermost first, whoever holds calls to them."""
+    return [block.limiter for block in _blocks.get()]
+
+
 def held_by(holder: object) -> list[Limiter]:
     """What a meter has to hold calls here to, outermost first: each block is held by one kind of meter."""
     seen_by(holder)

@@ -25,7 +25,7 @@ from langchain_agentcost.limits.limiter import Admission, Limiter, Policy, Tripp
 from langchain_agentcost.limits.refusal import Refusal
 from langchain_agentcost.limits.remaining import Remaining
 from langchain_agentcost.limits.watch import Trip, Watch
-from langchain_agentcost.meter.block import held_by
+from langchain_agentcost.meter.block import around_here, held_by
 from langchain_agentcost.meter.graph import Graph
 from langchain_agentcost.meter.human import Human, Question, about_breaker, about_budget
 from langchain_agentcost.meter.journal import Journal
@@ -37,8 +37,7 @@ from langchain_agentcost.meter.runs import WorkflowRun
 _PLACES = UUID("6f2d2f6e-8a2b-5b0e-9c1d-4d3b8d2f7a11")
 """The namespace of the ids of reservations."""
 
-_TASK_TAG = "graph:step:"
-"""How LangGraph tags the run of a task, and nothing inside it."""
+_TASK_TAG = "graph:step:"  # how LangGraph tags the run of a task, and nothing inside it
 
 MAX_UNSETTLED = 10_000
 """How many settlements wait for a store that fails; beyond it the oldest are left to their leases."""
@@ -252,11 +251,11 @@ class Enforcer:
 
     def remaining(self, labels: Mapping[str, Any]) -> tuple[Remaining, ...]:
         """What is left of the limits of the blocks that this code is in, and of the budgets that the labels name."""
-        return tuple(left for limiter in self._limiters() for left in limiter.remaining(labels))
+        return tuple(left for limiter in (*around_here(), self.limiter) for left in limiter.remaining(labels))
 
     def wants_cheaper(self, labels: Mapping[str, Any]) -> bool:
         """Whether a budget wants a cheaper model."""
-        return self._enforce and any(limiter.wants_cheaper(labels) for limiter in self._limiters())
+        return self._enforce and any(limiter.wants_cheaper(labels) for limiter in (*around_here(), self.limiter))
 
     def close(self) -> None:
         """Settle what waits, and let go of threads."""

@@ -474,6 +474,10 @@ def test_a_budget_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
         lambda: Budget(usd=1, per=("call", "user")),
         lambda: Budget(usd=1, name="a|b"),
         lambda: Budget(usd=10**18),
+        lambda: Budget(usd=1, per=5),  # type: ignore[arg-type]  # on purpose
+        lambda: Budget(usd=1, per=()),
+        lambda: Budget(usd=1, thresholds={"a": "warn"}),  # type: ignore[dict-item]  # on purpose
+        lambda: Budget(usd=1, where={"tenant": 7}),  # type: ignore[dict-item]  # on purpose
     ],
 )
 def test_a_budget_with_a_wrong_word_says_what_it_may_be(make: Callable[[], Budget]) -> None:
