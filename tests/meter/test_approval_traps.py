@@ -121,13 +121,12 @@ SCRIPTS = [
     "model q1",
     "q1 model q2",
     "model q1 model q2",
-    "q1 model q2 model q3",
     "model q1 q2 model model q3",
     "q1 q2 q3 model q4 model",
 ]
 
 
-@pytest.mark.parametrize("cap", [0, 1, 2, 3])
+@pytest.mark.parametrize("cap", [0, 1, 2])
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("how", HOW)
 def test_each_gets_its_own_answer(desk: Callable[..., Desk], script: str, how: str, cap: int) -> None:
@@ -138,7 +137,7 @@ def test_each_gets_its_own_answer(desk: Callable[..., Desk], script: str, how: s
     assert {*at.asked} - {"budget"} == {*script.split()} - {"model"}
 
 
-@pytest.mark.parametrize("cap", [0, 1, 2])
+@pytest.mark.parametrize("cap", [0, 1])
 @pytest.mark.parametrize("script", SCRIPTS)
 @pytest.mark.parametrize("how", ["alone", "by id"])
 def test_it_may_be_answered_in_the_store(desk: Callable[..., Desk], script: str, how: str, cap: int) -> None:
