@@ -47,7 +47,7 @@ class Alerts:
         self._store = store
         self._fired: dict[str, object] = {}
 
-    def fire(self, alert: Alert, *, once: str | None = None, to: Iterable[AlertSink] = ()) -> None:
+    def fire(self, alert: Alert, *, once: str | None = None, to: Iterable[AlertSink] = (), shared: bool = True) -> None:
         """Log an alert and hand it to every sink. Never raises.
 
         Args:
@@ -55,8 +55,10 @@ class Alerts:
             once: A key. Of all processes that share the store, one fires an alert of this key, once; where the store
                 fails, each does. None fires.
             to: Who else is told, such as the function that a budget has as its action.
+            shared: Whether the key is one of all processes; False for what belongs to one run, of which the store keeps
+                nothing.
         """
-        if once is not None and not self._is_first(once):
+        if once is not None and not self._is_first(once, self._store if shared else None):
             return
         for sink in (_log, *self.sinks, *to):
             try:
@@ -64,17 +66,17 @@ class Alerts:
             except Exception:  # whoever is told, and whatever is wrong with them, the run goes on
                 logger.exception("An alert could not be handed to %s.", shown(sink))
 
-    def _is_first(self, key: str) -> bool:
+    def _is_first(self, key: str, store: BudgetStore | None) -> bool:
         """Claim a key: in this process, then in the store."""
         mine = object()
         if self._fired.setdefault(key, mine) is not mine:  # atomic without a lock, which a fork could leave locked
             return False
         if len(self._fired) > KEYS_KEPT:
             self._fired = dict(list(self._fired.items())[KEYS_KEPT // 2 :])
-        if self._store is None:
+        if store is None:
             return True
         try:
-            return self._store.set_note(f"alert:{key}", "fired", expected=None)
+            return store.set_note(f"alert:{key}", "fired", expected=None)
         except Exception as error:  # noqa: BLE001  # better told twice than never
             logger.warning("An alert may be fired twice: the budget store failed: %s: %s", type(error).__name__, error)
             return True

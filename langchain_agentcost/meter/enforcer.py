@@ -334,7 +334,7 @@ class Enforcer:
         kind: AlertKind = "tripped" if trip.level == "stop" else "warned"
         told = {**trip.evidence, "run": call.run.id, "thread": call.thread}
         alert = Alert(kind, trip.message, f"run={call.run.id}", action, evidence=told)
-        self.alerts.fire(alert, once=f"{call.run.id}|{trip.breaker.title}|{trip.level}", to=to)
+        self.alerts.fire(alert, once=f"{call.run.id}|{trip.breaker.title}|{trip.level}", to=to, shared=False)
 
     def _heed(self, asked: Iterable[Question], limits: RunLimits) -> None:
         """Go on where a person approved, stop where not."""
@@ -353,7 +353,7 @@ class Enforcer:
                 limits.trip = error
             elif refusal.line is not None:
                 limits.trips[refusal.scope] = error
-        self.alerts.fire(refusal.alert("denied", **whose), once=f"denied|{refusal.key}|{call.run.id}")
+        self.alerts.fire(refusal.alert("denied", **whose), once=f"denied|{refusal.key}|{call.run.id}", shared=False)
         raise error
 
     def _drain(self, graph: Graph | None, reason: str) -> None:
