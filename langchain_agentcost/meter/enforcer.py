@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import count
 from threading import Lock
 from time import perf_counter
@@ -29,6 +29,7 @@ from langchain_agentcost.meter.block import around_here, held_by
 from langchain_agentcost.meter.graph import Graph
 from langchain_agentcost.meter.human import Human, Question, about_breaker, about_budget
 from langchain_agentcost.meter.journal import Journal
+from langchain_agentcost.meter.limited import Call
 from langchain_agentcost.meter.permit import Permit
 from langchain_agentcost.meter.reached import exceeded, raised_again
 from langchain_agentcost.meter.run_limits import RunLimits
@@ -41,32 +42,6 @@ _TASK_TAG = "graph:step:"  # how LangGraph tags the run of a task, and nothing i
 
 MAX_UNSETTLED = 10_000
 """How many settlements wait for a store that fails; beyond it the oldest are left to their leases."""
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call that is about to be made.
-
-    Args:
-        run: Its workflow run.
-        labels: Its attribution, as keyword arguments of `Attribution`.
-        demand: What it may take at worst.
-        call_id: The call itself.
-        place: Where it stands in its graph: the same when LangGraph runs the task again. The call's id outside.
-        graph: The graph that it is in; None outside.
-    """
-
-    run: WorkflowRun
-    labels: Mapping[str, Any]
-    demand: Demand
-    call_id: str
-    place: str
-    graph: Graph | None
-
-    @property
-    def thread(self) -> str | None:
-        """The thread that it is in."""
-        return self.graph.thread if self.graph is not None else None
 
 
 class Enforcer:
@@ -203,9 +178,10 @@ class Enforcer:
         A call that outlives its run is posted all the same, though what it reserved was given back.
         """
         self._closed(run, call_id, admissions)
-        self._unsettled.extend((admission, taken, call_id) for admission in admissions)
-        for reason in self._flush():
-            self._drain(Graph.around(), reason)
+        self._flush()
+        for admission in admissions:
+            for reason in self._posted((admission, taken, call_id)) or ():
+                self._drain(Graph.around(), reason)
 
     def void(self, run: WorkflowRun, call_id: str, admissions: Sequence[Admission]) -> None:
         """Give back what a call reserved that another one makes in its place, or that was never made."""
@@ -380,21 +356,25 @@ class Enforcer:
         if admission.owner is self.limiter and admission.hold_id is not None:
             (self.leases.keep if keep else self.leases.drop)(admission.hold_id)
 
-    def _flush(self) -> list[str]:
-        """Settle what waits, oldest first, until the store fails. Gives the reasons to drain the run."""
-        reasons: list[str] = []
+    def _posted(self, waiting: tuple[Admission, Taken, str]) -> tuple[str, ...] | None:
+        """Post a call. Gives the reasons to drain its run; None where the store failed, and it waits."""
+        admission, taken, call_id = waiting
+        try:
+            return admission.settle(taken, call_id=call_id)
+        except OSError as error:  # a store that cannot be reached: StoreUnavailable is one too
+            self._unsettled.append(waiting)
+            self._journal.trouble("the budget store", error)
+            return None
+        except Exception as error:  # noqa: BLE001  # what no store takes must not hold up the others
+            self._journal.trouble("the budget store", error)
+            return ()
+
+    def _flush(self) -> None:
+        """Post what waits, until the store fails."""
         while self._unsettled:
             try:
                 waiting = self._unsettled.popleft()
             except IndexError:  # another thread took the last one
-                break
-            admission, taken, call_id = waiting
-            try:
-                reasons += admission.settle(taken, call_id=call_id)
-            except OSError as error:  # a store that cannot be reached: StoreUnavailable is one too
-                self._unsettled.appendleft(waiting)
-                self._journal.trouble("the budget store", error)
-                break
-            except Exception as error:  # noqa: BLE001  # what no store takes must not hold up the others
-                self._journal.trouble("the budget store", error)
-        return reasons
+                return
+            if self._posted(waiting) is None:
+                return

@@ -17,9 +17,10 @@ from langchain_agentcost.limits.demand import Demand, Taken
 from langchain_agentcost.limits.limiter import Admission
 from langchain_agentcost.meter.answer import Answer
 from langchain_agentcost.meter.calls import OpenCall
-from langchain_agentcost.meter.enforcer import Call, Enforcer
+from langchain_agentcost.meter.enforcer import Enforcer
 from langchain_agentcost.meter.graph import Graph
 from langchain_agentcost.meter.labels import current_metadata
+from langchain_agentcost.meter.limited import Call
 from langchain_agentcost.meter.permit import UNCAPPED_TOKENS, Permit, taken_permit
 from langchain_agentcost.meter.runs import WorkflowRun
 from langchain_agentcost.meter.worst_case import Request, WorstCase
