@@ -24,7 +24,7 @@ from langchain_agentcost.limits.account_name import AccountName
 from langchain_agentcost.limits.approvals import Approval, Decision, answer, find, pending
 from langchain_agentcost.limits.budget import in_whole, limit_shown
 from langchain_agentcost.limits.holds import Account, BudgetStore
-from langchain_agentcost.limits.store import open_store
+from langchain_agentcost.limits.store import open_store, store_beside
 
 _UNCLEAR = 1
 _CANDIDATES = 20
@@ -153,7 +153,8 @@ def url_of(name: str) -> str:
     path = _path_of(name)
     if path is None:
         return name
-    return f"sqlite:///{path.with_name(f'{path.stem}.budgets.db') if noun_of(path) == 'ledger' else path}"
+    url = f"sqlite:///{path}"
+    return store_beside(url) if noun_of(path) == "ledger" else url
 
 
 def ledger_of(name: str) -> str | None:

@@ -189,6 +189,11 @@ def limit_shown(unit: str, amount: int) -> Decimal | int:
     return Decimal(amount).scaleb(-3).normalize() if unit == "wall_time" else amount
 
 
+def amount_stored(amount: Decimal | int) -> str | int:
+    """An amount as JSON and checkpoints take it, exactly."""
+    return str(amount) if isinstance(amount, Decimal) else amount
+
+
 def _stated(budget: Budget, name: str) -> bool:
     return getattr(budget, name) is not None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
@@ -16,7 +15,7 @@ from langchain_agentcost.errors import (
     give_warning,
 )
 from langchain_agentcost.limits.alerts import Alert, AlertKind, AlertSink
-from langchain_agentcost.limits.budget import Action, Budget, limit_shown
+from langchain_agentcost.limits.budget import Action, Budget, amount_stored, limit_shown
 from langchain_agentcost.limits.demand import Demand, Taken
 from langchain_agentcost.limits.dispatch import Alerts
 from langchain_agentcost.limits.holds import Account, BudgetStore, Denied, Granted, Line, Settled, Window
@@ -312,7 +311,7 @@ class Limiter:
             f"{amount_of(rule.unit, limit)} for {account.scope.partition('|')[2]}."
         )
         name = mark.action if isinstance(mark.action, str) else "call"
-        alert = Alert("threshold", message, account.scope, name, mark.share, _plain(limit), _plain(spent))
+        alert = Alert("threshold", message, account.scope, name, mark.share, amount_stored(limit), amount_stored(spent))
         once = f"{account.scope}|{account.window_start or ''}|{account.cap}|{mark.share}"
         to = [sink for other in rule.marks if other.share == mark.share for sink in _told(other.action)]
         self.alerts.fire(alert, once=once, to=to)
@@ -370,10 +369,6 @@ def _name(action: Action) -> str:
 def _cheaper_from(rule: Rule) -> Mark | None:
     """Where a rule wants a cheaper model from; None where it never does."""
     return next((mark for mark in rule.marks if mark.action == "downgrade"), None)
-
-
-def _plain(amount: Decimal | int) -> str | int:
-    return str(amount) if isinstance(amount, Decimal) else amount
 
 
 def _nobody_downgrades(rule: Rule) -> UnenforcedBudgetWarning:

@@ -9,7 +9,7 @@ from shlex import quote
 from typing import Any
 
 from langchain_agentcost.limits.alerts import Alert, AlertKind
-from langchain_agentcost.limits.budget import limit_shown
+from langchain_agentcost.limits.budget import amount_stored, limit_shown
 from langchain_agentcost.limits.demand import Demand
 from langchain_agentcost.limits.holds import Account, Line
 from langchain_agentcost.limits.scopes import Mark, Rule
@@ -144,7 +144,9 @@ class Refusal:
         limit, spent = limit_shown(self.rule.unit, account.cap), limit_shown(self.rule.unit, account.spent)
         share = float(account.spent / account.cap) if account.cap > 0 else None
         told = {**self.evidence(), **evidence}
-        return Alert(kind, self.message, self.scope, self.action, share, _plain(limit), _plain(spent), told)
+        return Alert(
+            kind, self.message, self.scope, self.action, share, amount_stored(limit), amount_stored(spent), told
+        )
 
     def _reason(self, unit: str) -> str:
         """Which number made the call dear, and what to do about it."""
@@ -184,7 +186,3 @@ def amount_of(unit: str, amount: Decimal | int) -> str:
     if unit == "wall_time":
         return f"{amount:f} s"
     return f"{amount:,} {_WORDS[unit]}{'' if amount == 1 else 's'}"
-
-
-def _plain(amount: Decimal | int) -> str | int:
-    return str(amount) if isinstance(amount, Decimal) else amount
