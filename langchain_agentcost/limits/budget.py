@@ -189,6 +189,16 @@ def limit_shown(unit: str, amount: int) -> Decimal | int:
     return Decimal(amount).scaleb(-3).normalize() if unit == "wall_time" else amount
 
 
+def action_name(action: Action) -> ActionName:
+    """What an action is called; a function that is told only watches, as "warn" does."""
+    return "warn" if callable(action) else action
+
+
+def told_by(action: Action) -> tuple[AlertSink, ...]:
+    """Who is told by an action: the function itself, where it is one."""
+    return (action,) if callable(action) else ()
+
+
 def amount_stored(amount: Decimal | int) -> str | int:
     """An amount as JSON and checkpoints take it, exactly."""
     return str(amount) if isinstance(amount, Decimal) else amount

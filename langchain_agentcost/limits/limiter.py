@@ -14,8 +14,8 @@ from langchain_agentcost.errors import (
     UnenforcedBudgetWarning,
     give_warning,
 )
-from langchain_agentcost.limits.alerts import Alert, AlertKind, AlertSink
-from langchain_agentcost.limits.budget import Action, Budget, amount_stored, limit_shown
+from langchain_agentcost.limits.alerts import Alert, AlertKind
+from langchain_agentcost.limits.budget import Budget, action_name, amount_stored, limit_shown, told_by
 from langchain_agentcost.limits.demand import Demand, Taken
 from langchain_agentcost.limits.dispatch import Alerts
 from langchain_agentcost.limits.holds import Account, BudgetStore, Denied, Granted, Line, Settled, Window
@@ -34,7 +34,7 @@ class Charge(NamedTuple):
     line: Line
 
 
-class Policy(NamedTuple):
+class Terms(NamedTuple):
     """How strictly a call is held.
 
     Args:
@@ -46,7 +46,7 @@ class Policy(NamedTuple):
     tripped: Collection[str] = ()
 
 
-NOTHING_SOFT = Policy()
+NOTHING_SOFT = Terms()
 """For calls outside a graph, of a run that nothing has stopped."""
 
 
@@ -132,7 +132,7 @@ class Limiter:
         *,
         call_id: str,
         least_output_tokens: int | None = None,
-        policy: Policy = NOTHING_SOFT,
+        terms: Terms = NOTHING_SOFT,
     ) -> Admission | Refusal | Tripped:
         """Reserve what a call may take at worst.
 
@@ -142,16 +142,16 @@ class Limiter:
             demand: Its worst case.
             call_id: The call itself: never the same twice.
             least_output_tokens: The shortest answer worth having, where the answer can be capped.
-            policy: What lets this call be made though there is no room, and what has stopped its run before.
+            terms: What lets this call be made though there is no room, and what has stopped its run before.
 
         Returns:
             The admission, or why not.
         """
         tokens, least, charges = demand.output_tokens, least_output_tokens, []
-        for charge in self._charges(labels, demand, policy):
+        for charge in self._charges(labels, demand, terms):
             if isinstance(charge, Refusal):
                 return charge
-            if charge.line.scope in policy.tripped:
+            if charge.line.scope in terms.tripped:
                 return Tripped(charge.line.scope)
             if charge.rule.budget.subjects != ("call",):
                 charges.append(charge)
@@ -211,14 +211,14 @@ class Limiter:
             if (mark := _cheaper_from(rule)) is not None
         )
 
-    def _charges(self, labels: Mapping[str, Any], demand: Demand, policy: Policy) -> Iterator[Charge | Refusal]:
+    def _charges(self, labels: Mapping[str, Any], demand: Demand, terms: Terms) -> Iterator[Charge | Refusal]:
         """What a call may take under each rule that fits it, or that a price has to be known and is not."""
         for rule in self.rules:
             budget = rule.budget
             needs = demand.of(rule.unit)
             if not fits(budget, labels, demand.tool):
                 continue
-            hard = self.enforce and _name(rule.marks[-1].action) not in policy.soft
+            hard = self.enforce and action_name(rule.marks[-1].action) not in terms.soft
             if rule.unit == "usd" and (needs is None or demand.assumed) and demand.kind == "llm":
                 if budget.unknown_price == "deny" and hard:
                     yield Refusal(rule, None, demand, None, -1)
@@ -313,7 +313,7 @@ class Limiter:
         name = mark.action if isinstance(mark.action, str) else "call"
         alert = Alert("threshold", message, account.scope, name, mark.share, amount_stored(limit), amount_stored(spent))
         once = f"{account.scope}|{account.window_start or ''}|{account.cap}|{mark.share}"
-        to = [sink for other in rule.marks if other.share == mark.share for sink in _told(other.action)]
+        to = [sink for other in rule.marks if other.share == mark.share for sink in told_by(other.action)]
         self.alerts.fire(alert, once=once, to=to)
         if name == "downgrade" and not self._downgrades:
             self._warn(f"downgrade {rule.prefix}", _nobody_downgrades(rule))
@@ -322,7 +322,7 @@ class Limiter:
         """Say that a call was let through although there was no room for it."""
         action = refusal.rule.budget.on_limit
         kind: AlertKind = "warned" if self.enforce else "would_deny"
-        self.alerts.fire(refusal.alert(kind), once=f"{kind}|{refusal.key}", to=_told(action))
+        self.alerts.fire(refusal.alert(kind), once=f"{kind}|{refusal.key}", to=told_by(action))
 
     def _accounts(
         self, labels: Mapping[str, Any], rules: Sequence[Rule] | None = None
@@ -346,11 +346,6 @@ def _fitting(line: Line, output_tokens: int) -> int:
     return min(output_tokens, left // line.per_output_token) if line.per_output_token else output_tokens
 
 
-def _told(action: Action) -> tuple[AlertSink, ...]:
-    """Who is told by an action: the function itself, where it is one."""
-    return () if isinstance(action, str) else (action,)
-
-
 def _lost(budget: Budget, demand: Demand, fixed: int, each: int) -> int:
     if budget.on_lost == "release":
         return 0
@@ -359,11 +354,6 @@ def _lost(budget: Budget, demand: Demand, fixed: int, each: int) -> int:
 
 def _unenforced(line: Line) -> Line:
     return Line(line.scope, line.limit, line.fixed, line.per_output_token, line.window, line.lost, enforced=False)
-
-
-def _name(action: Action) -> str:
-    """An action's name; a function that is told only watches, as "warn" does."""
-    return action if isinstance(action, str) else "warn"
 
 
 def _cheaper_from(rule: Rule) -> Mark | None:

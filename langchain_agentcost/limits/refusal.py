@@ -9,7 +9,7 @@ from shlex import quote
 from typing import Any
 
 from langchain_agentcost.limits.alerts import Alert, AlertKind
-from langchain_agentcost.limits.budget import amount_stored, limit_shown
+from langchain_agentcost.limits.budget import action_name, amount_stored, limit_shown
 from langchain_agentcost.limits.demand import Demand
 from langchain_agentcost.limits.holds import Account, Line
 from langchain_agentcost.limits.scopes import Mark, Rule
@@ -53,8 +53,7 @@ class Refusal:
     @property
     def action(self) -> str:
         """What follows, by name; "warn" for a function that is told."""
-        action = (self.mark or self.rule.marks[-1]).action
-        return action if isinstance(action, str) else "warn"
+        return action_name((self.mark or self.rule.marks[-1]).action)
 
     @property
     def scope(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import count
 from threading import Lock
@@ -17,11 +17,12 @@ from langgraph.errors import GraphBubbleUp
 from langchain_agentcost.errors.limits import BreakerTripped, BudgetExceeded, LimitUnavailable
 from langchain_agentcost.limits.alerts import Alert, AlertKind
 from langchain_agentcost.limits.breakers import CircuitBreaker
+from langchain_agentcost.limits.budget import action_name, told_by
 from langchain_agentcost.limits.demand import Demand, Taken
 from langchain_agentcost.limits.dispatch import Alerts
 from langchain_agentcost.limits.holds import BudgetStore
 from langchain_agentcost.limits.leases import Leases
-from langchain_agentcost.limits.limiter import Admission, Limiter, Policy, Tripped
+from langchain_agentcost.limits.limiter import Admission, Limiter, Terms, Tripped
 from langchain_agentcost.limits.refusal import Refusal
 from langchain_agentcost.limits.remaining import Remaining
 from langchain_agentcost.limits.watch import Trip, Watch
@@ -248,7 +249,7 @@ class Enforcer:
             self._heed(asked, limits)
         self._check_breakers(call, limits, asks=graph)
         soft = ("warn", "drain") if call.graph is not None and call.graph.can_drain else ("warn",)
-        outcome = self._reserve(call, Policy(soft, limits.trips if self._enforce else ()), least)
+        outcome = self._reserve(call, Terms(soft, limits.trips if self._enforce else ()), least)
         if isinstance(outcome, Tripped):
             raise raised_again(limits.trips[outcome.scope])
         if isinstance(outcome, Refusal):
@@ -262,26 +263,29 @@ class Enforcer:
             limits.admitted(graph.task, outcome.admissions)
         return outcome
 
-    def _reserve(self, call: Call, policy: Policy, least: int | None) -> Permit | Refusal | Tripped:
+    def _reserve(self, call: Call, terms: Terms, least: int | None) -> Permit | Refusal | Tripped:
         """Reserve with the blocks that the call is in and with the budgets: all or nothing."""
         admitted: list[Admission] = []
         tokens = call.demand.output_tokens
-        for limiter in self._limiters():
-            demand = call.demand if tokens == call.demand.output_tokens else replace(call.demand, output_tokens=tokens)
-            outcome = limiter.admit(
-                call.place, call.labels, demand, call_id=call.call_id, least_output_tokens=least, policy=policy
-            )
-            if isinstance(outcome, Refusal) and not self._enforce:
-                self.alerts.fire(outcome.alert("would_deny"), once=f"would_deny|{outcome.key}")
-            elif isinstance(outcome, Refusal | Tripped):
-                for admission in admitted:
-                    admission.void()
-                return outcome
-            else:
-                tokens = min(tokens, outcome.output_tokens)
-                admitted.append(outcome)
-                if outcome.drain:
-                    self._drain(call.graph, outcome.drain)
+        with ExitStack() as given_back:
+            for limiter in self._limiters():
+                demand = call.demand
+                if tokens != demand.output_tokens:
+                    demand = replace(demand, output_tokens=tokens)
+                outcome = limiter.admit(
+                    call.place, call.labels, demand, call_id=call.call_id, least_output_tokens=least, terms=terms
+                )
+                if isinstance(outcome, Refusal) and not self._enforce:
+                    self.alerts.fire(outcome.alert("would_deny"), once=f"would_deny|{outcome.key}")
+                elif isinstance(outcome, Refusal | Tripped):
+                    return outcome
+                else:
+                    given_back.callback(outcome.void)
+                    tokens = min(tokens, outcome.output_tokens)
+                    admitted.append(outcome)
+                    if outcome.drain:
+                        self._drain(call.graph, outcome.drain)
+            given_back.pop_all()
         return Permit([admission for admission in admitted if admission.hold_id is not None], tokens)
 
     def _check_breakers(self, call: Call, limits: RunLimits, *, asks: Graph | None) -> None:
@@ -292,25 +296,29 @@ class Enforcer:
         else:
             trips = limits.watch.before_model(input_tokens=call.demand.input_tokens, at_s=perf_counter())
         for trip in trips:
-            action = trip.breaker.on_trip
-            name = action if isinstance(action, str) else "warn"
             stops = trip.level == "stop" and self._enforce and trip.breaker.title not in limits.forgiven
-            self._tell(call, trip, name if stops else "warn", to=() if isinstance(action, str) else (action,))
-            if not stops or name == "warn":
-                continue
-            if name == "drain" and call.graph is not None and call.graph.can_drain:
-                self._drain(call.graph, trip.message)
-            elif name == "interrupt" and asks is not None:
-                self._human.ask(call.place, about_breaker(trip, call.run, call.thread), asks)
-            else:
-                limits.trip = BreakerTripped(trip.message, scope=f"run={call.run.id}", evidence=trip.evidence)
-                raise limits.trip
+            action = action_name(trip.breaker.on_trip) if stops else "warn"
+            self._tell(call, trip, action)
+            if action != "warn":
+                self._stop_run(call, limits, trip, asks=asks)
 
-    def _tell(self, call: Call, trip: Trip, action: str, *, to: Sequence[Any]) -> None:
+    def _stop_run(self, call: Call, limits: RunLimits, trip: Trip, *, asks: Graph | None) -> None:
+        """Do what a breaker that tripped says: at once, after this step, or once a person was asked."""
+        action = trip.breaker.on_trip
+        if action == "drain" and call.graph is not None and call.graph.can_drain:
+            self._drain(call.graph, trip.message)
+        elif action == "interrupt" and asks is not None:
+            self._human.ask(call.place, about_breaker(trip, call.run, call.thread), asks)
+        else:
+            limits.trip = BreakerTripped(trip.message, scope=f"run={call.run.id}", evidence=trip.evidence)
+            raise limits.trip
+
+    def _tell(self, call: Call, trip: Trip, action: str) -> None:
         kind: AlertKind = "tripped" if trip.level == "stop" else "warned"
         told = {**trip.evidence, "run": call.run.id, "thread": call.thread}
         alert = Alert(kind, trip.message, f"run={call.run.id}", action, evidence=told)
-        self.alerts.fire(alert, once=f"{call.run.id}|{trip.breaker.title}|{trip.level}", to=to, shared=False)
+        once = f"{call.run.id}|{trip.breaker.title}|{trip.level}"
+        self.alerts.fire(alert, once=once, to=told_by(trip.breaker.on_trip), shared=False)
 
     def _heed(self, asked: Iterable[Question], limits: RunLimits) -> None:
         """Go on where a person approved, stop where not."""

@@ -18,6 +18,7 @@ from langchain_agentcost.limits.alerts import Alert
 from langchain_agentcost.limits.holds import Line
 from langchain_agentcost.limits.memory import MemoryBudgetStore
 from tests.meter.test_budgets import PRICES, calls_until_stopped, cents_model, meter_with, of
+from tests.meter.test_budgets_shared import Flaky
 
 
 class State(TypedDict):
@@ -149,3 +150,14 @@ def test_in_observe_mode_a_full_account_is_told_of_once() -> None:
     meter = meter_with(Budget(llm_calls=1), mode="observe", alerts=[told.append])
     assert calls_until_stopped(meter, cents_model(), most=6) == 6
     assert [alert.kind for alert in told].count("would_deny") == 1
+
+
+def test_a_store_that_fails_leaves_nothing_reserved_in_a_block() -> None:
+    """All or nothing holds over stores too: what the block granted is given back when the budgets cannot be asked."""
+    store = Flaky()
+    meter = meter_with(Budget(usd=1), store=store)
+    store.down = True
+    with budget(llm_calls=5) as block:
+        with pytest.raises(LimitUnavailable):
+            cents_model().invoke("Hi", {"callbacks": meter.callbacks})
+        assert block.remaining[0].reserved == 0
