@@ -11,6 +11,8 @@ AgentCostError
 ├── BudgetError           a budget, breaker or webhook that cannot be; the message says what to change
 ├── PolicyError           a policy file with a fault; the message names the key
 ├── HoldConflict          a reservation's id was used before for another amount
+├── ReplayError           traces, a strategy or a price that a replay cannot use; the message says which
+│   └── ReplayMismatch    what would have been sent is not what was recorded, where it has to be
 ├── MissingExtra          an optional dependency; the message names the extra
 └── LimitReached          a limit stopped a call; also a `GraphBubbleUp`, so that LangGraph lets it through (limits.py)
     ├── BudgetExceeded    a budget has no room for the call
@@ -51,6 +53,8 @@ __all__ = [
     "PriceNotFound",
     "PriceNotFoundWarning",
     "QueryError",
+    "ReplayError",
+    "ReplayMismatch",
     "StoreUnavailable",
     "UnenforcedBudgetWarning",
     "UsageMissingWarning",
@@ -98,6 +102,14 @@ class PolicyError(AgentCostError, ValueError):
 
 class HoldConflict(AgentCostError, ValueError):
     """A reservation's id was used before for other amounts: give every call an id of its own."""
+
+
+class ReplayError(AgentCostError, ValueError):
+    """Traces that cannot be read, a strategy that does not exist, or prices that are not known."""
+
+
+class ReplayMismatch(ReplayError):
+    """A replayed run sends a model something else than was recorded, where the two are claimed to be equal."""
 
 
 class MissingExtra(AgentCostError, ImportError):

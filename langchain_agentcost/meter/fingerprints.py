@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from hashlib import blake2b
 
 from langchain_core.messages import BaseMessage
 
+from langchain_agentcost.canonical import canonical, digest
 from langchain_agentcost.tokens import estimate_message
 
 MIN_KEY_BYTES = 16
@@ -47,9 +47,4 @@ class Fingerprinter:
         Returns:
             For each message its hash, 32 hexadecimal digits, and its estimated size in tokens.
         """
-        return tuple((self._hash(message), estimate_message(message)) for message in prompt)
-
-    def _hash(self, message: BaseMessage) -> str:
-        calls = [(call["name"], call["args"]) for call in getattr(message, "tool_calls", ())]
-        said = json.dumps([message.type, message.content, calls], sort_keys=True, default=str)
-        return blake2b(said.encode(), key=self._key, digest_size=16).hexdigest()
+        return tuple((digest(canonical(message), key=self._key).hex(), estimate_message(message)) for message in prompt)

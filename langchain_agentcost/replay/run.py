@@ -1,0 +1,164 @@
+"""One recorded run under one strategy: what is sent, what it costs with prompt caching on and off, what was lost."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from langchain_agentcost.replay.cache import PrefixCache
+from langchain_agentcost.replay.episode import Call
+from langchain_agentcost.replay.request import Overhead, Request, Served, Stopped
+from langchain_agentcost.replay.sizes import Toolset
+from langchain_agentcost.replay.strategy import Paid, Scene, Session, Strategy
+from langchain_agentcost.replay.tariff import Tariff
+from langchain_agentcost.usage import Usage
+
+ACTING, DANGLING = "acting_steps", "dangling_steps"
+"""Calls whose recorded answer asks for a tool, and those of them that use a literal which was not sent."""
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What became of a run.
+
+    Args:
+        calls: Model calls that were made.
+        served: Calls that a cache answered.
+        stopped: What ended it early; None where it ran to its end.
+        on_nano: Its cost with the provider's prompt caching, overhead included, in nano-USD.
+        off_nano: The same without prompt caching.
+        read_nano: The part of `on_nano` that went into reading from the prompt cache.
+        write_nano: Into writing to it.
+        uncached_nano: Into input outside it.
+        output_nano: Into answers.
+        overhead_nano: Into calls that only the strategy makes.
+        read_tokens: Input served from the prompt cache.
+        output_tokens: Answers.
+        steps: The input tokens of each call.
+        costs: The cost of each call with prompt caching, in nano-USD.
+        overhead_calls: How many calls only the strategy made.
+        overhead_tokens: Their input and output.
+        tally: What was counted, harm among it, by name.
+    """
+
+    calls: int = 0
+    served: int = 0
+    stopped: str | None = None
+    on_nano: int = 0
+    off_nano: int = 0
+    read_nano: int = 0
+    write_nano: int = 0
+    uncached_nano: int = 0
+    output_nano: int = 0
+    overhead_nano: int = 0
+    read_tokens: int = 0
+    output_tokens: int = 0
+    steps: list[int] = field(default_factory=list)
+    costs: list[int] = field(default_factory=list)
+    overhead_calls: int = 0
+    overhead_tokens: int = 0
+    tally: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def input_tokens(self) -> int:
+        """The input of the run's own calls."""
+        return sum(self.steps)
+
+    def pay(self, tariff: Tariff, usage: Usage) -> int:
+        """Book a call of the run. Returns its cost with prompt caching."""
+        plain = Usage(usage.input_tokens, usage.output_tokens)
+        cost = tariff.card.cost(usage)
+        nano = cost.total_nano if cost is not None else 0
+        self.calls += 1
+        self.on_nano += nano
+        self.off_nano += tariff.nano(plain)
+        if cost is not None:
+            self.read_nano += cost.cache_read_nano
+            self.write_nano += cost.cache_write_nano
+            self.uncached_nano += cost.input_nano
+            self.output_nano += cost.output_nano
+        self.read_tokens += usage.cache_read_tokens
+        self.output_tokens += usage.output_tokens
+        self.steps.append(usage.input_tokens)
+        self.costs.append(nano)
+        return nano
+
+    def pay_overhead(self, tariff: Tariff, extra: Overhead) -> None:
+        """Book a call that only the strategy makes. It reads what the cache has, and stores nothing there."""
+        on = tariff.nano(Usage(extra.input_tokens, extra.output_tokens, cache_read_tokens=extra.read_tokens))
+        self.overhead_calls += 1
+        self.overhead_tokens += extra.input_tokens + extra.output_tokens
+        self.overhead_nano += on
+        self.on_nano += on
+        self.off_nano += tariff.nano(Usage(extra.input_tokens, extra.output_tokens))
+
+
+def run(scene: Scene, strategy: Strategy, *, warm: bool = False) -> Outcome:
+    """Replay a run under a strategy.
+
+    Args:
+        scene: The run, its sizes and prices.
+        strategy: The strategy.
+        warm: Whether the provider's cache has the tools and system message when the run starts.
+
+    Returns:
+        What became of it.
+    """
+    return _Replay(scene, strategy.begin(scene), warm=warm).go()
+
+
+class _Replay:
+    """A run under way."""
+
+    def __init__(self, scene: Scene, session: Session, *, warm: bool) -> None:
+        self._scene = scene
+        self._session = session
+        self._warm = warm
+        self._caches: dict[str | None, PrefixCache | None] = {}
+        self._outcome = Outcome()
+
+    def go(self) -> Outcome:
+        """Replay call after call."""
+        episode, session, outcome = self._scene.episode, self._session, self._outcome
+        tools = Toolset(episode.tools)
+        for call in episode.calls:
+            decision = session.before(call, Request(tools, call.messages))
+            for extra in session.take_overhead():
+                outcome.pay_overhead(self._scene.tariff, extra)
+            if isinstance(decision, Stopped):
+                outcome.stopped = decision.why
+                break
+            if isinstance(decision, Served):
+                outcome.served += 1
+                session.after(call, Paid(Usage(), 0, call.recorded.at_s))
+                continue
+            session.after(call, self._send(call, decision))
+        outcome.tally += session.tallied()
+        return outcome
+
+    def _send(self, call: Call, request: Request) -> Paid:
+        """Make a call: see what of it the prompt cache has, and pay."""
+        scene = self._scene
+        tariff = scene.tariff if request.model is None else scene.tariffs.named(request.model, scene.tariff)
+        cache = self._cache(request.model, tariff)
+        if cache is None:
+            read, total = 0, _tokens(scene, request)
+        else:
+            read, total = cache.send(request, call.recorded.at_s)
+        usage = tariff.usage(total, scene.sizes.answer_tokens(call), read_tokens=read)
+        if call.answer.tool_calls:
+            self._outcome.tally[ACTING] += 1
+            self._outcome.tally[DANGLING] += bool(scene.literals.dangling(call, request.messages))
+        return Paid(usage, self._outcome.pay(tariff, usage), call.recorded.at_s)
+
+    def _cache(self, model: str | None, tariff: Tariff) -> PrefixCache | None:
+        """The prompt cache of a model: every model has its own."""
+        if model not in self._caches:
+            terms = tariff.terms
+            made = PrefixCache(terms, self._scene.sizes, warm=self._warm) if terms is not None else None
+            self._caches[model] = made
+        return self._caches[model]
+
+
+def _tokens(scene: Scene, request: Request) -> int:
+    return scene.sizes.of_tools(request.tools).tokens + sum(scene.sizes.of(m).tokens for m in request.messages)

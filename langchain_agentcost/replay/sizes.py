@@ -1,0 +1,146 @@
+"""How many tokens each message of a recorded run has: as the provider counted, where it did."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
+
+from langchain_core.messages import BaseMessage
+
+from langchain_agentcost.canonical import canonical, digest
+from langchain_agentcost.finops.prompt_bill import share_out
+from langchain_agentcost.replay.episode import Call, Episode, Piece
+from langchain_agentcost.tokens import TokenCounter
+
+Message = TypeVar("Message", bound=BaseMessage)
+
+
+class Toolset(NamedTuple):
+    """The descriptions of the tools that a call is sent, as one piece: they come first in a prompt.
+
+    Args:
+        schemas: The descriptions.
+        stamp: What else stands with them and changes their text, such as the date.
+    """
+
+    schemas: tuple[Mapping[str, Any], ...]
+    stamp: str = ""
+
+
+class Sizes:
+    """The pieces of an episode's prompts.
+
+    Where a provider counted the prompts, each message has its share of what its call added to the count before: the
+    recorded input comes out again, call by call. Everything else (the summary that a strategy puts in a prompt, a run
+    that nobody counted) is counted by this package, times what the provider's counts were off in this episode.
+
+    Args:
+        episode: The run.
+        counter: What counts.
+
+    Attributes:
+        factor: The provider's counts over ours, in this episode; 1.0 where there are none.
+    """
+
+    def __init__(self, episode: Episode, counter: TokenCounter) -> None:
+        self.factor = 1.0
+        self._episode = episode
+        self._counter = counter
+        self._pieces: dict[int, Piece] = {}
+        self._tools: dict[tuple[int, str], Piece] = {}
+        self._answers: dict[int, int] = {}
+        self._held: list[object] = []  # an id is another object's once its own is gone
+        self._calibrate()
+
+    def of(self, message: BaseMessage) -> Piece:
+        """Give the piece that a message is."""
+        known = self._pieces.get(id(message))
+        if known is None:
+            mark = self._episode.marks.get(id(message))
+            key, tokens = mark or (_key(message), round(self._raw(message) * self.factor))
+            known = self._keep(message, key, tokens)
+        return known
+
+    def of_tools(self, tools: Toolset) -> Piece:
+        """Give the piece that the tool descriptions are; it has no tokens where there are none."""
+        place = (id(tools.schemas), tools.stamp)
+        known = self._tools.get(place)
+        if known is None:
+            if tools.stamp:
+                plain = self.of_tools(Toolset(tools.schemas))
+                known = Piece(plain.key + tools.stamp.encode(), plain.tokens + self._counter.count_text(tools.stamp))
+            else:
+                known = Piece(_tools_key(tools.schemas), round(self._raw_tools(tools.schemas) * self.factor))
+            self._held.append(tools.schemas)
+            self._tools[place] = known
+        return known
+
+    def answer_tokens(self, call: Call) -> int:
+        """Give the length of a recorded answer: the provider's count of it, where there is one."""
+        known = self._answers.get(id(call))
+        if known is None:
+            usage = call.recorded.usage
+            counted = usage.output_tokens if usage is not None else 0
+            known = self._answers[id(call)] = counted or round(self._raw(call.answer) * self.factor)
+        return known
+
+    def assume(self, message: Message, tokens: int) -> Message:
+        """Take a message to have so many tokens, as one that stands for a text which nobody wrote."""
+        self._keep(message, _key(message), tokens)
+        return message
+
+    def rewritten(self, original: BaseMessage, new: Message) -> Message:
+        """Size a message that replaces another one by how the two compare."""
+        before, after = self._raw(original), self._raw(new)
+        tokens = self.of(original).tokens
+        self._keep(new, _key(new), round(tokens * after / before) if before else after)
+        return new
+
+    def _calibrate(self) -> None:
+        """Share the provider's counts out among the messages."""
+        counted = [call for call in self._episode.calls if call.recorded.usage and call.recorded.usage.input_tokens]
+        if not counted or not self._episode.readable:
+            return
+        history, length = counted[0].history, 0
+        ours = theirs = 0
+        for call in counted:
+            if call.history is not history or call.length <= length or call.recorded.usage is None:
+                break
+            new = history[length : call.length]
+            weights = [self._raw(message) for message in new]
+            weights += [] if length else [self._raw_tools(self._episode.tools)]
+            shares = _shares(call.recorded.usage.input_tokens - theirs, weights)
+            for message, tokens in zip(new, shares, strict=False):
+                self._keep(message, _key(message), tokens)
+            if not length:
+                piece = Piece(_tools_key(self._episode.tools), shares[-1])
+                self._tools[id(self._episode.tools), ""] = piece
+            ours, theirs, length = ours + sum(weights), theirs + sum(shares), call.length
+        self.factor = theirs / ours if ours else 1.0
+
+    def _raw(self, message: BaseMessage) -> int:
+        return self._counter.count_message(message, model=self._episode.model)
+
+    def _raw_tools(self, schemas: Sequence[Mapping[str, Any]]) -> int:
+        return self._counter.count_schemas(schemas, model=self._episode.model) if schemas else 0
+
+    def _keep(self, of: BaseMessage, key: bytes, tokens: int) -> Piece:
+        self._held.append(of)
+        piece = self._pieces[id(of)] = Piece(key, tokens)
+        return piece
+
+
+def _shares(tokens: int, weights: Sequence[int]) -> tuple[int, ...]:
+    """Divide what a call added to the count; where a provider counted less than before, each message has one token."""
+    if tokens < len(weights):
+        return tuple([min(weight, 1) for weight in weights])
+    return share_out(tokens, weights) if any(weights) else (0,) * len(weights)
+
+
+def _key(message: BaseMessage) -> bytes:
+    return digest(canonical(message))
+
+
+def _tools_key(schemas: Sequence[Mapping[str, Any]]) -> bytes:
+    return digest(json.dumps(list(schemas), sort_keys=True, default=str))
