@@ -16,7 +16,7 @@ def percent_saved(now: Sequence[int], before: Sequence[int]) -> float | None:
     """Give what is saved in percent of what was spent before; None where nothing was.
 
     Example:
-        >>> percent_saved([30, 60], [100, 100])
+        >>> percent_saved([50, 100], [100, 200])
         55.0
     """
     whole = sum(before)
