@@ -158,8 +158,8 @@ def with_cache_rates(card: PriceCard, terms: PromptCacheTerms) -> PriceCard:
     Example:
         >>> from langchain_agentcost.pricing.cost import PriceSource
         >>> card = PriceCard("gpt-x", rates={"input": Rate(Decimal(2))}, price=PriceSource("example", "1"))
-        >>> with_cache_rates(card, FAMILIES["openai"]).usd("cache_read")
-        Decimal('1.0')
+        >>> with_cache_rates(card, FAMILIES["openai"]).usd("cache_read").normalize()
+        Decimal('1')
     """
     base = card.rates.get("input")
     if base is None:

@@ -17,7 +17,7 @@ def percent_saved(now: Sequence[int], before: Sequence[int]) -> float | None:
 
     Example:
         >>> percent_saved([50, 100], [100, 200])
-        55.0
+        50.0
     """
     whole = sum(before)
     return 100 * (1 - sum(now) / whole) if whole else None
