@@ -156,7 +156,7 @@ def with_cache_rates(card: PriceCard, terms: PromptCacheTerms) -> PriceCard:
     """Give a card with the rates of a prompt cache: its own, and the family's shares where it states none.
 
     Example:
-        >>> from langchain_agentcost.pricing.cost import PriceSource
+        >>> from langchain_agentcost.pricing import PriceSource, Rate
         >>> card = PriceCard("gpt-x", rates={"input": Rate(Decimal(2))}, price=PriceSource("example", "1"))
         >>> with_cache_rates(card, FAMILIES["openai"]).usd("cache_read").normalize()
         Decimal('1')
