@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import lru_cache
 
 DRAWS = 1000
 MOST_PICKS = 2_000_000
@@ -44,6 +45,12 @@ def bootstrap(
         >>> bootstrap([50, 50, 50], [100, 100, 100])
         (50.0, 50.0)
     """
+    return _ends(tuple(part), tuple(whole), draws, seed)
+
+
+@lru_cache(maxsize=1024)
+def _ends(part: tuple[int, ...], whole: tuple[int, ...], draws: int, seed: int) -> tuple[float, float] | None:
+    """The interval; remembered, since a table, a file and a page of the same result ask for the same ones."""
     if len(part) < 2 or not any(whole):
         return None
     dice = random.Random(seed)  # noqa: S311  # a bootstrap, not a secret

@@ -148,7 +148,7 @@ class Result:
             "episodes": self.episodes,
             "calls": self.calls,
             "faults": {"count": self.faults.count, "named": [str(fault) for fault in self.faults.named]},
-            "unpriced_episodes": self.unpriced,
+            "unpriced_episodes": dict(sorted(self.unpriced.items())),
             "unread_episodes": self.unread,
             "rows": [_plain(row) for row in self.rows()],
         }
@@ -214,11 +214,11 @@ class Result:
             overhead_calls=amounts["overhead_calls"],
             served_calls=amounts["served"],
             stopped=sums.stopped,
-            stops=dict(sums.stops),
+            stops=dict(sorted(sums.stops.items())),
             judged=sums.judged,
             successes=sums.successes,
             harm=_harm(sums),
-            counts={name: count for name, count in sums.tally.items() if name not in HARMS},
+            counts={name: count for name, count in sorted(sums.tally.items()) if name not in HARMS},
         )
 
 

@@ -35,7 +35,7 @@ class Outcome:
         read_tokens: Input served from the prompt cache.
         output_tokens: Answers.
         steps: The input tokens of each call.
-        costs: The cost of each call with prompt caching, in nano-USD.
+        costs: What each recorded step costs with prompt caching, in nano-USD, the strategy's own calls included.
         overhead_calls: How many calls only the strategy made.
         overhead_tokens: Their input and output.
         tally: What was counted, harm among it, by name.
@@ -80,7 +80,7 @@ class Outcome:
         self.read_tokens += usage.cache_read_tokens
         self.output_tokens += usage.output_tokens
         self.steps.append(usage.input_tokens)
-        self.costs.append(nano)
+        self.costs[-1] += nano
         return nano
 
     def pay_overhead(self, tariff: Tariff, extra: Overhead) -> None:
@@ -90,6 +90,7 @@ class Outcome:
         self.overhead_tokens += extra.input_tokens + extra.output_tokens
         self.overhead_nano += on
         self.on_nano += on
+        self.costs[-1] += on
         self.off_nano += tariff.nano(Usage(extra.input_tokens, extra.output_tokens))
 
 
@@ -122,6 +123,7 @@ class _Replay:
         episode, session, outcome = self._scene.episode, self._session, self._outcome
         tools = Toolset(episode.tools)
         for call in episode.calls:
+            outcome.costs.append(0)
             decision = session.before(call, Request(tools, call.messages))
             for extra in session.take_overhead():
                 outcome.pay_overhead(self._scene.tariff, extra)

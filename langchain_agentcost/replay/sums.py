@@ -57,7 +57,7 @@ class Sums:
         tally: What strategies counted.
         stops: Why runs were stopped.
         steps: How often a call sent so many input tokens, to three digits.
-        curve: The cost with prompt caching of all runs' first step, second step, ….
+        curve: The cost with prompt caching of all runs' first step, second step, …; it sums up to the bill.
     """
 
     episodes: int = 0
@@ -99,8 +99,8 @@ class Sums:
         self.curve = [a + b for a, b in zip(self.curve, other.curve, strict=True)]
 
     def column(self, place: int) -> list[int]:
-        """Give one of the sums by task."""
-        return [sums[place] for sums in self.tasks.values()]
+        """Give one of the sums by task, in the order of their names: intervals must not depend on who came first."""
+        return [self.tasks[task][place] for task in sorted(self.tasks)]
 
     def cumulative_usd(self) -> list[float]:
         """Give what a run has cost on average up to each step, in USD, for a plot."""
