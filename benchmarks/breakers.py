@@ -1,14 +1,15 @@
 """What circuit breakers and presets save on recorded runs, and how many successful ones they would have killed.
 
-Each run is replayed up to the first call that a limit refuses, through the real `Watch` and `Limiter`: the calls before
-it are as they were recorded, so what they cost is exact, and a run that is stopped counts as not successful. Prices,
-tokens and caching are those of `episodes`. Beside ours, in the same run: no limit, plain step caps (50 is the usual
-run_limit of LangChain's ModelCallLimitMiddleware), and the step cap that saves as much as the default breakers.
+Each run is replayed (`langchain_agentcost.replay`) up to the first call that a limit refuses, through the real `Watch`
+and `Limiter`: the calls before it are as they were recorded, so what they cost is exact, and a run that is stopped
+counts as not successful. Every call is priced as claude-sonnet-4-5 at list price, with its prompt cache on and cold
+when a run starts. Beside ours, in the same run: no limit, plain step caps (50 is the usual run_limit of LangChain's
+ModelCallLimitMiddleware), and the step cap that saves as much as the default breakers.
 
-Assumed: the worst case of a call is its recorded input and the length of its recorded answer, as with an exact count
-and a max_tokens that fits; each run is a session of its own; tools run one after the other. Intervals are 95 %
-bootstraps over tasks; where nothing was killed, the upper end is the rule of three, 3 in the number of tasks with a
-success. Rows are per benchmark, then per family (benchmark "*"); runs that nobody judged count in dollars only.
+Assumed: what `replay.strategies.limits.Held` says. Intervals are 95 % bootstraps over tasks; where nothing was killed,
+the upper end is the rule of three, 3 in the number of tasks with a success. Rows are per benchmark, then per family
+(benchmark "*"); runs that nobody judged count in dollars only, and sets of which only the winning runs were published
+are left out.
 
     python benchmarks/breakers.py --data ../shared/data/traces --json breakers.json
 """
@@ -18,29 +19,39 @@ from __future__ import annotations
 import logging
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
-from episodes import PRICED_AS, PRICED_AT, Episode, Step, read_episodes
 from rows import parser, publish
 
 from langchain_agentcost.limits.breakers import CircuitBreaker
 from langchain_agentcost.limits.budget import Budget
-from langchain_agentcost.limits.demand import Demand, Taken
-from langchain_agentcost.limits.limiter import Admission, Limiter
-from langchain_agentcost.limits.memory import MemoryBudgetStore
 from langchain_agentcost.limits.presets import PRESETS
-from langchain_agentcost.limits.watch import Trip, Watch
 from langchain_agentcost.money import from_nano
-from langchain_agentcost.pricing import PriceBook, PriceCard
+from langchain_agentcost.replay import Call, Episode, Faults, Fidelity, Session, Strategy, Tariffs, read_traces
+from langchain_agentcost.replay.literals import Literals
+from langchain_agentcost.replay.request import Decision, Request, Stopped
+from langchain_agentcost.replay.run import Outcome, run
+from langchain_agentcost.replay.sizes import Sizes
+from langchain_agentcost.replay.strategies.limits import Held, Limit
+from langchain_agentcost.replay.strategy import Scene
+from langchain_agentcost.tokens import TokenCounter
 
-Limits = Sequence[Budget | CircuitBreaker]
-Replay = Callable[[Episode], int | None]
-"""Replays a run: how many model calls were made (and paid) when it was stopped; None where it was not."""
+TARIFFS = Tariffs(model="claude-sonnet-4-5", at=datetime(2026, 11, 1, tzinfo=UTC))
 
 DRAWS = 1000
+
+
+class Run(NamedTuple):
+    """A recorded run: what it is about, and the cost of each of its calls in nano-USD."""
+
+    benchmark: str
+    family: str
+    task: str
+    costs: Sequence[int]
 
 
 class Told(NamedTuple):
@@ -53,90 +64,67 @@ class Told(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Held:
+class Under:
     """Holds runs to limits with what the package itself holds them with."""
 
-    limits: Limits
-    card: PriceCard
+    fidelity: ClassVar[Fidelity] = Fidelity.EXACT
+    needs_text: ClassVar[bool] = True
 
-    def __call__(self, episode: Episode) -> int | None:
-        """Replay a run."""
-        watch = Watch(limit for limit in self.limits if isinstance(limit, CircuitBreaker))
-        budgets = Limiter((limit for limit in self.limits if isinstance(limit, Budget)), MemoryBudgetStore())
-        for number, step in enumerate(episode.steps):
-            trips = watch.before_model(input_tokens=step.input_tokens, at_s=step.at_s)
-            if _stops(trips) or not self._take(budgets, episode, number, step):
-                return number
-            if _loops(watch, step):
-                return number + 1
-        return None
+    name: str
+    limits: Sequence[Limit]
 
-    def _take(self, budgets: Limiter, episode: Episode, number: int, step: Step) -> bool:
-        """Reserve and settle a call; False where there is no room for it."""
-        if not budgets.rules:
-            return True
-        worst = self.card.worst(step.input_tokens)
-        assert worst is not None
-        demand = Demand(
-            "llm",
-            input_tokens=step.input_tokens,
-            output_tokens=step.output_tokens,
-            input_nano=worst[0],
-            output_token_nano=worst[1],
-        )
-        call_id = f"{episode.id}:{number}"
-        labels = {"run": episode.id, "session": episode.id, "step": number + 1, "model": self.card.model}
-        answer = budgets.admit(call_id, labels, demand, call_id=call_id)
-        if not isinstance(answer, Admission):
-            return False
-        answer.settle(Taken(step.cost_nano, step.input_tokens, step.output_tokens), call_id=call_id)
-        return True
-
-
-def _loops(watch: Watch, step: Step) -> bool:
-    """Let the watch see an answer and its tool calls; True where it stops before one of them."""
-    watch.model_answered(
-        input_tokens=step.input_tokens,
-        output_tokens=step.output_tokens,
-        at_s=step.at_s,
-        fingerprint=step.fingerprint,
-    )
-    for use in step.tools:
-        if _stops(watch.before_tool(use.tool)):
-            return True
-        watch.tool_returned(tool=use.tool, call=use.call, result=use.result, failed=use.failed)
-    return False
-
-
-def _stops(trips: Iterable[Trip]) -> bool:
-    return any(trip.level == "stop" for trip in trips)
+    def begin(self, scene: Scene) -> Session:
+        """Open a run."""
+        return Held(scene, self.limits)
 
 
 @dataclass(frozen=True)
 class StepCap:
     """The plain alternative: so many model calls a run."""
 
+    fidelity: ClassVar[Fidelity] = Fidelity.EXACT
+    needs_text: ClassVar[bool] = False
+
     steps: int
 
-    def __call__(self, episode: Episode) -> int | None:
-        """Replay a run."""
-        return self.steps if len(episode.steps) > self.steps else None
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return f"step cap {self.steps}"
+
+    def begin(self, scene: Scene) -> Session:
+        """Open a run."""
+        return _Capped(scene, self.steps)
+
+    def told(self, recorded: Run, *, succeeded: bool) -> Told:
+        """Tell what it makes of a run without replaying it: the calls up to the cap are made."""
+        return Told(sum(recorded.costs), sum(recorded.costs[self.steps :]), succeeded, len(recorded.costs) > self.steps)
 
 
-def systems() -> dict[str, Replay]:
+class _Capped(Session):
+    def __init__(self, scene: Scene, steps: int) -> None:
+        super().__init__(scene)
+        self._left = steps
+
+    def before(self, call: Call, request: Request) -> Decision:
+        """Count down."""
+        self._left -= 1
+        return request if self._left >= 0 else Stopped("step cap")
+
+
+def systems() -> tuple[Strategy, ...]:
     """All that is compared, ours and the plain alternatives."""
-    card = PriceBook().card(PRICED_AS, at=PRICED_AT)
-    assert card is not None
-    single = {f"breaker: {breaker.kind}": (breaker,) for breaker in EACH}
-    ours: dict[str, Limits] = {**single, "default breakers": CircuitBreaker.defaults()}
+    ours = [Under(f"breaker: {breaker.kind}", (breaker,)) for breaker in EACH]
+    ours.append(Under(BREAKERS, CircuitBreaker.defaults()))
     for name, rows in PRESETS.items():
-        ours[f"preset {name}"] = Budget.presets(name)
+        ours.append(Under(f"preset {name}", Budget.presets(name)))
         for row in rows:
             others = dict.fromkeys(set(rows) - {row})
-            ours[f"preset {name}: {row}"] = Budget.presets(name, **others)
-    plain = {f"step cap {steps}": StepCap(steps) for steps in (25, 50, 100)}
-    return {"no limit": Held((), card), **plain, **{name: Held(limits, card) for name, limits in ours.items()}}
+            ours.append(Under(f"preset {name}: {row}", Budget.presets(name, **others)))
+    return Under("no limit", ()), *map(StepCap, (25, 50, 100)), *ours
 
+
+BREAKERS = "default breakers"
 
 EACH = (
     CircuitBreaker.identical_calls(),
@@ -148,51 +136,68 @@ EACH = (
 )
 
 
-def told(replay: Replay, episode: Episode) -> Told:
-    """Replay a run and add up."""
-    made = replay(episode)
-    saved = 0 if made is None else sum(step.cost_nano for step in episode.steps[made:])
-    cost = sum(step.cost_nano for step in episode.steps)
-    return Told(cost, saved, episode.success is True, made is not None)
+def told(episode: Episode, recorded: Outcome, now: Outcome) -> Told:
+    """Tell what became of a run that was replayed."""
+    return Told(recorded.on_nano, recorded.on_nano - now.on_nano, episode.success is True, now.stopped is not None)
 
 
-def rows(episodes: Sequence[Episode], *, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
+def rows(episodes: Iterable[Episode], *, draws: int = DRAWS) -> Iterator[dict[str, Any]]:
     """A row for each system and benchmark, then for each system and family."""
-    all_systems = systems()
-    results = {name: [told(replay, episode) for episode in episodes] for name, replay in all_systems.items()}
-    for of, family, members in _groups(episodes):
+    runs, results = _replayed(episodes)
+    for of, family, members in _groups(runs):
         part = {name: [given[i] for i in members] for name, given in results.items()}
-        runs = [episodes[i] for i in members]
-        steps = _cap_that_saves(sum(one.saved_nano for one in part["default breakers"]), runs)
+        recorded = [runs[i] for i in members]
+        steps = _cap_that_saves(sum(one.saved_nano for one in part[BREAKERS]), recorded)
         if steps is not None:
-            part["step cap that saves as much"] = [told(StepCap(steps), run) for run in runs]
+            cap, successes = StepCap(steps), [one.succeeded for one in part[BREAKERS]]
+            pairs = zip(recorded, successes, strict=True)
+            part["step cap that saves as much"] = [cap.told(one, succeeded=success) for one, success in pairs]
         for system, given in part.items():
-            yield {"system": system, "benchmark": of, "family": family, **_summed(runs, given, draws)}
+            yield {"system": system, "benchmark": of, "family": family, **_summed(recorded, given, draws)}
 
 
-def _groups(episodes: Sequence[Episode]) -> Iterator[tuple[str, str, list[int]]]:
+def _replayed(episodes: Iterable[Episode]) -> tuple[list[Run], dict[str, list[Told]]]:
+    """Every run under every system; the first one stops nothing."""
+    compared = systems()
+    runs: list[Run] = []
+    results: dict[str, list[Told]] = {system.name: [] for system in compared}
+    counter = TokenCounter()
+    for episode in episodes:
+        if episode.biased:
+            continue
+        tariff = TARIFFS.of_episode(episode)
+        assert tariff is not None
+        scene = Scene(episode, Sizes(episode, counter), tariff, TARIFFS, Literals(episode))
+        outcomes = [run(scene, system) for system in compared]
+        runs.append(Run(episode.benchmark, episode.family, episode.task, outcomes[0].costs))
+        for system, outcome in zip(compared, outcomes, strict=True):
+            results[system.name].append(told(episode, outcomes[0], outcome))
+    return runs, results
+
+
+def _groups(runs: Sequence[Run]) -> Iterator[tuple[str, str, list[int]]]:
     found: dict[tuple[bool, str, str], list[int]] = defaultdict(list)
-    for i, episode in enumerate(episodes):
-        found[False, episode.family, episode.benchmark].append(i)
-        found[True, episode.family, "*"].append(i)
+    for i, one in enumerate(runs):
+        found[False, one.family, one.benchmark].append(i)
+        found[True, one.family, "*"].append(i)
     for (_, family, benchmark), members in sorted(found.items()):
         yield benchmark, family, members
 
 
-def _cap_that_saves(saved_nano: int, runs: Sequence[Episode]) -> int | None:
+def _cap_that_saves(saved_nano: int, runs: Sequence[Run]) -> int | None:
     """The highest step cap that saves at least so much; None where nothing has to be saved."""
     if not saved_nano:
         return None
-    highest = max(len(run.steps) for run in runs)
+    highest = max(len(one.costs) for one in runs)
     caps = range(highest, -1, -1)
-    return next(cap for cap in caps if sum(told(StepCap(cap), run).saved_nano for run in runs) >= saved_nano)
+    return next(cap for cap in caps if sum(sum(one.costs[cap:]) for one in runs) >= saved_nano)
 
 
-def _summed(runs: Sequence[Episode], given: Sequence[Told], draws: int) -> dict[str, Any]:
+def _summed(runs: Sequence[Run], given: Sequence[Told], draws: int) -> dict[str, Any]:
     """The columns of a row."""
     tasks: dict[str, list[Told]] = defaultdict(list)
-    for run, one in zip(runs, given, strict=True):
-        tasks[run.task].append(one)
+    for recorded, one in zip(runs, given, strict=True):
+        tasks[recorded.task].append(one)
     sums = [
         (
             sum(one.saved_nano for one in group),
@@ -249,7 +254,7 @@ def _percent(part: int, whole: int) -> float | None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Replay and publish."""
     options = parser(__doc__, data=True).parse_args(argv)
-    publish("breakers", list(rows(list(read_episodes(options.data)))), options.json)
+    publish("breakers", list(rows(read_traces([options.data], Faults()))), options.json)
 
 
 if __name__ == "__main__":

@@ -7,15 +7,15 @@ agent. A run that is stopped counts as failed. Small numbers: read them with the
 
 ```
 row            value      support: saved, stopped successes          coding
-typical                   34 / 22 / 47 %   60 of 209, 70 of 151, 71 of 89   92 %   52 of 52
+typical                   34 / 22 / 47 %   60 of 209, 70 of 151, 71 of 89   93 %   52 of 52
   step_tokens  8,000      33 / 22 / 47 %   60 of 209, 70 of 151, 71 of 89   92 %   52 of 52
   run_steps    50         3.2 / 0 / 7.8 %  none                             55 %   45 of 52
   session_usd  5          0                none                              0     none
   tool_retries 3          0.7 / 0 / 0.1 %  none                            2.0 %    4 of 52
-support                   5.3 / 0 / 12 %   1 of 209, none, none             68 %   50 of 52
-  step_tokens  25,000     0                none                             54 %   34 of 52
+support                   5.4 / 0 / 12 %   1 of 209, none, none             69 %   49 of 52
+  step_tokens  25,000     0                none                             55 %   34 of 52
   run_steps    40         3.9 / 0 / 9.3 %  none                             67 %   49 of 52
-  session_usd  0.50       0.9 / 0 / 1.6 %  none                             61 %   44 of 52
+  session_usd  0.50       0.9 / 0 / 1.6 %  none                             61 %   43 of 52
   tool_retries 5          0.2 / 0 / 0.1 %  none                              0     none
   breakers     defaults   4.7 / 0 / 12 %   1 of 209, none, none              0     none
 coding                    4.7 / 0 / 12 %   1 of 209, none, none              0     none

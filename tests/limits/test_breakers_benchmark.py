@@ -9,8 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from breakers import StepCap, main, rows, told
-from episodes import Episode, Step, read_episodes
+from breakers import TARIFFS, Run, StepCap, main, rows
+from langchain_core.messages import AIMessage, HumanMessage
+
+from langchain_agentcost.replay import Episode, Recorded
+from langchain_agentcost.replay.episode import assemble
+from langchain_agentcost.replay.literals import Literals
+from langchain_agentcost.replay.run import run
+from langchain_agentcost.replay.sizes import Sizes
+from langchain_agentcost.replay.strategy import Scene
+from langchain_agentcost.tokens import TokenCounter
+from langchain_agentcost.usage import Usage
 
 LOOP = 20
 
@@ -55,8 +64,8 @@ def loop() -> list[dict[str, Any]]:
     """The same call and result, again and again."""
     return [
         message
-        for _ in range(LOOP)
-        for message in (assistant(None, ("track", '{"id": 1}'), tokens=1000), tool("track", "?"))
+        for step in range(LOOP)
+        for message in (assistant(None, ("track", '{"id": 1}'), tokens=2000 + 20 * step), tool("track", "?"))
     ]
 
 
@@ -91,7 +100,8 @@ def test_the_default_breakers_stop_the_loop_and_nothing_else(report: dict[tuple[
     """Eight of twenty calls are paid; the good run is not touched; the set of winners is left out."""
     row = report["default breakers", "made-up"]
     assert (row["stopped"], row["killed"], row["successes"], row["n"]) == (1, 0, 1, 3)
-    assert Decimal(row["saved_usd"]) == 12 * Decimal("0.00045")
+    calls = [(2000 + 20 * (step - 1)) * 300 + 20 * 3_750 + 10 * 15_000 for step in range(8, LOOP)]
+    assert Decimal(row["saved_usd"]) == Decimal(sum(calls)).scaleb(-9).quantize(Decimal("0.000001"))
     assert report["no limit", "made-up"]["stopped"] == 0
     assert Decimal(report["no limit", "made-up"]["saved_usd"]) == 0
 
@@ -108,15 +118,21 @@ def test_there_is_a_row_for_every_breaker_preset_and_row_of_one(
     assert all(columns < set(row) for row in report.values())
 
 
-def test_a_preset_row_holds_by_the_budgets_own_arithmetic(data: Path) -> None:
+def recorded(name: str, tokens: list[int]) -> Episode:
+    """A successful run of calls that a provider counted so many input tokens of, and ten of output."""
+    messages = [message for at in range(len(tokens)) for message in (HumanMessage(f"{at}?"), AIMessage(f"{at}!"))]
+    steps = {2 * at + 1: Recorded(Usage(count, 10)) for at, count in enumerate(tokens)}
+    return Episode(name, assemble(messages, steps), benchmark="b", family="f", task=name, success=True)
+
+
+def test_a_preset_row_holds_by_the_budgets_own_arithmetic() -> None:
     """A step of 9,000 tokens is refused by 8,000 a step, and a run of 51 steps at its 51st."""
-    step = Step(100, 10, 1000, 0.0, "f", ())
-    large = Episode("large", "b", "f", "t1", success=True, steps=(step, Step(9000, 10, 5000, 60.0, "g", ()), step))
-    long = Episode("long", "b", "f", "t2", success=True, steps=(step,) * 51)
+    large, long = recorded("large", [100, 9000, 9100]), recorded("long", [100 + 2 * step for step in range(51)])
     found = {row["system"]: row for row in rows([large, long], draws=10) if row["benchmark"] == "b"}
-    assert found["preset typical: step_tokens"]["saved_usd"] == Decimal("0.000006")
-    assert found["preset typical: step_tokens"]["saved_pct"] == pytest.approx(100 * 6000 / 58_000)
-    assert found["preset typical: run_steps"]["saved_pct"] == pytest.approx(100 * 1000 / 58_000)
+    answer = 10 * 15_000
+    large_steps = [9000 * 3_750 + answer, 9000 * 300 + 100 * 3_750 + answer]
+    assert found["preset typical: step_tokens"]["saved_usd"] == Decimal(sum(large_steps)).scaleb(-9)
+    assert found["preset typical: run_steps"]["saved_usd"] == Decimal(200 * 3_000 + answer).scaleb(-9)
     assert (found["preset typical"]["killed"], found["preset typical"]["killed_pct_low"]) == (2, 100)
     assert found["preset coding: session_usd"]["stopped"] == 0
 
@@ -135,21 +151,14 @@ def test_nothing_killed_is_not_a_promise(report: dict[tuple[str, str], dict[str,
     assert (row["killed_pct"], row["killed_pct_low"], row["killed_pct_high"]) == (0, 0, 100)
 
 
-def test_tokens_are_recorded_or_counted_and_what_was_sent_before_is_read_from_the_cache(data: Path) -> None:
-    """The loop's calls have recorded tokens, the good run's are counted with prompt and tools."""
-    by_id = {episode.id: episode for episode in read_episodes(data)}
-    assert set(by_id) == {"good", "loop", "unjudged"}
-    first, second = by_id["loop"].steps[:2]
-    assert (first.input_tokens, second.input_tokens) == (1000, 1000)
-    assert first.cost_nano == 1000 * 3750 + 10 * 15_000
-    assert second.cost_nano == 1000 * 300 + 10 * 15_000
-    counted = by_id["good"].steps
-    assert 10 < counted[0].input_tokens < counted[1].input_tokens < 100
-
-
 def test_a_cap_stops_only_what_is_longer() -> None:
-    """A run of exactly the cap ends by itself."""
-    step = Step(1, 1, 5, 0.0, "f", ())
-    run = Episode("r", "b", "f", "t", success=True, steps=(step,) * 3)
-    assert not told(StepCap(3), run).stopped
-    assert told(StepCap(2), run).saved_nano == 5
+    """A run of exactly the cap ends by itself, replayed or told."""
+    episode = recorded("r", [100, 110, 120])
+    tariff = TARIFFS.of_episode(episode)
+    assert tariff is not None
+    scene = Scene(episode, Sizes(episode, TokenCounter()), tariff, TARIFFS, Literals(episode))
+    outcomes = {cap: run(scene, StepCap(cap)) for cap in (2, 3)}
+    assert {cap: outcome.stopped is not None for cap, outcome in outcomes.items()} == {2: True, 3: False}
+    whole = Run("b", "f", "r", outcomes[3].costs)
+    assert not StepCap(3).told(whole, succeeded=True).stopped
+    assert StepCap(2).told(whole, succeeded=True).saved_nano == outcomes[3].on_nano - outcomes[2].on_nano
