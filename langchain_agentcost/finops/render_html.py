@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,10 @@ from langchain_agentcost.finops.render_text import written
 from langchain_agentcost.finops.table import SHARE, Column, share_of_cost
 
 if TYPE_CHECKING:
-    from langchain_agentcost.finops.base import Report
+    from langchain_agentcost.finops.base import Note, Report
 
 # Colours are those of the page around it, so that dark themes work; the scope keeps the style to this table.
-_STYLE = """
+STYLE = """
 .agentcost{font:13px/1.45 system-ui,sans-serif;max-width:100%;overflow-x:auto}
 .agentcost h3{font-size:15px;margin:0 0 8px}
 .agentcost table{border-collapse:collapse;font-variant-numeric:tabular-nums}
@@ -36,6 +36,8 @@ _BAR_PX = 66
 _CLASSES = {SHARE.name: "share", "label": "l", "money": "m"}
 """The class of a cell by its column's name, else by its kind."""
 
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
+"""What a page may do: show itself. Should a label ever get past the escaping, a browser still runs nothing of it."""
 
 _DIGIT_BLANK, _POINT_BLANK = "\u2007", "\u2008"
 
@@ -55,9 +57,9 @@ def fragment(report: Report) -> str:
     headings = "".join(f"<th{_class(column)}>{escape(text)}</th>" for column, text in zip(columns, head, strict=True))
     body = "".join(_row(columns, cells, share) for cells, share in zip(lines, shares, strict=True))
     return (
-        f'<div class="agentcost"><style>{_STYLE}</style><h3>{escape(report.title)}</h3>'
+        f'<div class="agentcost"><style>{STYLE}</style><h3>{escape(report.title)}</h3>'
         f"<table><thead><tr>{headings}</tr></thead><tbody>{body}</tbody>"
-        f"<tfoot>{_row(columns, foot, None)}</tfoot></table><dl>{_notes(report)}</dl></div>"
+        f"<tfoot>{_row(columns, foot, None)}</tfoot></table>{noted(report.notes)}</div>"
     )
 
 
@@ -70,12 +72,23 @@ def page(report: Report) -> str:
     Returns:
         A document that needs no network, no script and no other file.
     """
+    return document(report.title, fragment(report))
+
+
+def document(title: str, body: str) -> str:
+    """Put a piece of HTML into a page of its own, which may run nothing and fetch nothing.
+
+    Args:
+        title: What the page is called.
+        body: The piece, with its style.
+    """
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{escape(report.title)}</title>"
+        f"<title>{escape(title)}</title>"
         "<style>:root{color-scheme:light dark}body{margin:24px}</style></head>"
-        f"<body>{fragment(report)}</body></html>\n"
+        f"<body>{body}</body></html>\n"
     )
 
 
@@ -87,11 +100,15 @@ def _cell(column: Column, text: str, share: float | None) -> str:
     bar = ""
     if column.name == SHARE.name and share is not None and share > 0:
         bar = f'<span class="bar" style="width:{share * _BAR_PX:.0f}px"></span>'
-    return f"<td{_class(column)}>{bar}{escape(_as_wide(text))}</td>"
+    return f"<td{_class(column)}>{bar}{escape(as_wide(text))}</td>"
 
 
-def _as_wide(text: str) -> str:
-    """Make the blanks that stand for missing decimals as wide as a point and digits are."""
+def as_wide(text: str) -> str:
+    """Make the blanks that stand for missing decimals as wide as a point and digits are.
+
+    Args:
+        text: An amount, as `aligned` gives it.
+    """
     stripped = text.rstrip(" ")
     blanks = _DIGIT_BLANK * (len(text) - len(stripped))
     return stripped + (blanks if "." in stripped or not blanks else _POINT_BLANK + blanks[1:])
@@ -102,9 +119,14 @@ def _class(column: Column) -> str:
     return f' class="{name}"' if name else ""
 
 
-def _notes(report: Report) -> str:
+def noted(notes: Iterable[Note]) -> str:
+    """Write the lines under a table as a list of terms; warnings are marked.
+
+    Args:
+        notes: The lines.
+    """
     shown = []
-    for note in report.notes:
+    for note in notes:
         style = ' class="warn"' if note.warning else ""
         shown.append(f"<dt{style}>{escape(note.name)}</dt><dd{style}>{escape(note.text)}</dd>")
-    return "".join(shown)
+    return f"<dl>{''.join(shown)}</dl>"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +20,7 @@ except ImportError as error:
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderableType
 
-    from langchain_agentcost.finops.base import Report
+    from langchain_agentcost.finops.base import Note, Report
 
 _GAP = 2
 _LABEL_WIDTH = 36
@@ -35,10 +35,11 @@ class _Terminal:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[RenderableType]:
         columns, lanes = written(self.report)
         widths = [_wanted(column, lane) for column, lane in zip(columns, lanes, strict=True)]
-        kept = fitting(columns, widths, room=options.max_width, gap=_GAP)
+        kept = fitting([column.drop for column in columns], widths, room=options.max_width, gap=_GAP)
         yield Text(self.report.title, style="bold")
         yield _table([columns[at] for at in kept], [lanes[at] for at in kept])
-        yield from _notes(self.report)
+        yield Text()
+        yield noted(self.report.notes)
         left_out = [column.heading for at, column in enumerate(columns) if at not in kept]
         if left_out:
             yield Text(f"Left out for width: {', '.join(left_out)}. JSON and CSV have every column.", style="dim")
@@ -72,12 +73,16 @@ def _table(columns: list[Column], lanes: list[list[str]]) -> Table:
     return made
 
 
-def _notes(report: Report) -> Iterator[RenderableType]:
-    yield Text()
+def noted(notes: Iterable[Note]) -> RenderableType:
+    """Give the lines under a table; warnings are marked.
+
+    Args:
+        notes: The lines.
+    """
     grid = Table.grid(padding=(0, 2))
     grid.add_column(no_wrap=True)
     grid.add_column(overflow="fold")
-    for note in report.notes:
+    for note in notes:
         style = "yellow" if note.warning else ""
         grid.add_row(Text(note.name, style=style or "dim"), Text(note.text, style=style))
-    yield grid
+    return grid

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from langchain_agentcost.finops.table import Column, aligned
 
 if TYPE_CHECKING:
-    from langchain_agentcost.finops.base import Report
+    from langchain_agentcost.finops.base import Note, Report
 
 GAP = 2
 """Blanks between two columns."""
@@ -28,11 +28,18 @@ def plain(report: Report) -> str:
     lanes = [justified(lane, left=column.kind == "label") for column, lane in zip(columns, lanes, strict=True)]
     lines = [(" " * GAP).join(row).rstrip() for row in zip(*lanes, strict=True)]
     rule = "-" * (sum(text_width(lane[0]) + GAP for lane in lanes) - GAP)
-    notes = report.notes
-    margin = max((len(note.name) for note in notes), default=0)
     body = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
-    under = [f"{note.name.ljust(margin)}  {note.text}" for note in notes]
-    return "\n".join([report.title, "", *body, "", *under]).rstrip()
+    return "\n".join([report.title, "", *body, "", *noted(report.notes)]).rstrip()
+
+
+def noted(notes: Sequence[Note]) -> list[str]:
+    """Write the lines under a table: their names one below the other.
+
+    Args:
+        notes: The lines.
+    """
+    margin = max((len(note.name) for note in notes), default=0)
+    return [f"{note.name.ljust(margin)}  {note.text}" for note in notes]
 
 
 def written(report: Report) -> tuple[list[Column], list[list[str]]]:

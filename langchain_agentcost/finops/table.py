@@ -69,11 +69,11 @@ def key_columns(names: Sequence[str]) -> tuple[Column, ...]:
     return tuple(column(at, name) for at, name in enumerate(names))
 
 
-def fitting(columns: Sequence[Column], widths: Sequence[int], *, room: int, gap: int) -> list[int]:
+def fitting(drops: Sequence[int], widths: Sequence[int], *, room: int, gap: int) -> list[int]:
     """Choose the columns that fit into a line.
 
     Args:
-        columns: All columns.
+        drops: For each column the order in which it goes, the highest first; 0 always stays.
         widths: How wide each has to be, in characters.
         room: The characters of a line.
         gap: The characters between two columns.
@@ -81,8 +81,8 @@ def fitting(columns: Sequence[Column], widths: Sequence[int], *, room: int, gap:
     Returns:
         The places of the columns that stay, in order.
     """
-    kept = list(range(len(columns)))
-    droppable = sorted((at for at in kept if columns[at].drop), key=lambda at: columns[at].drop)
+    kept = list(range(len(drops)))
+    droppable = sorted((at for at in kept if drops[at]), key=drops.__getitem__)
     while droppable and sum(widths[at] + gap for at in kept) > room:
         kept.remove(droppable.pop())
     return kept
