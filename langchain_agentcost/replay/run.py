@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from langchain_agentcost.replay.cache import PrefixCache
 from langchain_agentcost.replay.episode import Call
+from langchain_agentcost.replay.provider import Provider
 from langchain_agentcost.replay.request import Overhead, Request, Served, Stopped
 from langchain_agentcost.replay.sizes import Toolset
 from langchain_agentcost.replay.strategy import Paid, Scene, Session, Strategy
@@ -114,8 +114,7 @@ class _Replay:
     def __init__(self, scene: Scene, session: Session, *, warm: bool) -> None:
         self._scene = scene
         self._session = session
-        self._warm = warm
-        self._caches: dict[str | None, PrefixCache | None] = {}
+        self._provider = Provider(scene.sizes, scene.tariff, scene.tariffs, warm=warm)
         self._outcome = Outcome()
 
     def go(self) -> Outcome:
@@ -140,27 +139,8 @@ class _Replay:
 
     def _send(self, call: Call, request: Request) -> Paid:
         """Make a call: see what of it the prompt cache has, and pay."""
-        scene = self._scene
-        tariff = scene.tariff if request.model is None else scene.tariffs.named(request.model, scene.tariff)
-        cache = self._cache(request.model, tariff)
-        if cache is None:
-            read, total = 0, _tokens(scene, request)
-        else:
-            read, total = cache.send(request, call.recorded.at_s)
-        usage = tariff.usage(total, scene.sizes.answer_tokens(call), read_tokens=read)
+        billed = self._provider.answer(request, call)
         if call.answer.tool_calls:
             self._outcome.tally[ACTING] += 1
-            self._outcome.tally[DANGLING] += bool(scene.literals.dangling(call, request.messages))
-        return Paid(usage, self._outcome.pay(tariff, usage), call.recorded.at_s)
-
-    def _cache(self, model: str | None, tariff: Tariff) -> PrefixCache | None:
-        """The prompt cache of a model: every model has its own."""
-        if model not in self._caches:
-            terms = tariff.terms
-            made = PrefixCache(terms, self._scene.sizes, warm=self._warm) if terms is not None else None
-            self._caches[model] = made
-        return self._caches[model]
-
-
-def _tokens(scene: Scene, request: Request) -> int:
-    return scene.sizes.of_tools(request.tools).tokens + sum(scene.sizes.of(m).tokens for m in request.messages)
+            self._outcome.tally[DANGLING] += bool(self._scene.literals.dangling(call, request.messages))
+        return Paid(billed.usage, self._outcome.pay(billed.tariff, billed.usage), call.recorded.at_s)

@@ -58,7 +58,7 @@ class Sizes:
         known = self._pieces.get(id(message))
         if known is None:
             mark = self._episode.marks.get(id(message))
-            key, tokens = mark or (_key(message), round(self._raw(message) * self.factor))
+            key, tokens = mark or (key_of(message), round(self._raw(message) * self.factor))
             known = self._keep(message, key, tokens)
         return known
 
@@ -71,10 +71,14 @@ class Sizes:
                 plain = self.of_tools(Toolset(tools.schemas))
                 known = Piece(plain.key + tools.stamp.encode(), plain.tokens + self._counter.count_text(tools.stamp))
             else:
-                known = Piece(_tools_key(tools.schemas), round(self._raw_tools(tools.schemas) * self.factor))
+                known = Piece(key_of_tools(tools.schemas), round(self._raw_tools(tools.schemas) * self.factor))
             self._held.append(tools.schemas)
             self._tools[place] = known
         return known
+
+    def tokens(self, tools: Toolset, messages: Sequence[BaseMessage]) -> int:
+        """Give the tokens of a whole prompt."""
+        return self.of_tools(tools).tokens + sum([self.of(message).tokens for message in messages])
 
     def answer_tokens(self, call: Call) -> int:
         """Give the length of a recorded answer: the provider's count of it, where there is one."""
@@ -87,14 +91,14 @@ class Sizes:
 
     def assume(self, message: Message, tokens: int) -> Message:
         """Take a message to have so many tokens, as one that stands for a text which nobody wrote."""
-        self._keep(message, _key(message), tokens)
+        self._keep(message, key_of(message), tokens)
         return message
 
     def rewritten(self, original: BaseMessage, new: Message) -> Message:
         """Size a message that replaces another one by how the two compare."""
         before, after = self._raw(original), self._raw(new)
         tokens = self.of(original).tokens
-        self._keep(new, _key(new), round(tokens * after / before) if before else after)
+        self._keep(new, key_of(new), round(tokens * after / before) if before else after)
         return new
 
     def _calibrate(self) -> None:
@@ -112,9 +116,9 @@ class Sizes:
             weights += [] if length else [self._raw_tools(self._episode.tools)]
             shares = _shares(call.recorded.usage.input_tokens - theirs, weights)
             for message, tokens in zip(new, shares, strict=False):
-                self._keep(message, _key(message), tokens)
+                self._keep(message, key_of(message), tokens)
             if not length:
-                piece = Piece(_tools_key(self._episode.tools), shares[-1])
+                piece = Piece(key_of_tools(self._episode.tools), shares[-1])
                 self._tools[id(self._episode.tools), ""] = piece
             ours, theirs, length = ours + sum(weights), theirs + sum(shares), call.length
         self.factor = theirs / ours if ours else 1.0
@@ -138,9 +142,11 @@ def _shares(tokens: int, weights: Sequence[int]) -> tuple[int, ...]:
     return share_out(tokens, weights) if any(weights) else (0,) * len(weights)
 
 
-def _key(message: BaseMessage) -> bytes:
+def key_of(message: BaseMessage) -> bytes:
+    """Give the key of a message: a hash of what it says."""
     return digest(canonical(message))
 
 
-def _tools_key(schemas: Sequence[Mapping[str, Any]]) -> bytes:
+def key_of_tools(schemas: Sequence[Mapping[str, Any]]) -> bytes:
+    """Give the key of tool descriptions: a hash of them in their order."""
     return digest(json.dumps(list(schemas), sort_keys=True, default=str))

@@ -92,9 +92,8 @@ class Held(Session):
 
     def before(self, call: Call, request: Request) -> Decision:
         """Stop the run where a breaker trips or a budget has no room."""
-        sizes = self.scene.sizes
         self._number += 1
-        tokens = sizes.of_tools(request.tools).tokens + sum([sizes.of(message).tokens for message in request.messages])
+        tokens = self.scene.sizes.tokens(request.tools, request.messages)
         self._note(self._watch.before_model(input_tokens=tokens, at_s=self._time(call)))
         if self._stop is None and self._budgets.rules:
             self._reserve(call, tokens)

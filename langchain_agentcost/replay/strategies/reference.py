@@ -76,7 +76,7 @@ class _Referring(Rewriting):
                 needed[id(source)] = source
         sizes = self.scene.sizes
         if needed:
-            prompt = sizes.of_tools(sent.tools).tokens + sum(sizes.of(message).tokens for message in sent.messages)
+            prompt = sizes.tokens(sent.tools, sent.messages)
             for source in needed.values():
                 self.tally["fetches"] += 1
                 self.overhead.append(Overhead(prompt + sizes.of(source).tokens, FETCH_TOKENS, read_tokens=prompt))
