@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_agentcost.money import from_nano
 from langchain_agentcost.replay.interval import DRAWS, bootstrap, percent_saved
+from langchain_agentcost.replay.render_html import fragment, page
+from langchain_agentcost.replay.render_text import plain
 from langchain_agentcost.replay.run import ACTING, DANGLING
 from langchain_agentcost.replay.sums import SPLIT, Composition, Key, Sums, quantile
 from langchain_agentcost.replay.traces.lines import Faults
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
 
 FORMAT = "langchain-agentcost/replay"
 FORMAT_VERSION = 1
@@ -94,10 +100,20 @@ class Row:
     harm: Mapping[str, float | int]
     counts: Mapping[str, int]
 
+    @property
+    def recorded(self) -> bool:
+        """Whether it is what was recorded, which the other strategies are compared with."""
+        return self.strategy == RECORDED
 
-@dataclass(slots=True)
+    @property
+    def whole_family(self) -> bool:
+        """Whether it is about all benchmarks of the family."""
+        return self.benchmark_set == EVERYTHING
+
+
+@dataclass(slots=True, repr=False)
 class Result:
-    """All that a replay found.
+    """All that a replay found. `print` writes a plain table, Jupyter shows plots, `rich()` is for terminals.
 
     Args:
         sums: The sums behind the rows.
@@ -152,6 +168,36 @@ class Result:
             "unread_episodes": self.unread,
             "rows": [_plain(row) for row in self.rows()],
         }
+
+    def to_json(self) -> str:
+        """Write everything as JSON, in the format that FORMAT.md documents."""
+        return json.dumps(self.to_dict(), indent=2, ensure_ascii=False) + "\n"
+
+    def to_html(self) -> str:
+        """Write a page with plots and tables that needs no other file and no script."""
+        return page(self)
+
+    def rich(self) -> RenderableType:
+        """Give tables for terminals, as wide as the terminal.
+
+        Raises:
+            MissingExtra: If rich is not installed.
+        """
+        from langchain_agentcost.replay.render_rich import renderable  # noqa: PLC0415  # rich is an extra
+
+        return renderable(self)
+
+    def __str__(self) -> str:
+        """Write plain tables with the lines under them."""
+        return plain(self)
+
+    def __repr__(self) -> str:
+        """Show the tables at a prompt too: the sums behind them say nothing to people."""
+        return plain(self)
+
+    def _repr_html_(self) -> str:
+        """Show plots and tables in Jupyter."""
+        return fragment(self)
 
     def merge(self, other: Result) -> None:
         """Add what was found on other runs."""
