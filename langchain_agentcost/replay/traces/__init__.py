@@ -1,23 +1,35 @@
-"""Recorded runs from where people have them. A converter is one file; `read_traces` finds the one that fits."""
+"""Recorded runs from where people have them. A converter is one file; `read_traces` finds the one that fits.
+
+| what | where it is read |
+|---|---|
+| OpenAI chat, JSON Lines | `openai_chat` |
+| a LangSmith export, JSON Lines | `langsmith` |
+| LangGraph checkpoints: any saver by `checkpoints.episodes`, the file of a `SqliteSaver` by its path | `checkpoints` |
+| the package's own ledger, with fingerprints, by its path or URL | `ledger` |
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
 from types import ModuleType
 
 from langchain_agentcost.errors import ReplayError
 from langchain_agentcost.replay.episode import Episode
-from langchain_agentcost.replay.traces import openai_chat
+from langchain_agentcost.replay.traces import checkpoints, langsmith, ledger, openai_chat
 from langchain_agentcost.replay.traces.lines import Fault, Faults, read_lines
 
 __all__ = ["Fault", "Faults", "read_traces"]
 
-LINE_FORMATS: tuple[ModuleType, ...] = (openai_chat,)
+LINE_FORMATS: tuple[ModuleType, ...] = (openai_chat, langsmith)
 """Formats of JSON Lines. Each has NAME, `fits(record)` and `episodes(lines, faults, folder=…)`."""
 
+FILE_FORMATS: tuple[ModuleType, ...] = (ledger, checkpoints)
+"""Formats of whole files. Each has NAME, `fits(path)` and `read(path, faults)`."""
+
 _ENDINGS = (".jsonl", ".jsonl.gz")
+_SCHEME = "sqlite:///"
 
 
 def read_traces(
@@ -26,12 +38,13 @@ def read_traces(
     """Read recorded runs, one by one, in bounded memory.
 
     Args:
-        paths: Files of JSON Lines, compressed with gzip or not, or folders of them.
+        paths: Files of JSON Lines, compressed with gzip or not, or folders of them; SQLite files of a ledger or of
+            checkpoints, or their URL, such as "sqlite:///costs.db".
         faults: Where faults are noted: what cannot be read is left out, counted and named.
         moved: Told how many bytes of all files were read, now and then.
 
     Yields:
-        The runs. One whose id came before is a fault.
+        The runs. One whose id came before is a fault. A run's id is all that is remembered of it.
 
     Raises:
         ReplayError: If there is no such file, or no format fits it.
@@ -47,6 +60,7 @@ def read_traces(
             seen.add(episode.id)
             yield episode
         before += path.stat().st_size
+        moved(before)
 
 
 def files_of(paths: Sequence[Path | str]) -> list[Path]:
@@ -56,7 +70,7 @@ def files_of(paths: Sequence[Path | str]) -> list[Path]:
         ReplayError: If one is not there, or a folder has none.
     """
     files: list[Path] = []
-    for path in map(Path, paths):
+    for path in map(_path, paths):
         inside = [path] if path.is_file() else sorted(f for f in path.glob("*") if f.name.endswith(_ENDINGS))
         if not inside:
             what = f"has no file that ends in {' or '.join(_ENDINGS)}" if path.is_dir() else "does not exist"
@@ -65,13 +79,32 @@ def files_of(paths: Sequence[Path | str]) -> list[Path]:
     return files
 
 
+def _path(given: Path | str) -> Path:
+    """The path that a path or the URL of a SQLite file names."""
+    text = str(given)
+    return Path(text.removeprefix(_SCHEME) if text.startswith(_SCHEME) else given)
+
+
 def _read(path: Path, faults: Faults, moved: Callable[[int], None]) -> Iterator[Episode]:
+    whole = next((form for form in FILE_FORMATS if form.fits(path)), None)
+    return whole.read(path, faults) if whole is not None else _read_lines(path, faults, moved)
+
+
+def _read_lines(path: Path, faults: Faults, moved: Callable[[int], None]) -> Iterator[Episode]:
+    """Read JSON Lines in the first form that fits a line; lines before that fit none are faults.
+
+    Raises:
+        ReplayError: If there are such lines only.
+    """
     lines = read_lines(path, faults, moved=moved)
-    first = list(islice(lines, 1))
-    if not first:
-        return
-    form = next((form for form in LINE_FORMATS if form.fits(first[0].record)), None)
-    if form is None:
-        known = ", ".join(form.NAME for form in LINE_FORMATS)
+    strange = False
+    for line in lines:
+        form = next((form for form in LINE_FORMATS if form.fits(line.record)), None)
+        if form is not None:
+            yield from form.episodes(chain((line,), lines), faults, folder=path.parent)
+            return
+        strange = True
+        faults.add(line.place, "in none of the formats that can be read")
+    if strange:
+        known = ", ".join(form.NAME for form in (*LINE_FORMATS, *FILE_FORMATS))
         raise ReplayError(f"{path} is in none of the formats that can be read: {known}.")
-    yield from form.episodes(chain(first, lines), faults, folder=path.parent)

@@ -19,26 +19,36 @@ from __future__ import annotations
 
 import gzip
 import json
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from langchain_core.messages import BaseMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 
+from langchain_agentcost.canonical import digest
 from langchain_agentcost.errors import ReplayError
-from langchain_agentcost.money import to_nano
+from langchain_agentcost.recent import Recent
 from langchain_agentcost.replay.episode import Episode, Recorded, assemble
 from langchain_agentcost.replay.traces.chat import clean, message_of
-from langchain_agentcost.replay.traces.lines import Faults, Line
+from langchain_agentcost.replay.traces.fields import (
+    count_of,
+    is_count,
+    mapping_of,
+    name_of,
+    nano_of,
+    seconds_of,
+)
+from langchain_agentcost.replay.traces.lines import MAX_DEPTH, Faults, Line, too_deep
 from langchain_agentcost.usage import Usage
 
 NAME = "OpenAI chat"
 
 _SURVIVORS = "survivorship"
-_LATEST_S = 1e11
-"""A time later than this, the year 5138, is in milliseconds."""
+_COUNTS = ("prompt_tokens", "completion_tokens", "cached_tokens")
+
+MAX_BESIDE = 1000
+"""How many system prompts and sets of tools are shared between runs."""
 
 
 def fits(record: Mapping[str, Any]) -> bool:
@@ -60,7 +70,7 @@ def episodes(lines: Iterable[Line], faults: Faults, *, folder: Path) -> Iterator
     beside = _Beside(folder)
     for place, record in lines:
         try:
-            episode = _episode(place, record, beside)
+            episode = _episode(Line(place, record), beside, faults)
         except (TypeError, ValueError, KeyError, AttributeError, OverflowError) as error:
             faults.add(place, f"no run of this form: {error}")
             continue
@@ -76,27 +86,50 @@ class _Beside:
     def __init__(self, folder: Path) -> None:
         self._prompts = _mapping(folder, "prompts.json")
         self._tools = _mapping(folder, "tools.json")
-        self._systems: dict[str, SystemMessage] = {}
-        self._toolsets: dict[str, tuple[Mapping[str, Any], ...]] = {}
+        self._systems: Recent[str, SystemMessage] = Recent(MAX_BESIDE)
+        self._toolsets: Recent[bytes, tuple[Mapping[str, Any], ...]] = Recent(MAX_BESIDE)
 
     def system(self, record: Mapping[str, Any]) -> list[BaseMessage]:
-        """The system message of a run; none where it has none, or among its messages."""
-        name = str(record.get("system_id") or "")
-        text = record.get("system") or self._prompts.get(name)
-        if not isinstance(text, str) or not text:
-            return []
+        """The system message of a run; none where it has none, or among its messages.
+
+        Raises:
+            LookupError: If it is named and not there.
+        """
+        text = record.get("system") or _found(self._prompts, "prompts.json", record.get("system_id"))
+        if not isinstance(text, str):
+            if text is None:
+                return []
+            raise LookupError(f"its system prompt is a text, not {type(text).__name__}")
         made = self._systems.get(text)
         if made is None:
-            made = self._systems[text] = SystemMessage(clean(text))
+            made = SystemMessage(clean(text))
+            self._systems.put(text, made)
         return [made]
 
     def tools(self, record: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-        """The tools of a run."""
-        given = record.get("tools") or self._tools.get(str(record.get("tools_id") or "")) or ()
-        if not isinstance(given, list | tuple) or not all(isinstance(tool, Mapping) for tool in given):
-            raise ValueError("tools is a list of descriptions")
-        key = json.dumps(given, sort_keys=True, default=str)
-        return self._toolsets.setdefault(key, tuple(given))
+        """The tools of a run.
+
+        Raises:
+            LookupError: If they are named and not there, or are no list of descriptions.
+        """
+        given = record.get("tools") or _found(self._tools, "tools.json", record.get("tools_id")) or []
+        if not isinstance(given, list) or not all(isinstance(tool, Mapping) for tool in given):
+            raise LookupError("its tools are no list of descriptions")
+        key = digest(json.dumps(given, sort_keys=True, default=str))
+        made = self._toolsets.get(key)
+        if made is None:
+            made = tuple(given)
+            self._toolsets.put(key, made)
+        return made
+
+
+def _found(known: Mapping[str, Any], file: str, name: object) -> Any:
+    """What lies beside the traces under a name; None where none is named."""
+    if name is None or name == "":
+        return None
+    if not isinstance(name, str) or name not in known:
+        raise LookupError(f"{file} beside the file has no {name!r}")
+    return known[name]
 
 
 def _mapping(folder: Path, name: str) -> Mapping[str, Any]:
@@ -106,40 +139,57 @@ def _mapping(folder: Path, name: str) -> Mapping[str, Any]:
             try:
                 with opened(path, "rt", encoding="utf-8") as file:
                     read = json.load(file)
-            except (OSError, EOFError, ValueError, RecursionError) as error:
+            except (OSError, EOFError, ValueError, RecursionError, zlib.error) as error:
                 raise ReplayError(f"{path} is no JSON file: {error}") from error
             if not isinstance(read, dict):
                 raise ReplayError(f"{path} is a mapping by id, not {type(read).__name__}.")
+            if too_deep(read):
+                raise ReplayError(f"{path} is nested deeper than {MAX_DEPTH} levels.")
             return read
     return {}
 
 
-def _episode(place: str, record: Mapping[str, Any], beside: _Beside) -> Episode:
+def _episode(line: Line, beside: _Beside, faults: Faults) -> Episode:
+    """Make a run; what of it cannot be read is a fault, and it is made without."""
+    place, record = line
     given = record["messages"]
     if not all(isinstance(message, Mapping) for message in given):
         raise ValueError("messages is a list of objects")
-    head = beside.system(record)
+    head: list[BaseMessage] = []
+    tools: tuple[Mapping[str, Any], ...] = ()
+    try:
+        head, tools = beside.system(record), beside.tools(record)
+    except LookupError as error:
+        faults.add(place, f"{error.args[0]}: it is read without")
+    messages = list(map(message_of, given))
     steps = {
-        len(head) + at: message.get("step") or {}
+        len(head) + at: mapping_of(message.get("step"))
         for at, message in enumerate(given)
-        if message.get("role") == "assistant" and message.get("generated") is not False
+        if isinstance(messages[at], AIMessage) and message.get("generated") is not False
     }
+    for odd in filter(None, map(_odd, steps.values())):
+        faults.add(place, f"{odd}: it is taken as not known")
     additive = _additive(steps.values())
-    source = _text(record, "source", "traces")
-    benchmark = _text(record, "benchmark", source)
+    source = name_of(record, "source", "traces")
+    benchmark = name_of(record, "benchmark", source)
     return Episode(
-        _text(record, "id", place),
-        assemble([*head, *map(message_of, given)], {at: recorded_of(step, additive) for at, step in steps.items()}),
-        tools=beside.tools(record),
+        name_of(record, "id", place),
+        assemble([*head, *messages], {at: recorded_of(step, additive) for at, step in steps.items()}),
+        tools=tools,
         source=source,
         benchmark=benchmark,
-        family=_text(record, "family", benchmark),
-        task=_text(record, "task_id", _text(record, "id", place)),
-        model=_text(record, "model", "") or None,
-        provider=_text(record, "provider", "") or None,
+        family=name_of(record, "family", benchmark),
+        task=name_of(record, "task_id", name_of(record, "id", place)),
+        model=name_of(record, "model") or None,
+        provider=name_of(record, "provider") or None,
         success=_success(record),
         biased=_SURVIVORS in str(record.get("caveat") or ""),
     )
+
+
+def _odd(step: Mapping[str, Any]) -> str | None:
+    """What of a step is no count of tokens."""
+    return next((f"{key} is no count of tokens" for key in _COUNTS if not is_count(step.get(key))), None)
 
 
 def recorded_of(step: Mapping[str, Any], additive: frozenset[str] = frozenset()) -> Recorded:
@@ -149,47 +199,22 @@ def recorded_of(step: Mapping[str, Any], additive: frozenset[str] = frozenset())
         step: What stands beside the answer.
         additive: Models of the run whose prompt tokens leave out what the cache served.
     """
-    prompt, cached = _count(step.get("prompt_tokens")), _count(step.get("cached_tokens"))
-    output = _count(step.get("completion_tokens"))
-    model = str(step["model"]) if step.get("model") else None
+    prompt, cached = count_of(step.get("prompt_tokens")), count_of(step.get("cached_tokens"))
+    output = count_of(step.get("completion_tokens"))
+    model = name_of(step, "model") or None
     prompt += cached if prompt and (model or "") in additive else 0
     usage = Usage(prompt, output, cache_read_tokens=min(cached, prompt)) if prompt else None
-    return Recorded(usage, "cached_tokens" in step, _nano(step.get("cost_usd")), seconds_of(step.get("ts")), model)
+    knows = step.get("cached_tokens") is not None and is_count(step["cached_tokens"])
+    return Recorded(usage, knows, nano_of(step.get("cost_usd")), seconds_of(step.get("ts")), model)
 
 
 def _additive(steps: Iterable[Mapping[str, Any]]) -> frozenset[str]:
     """Models of which more cached tokens than prompt tokens were reported: the latter leave the former out."""
     return frozenset(
-        str(step.get("model") or "")
+        name_of(step, "model")
         for step in steps
-        if _count(step.get("cached_tokens")) > _count(step.get("prompt_tokens")) > 0
+        if count_of(step.get("cached_tokens")) > count_of(step.get("prompt_tokens")) > 0
     )
-
-
-def seconds_of(stamp: Any) -> float | None:
-    """Read a time: ISO, or a number of seconds or milliseconds since 1970; None where it is neither."""
-    if isinstance(stamp, str):
-        try:
-            read = datetime.fromisoformat(stamp)
-        except ValueError:
-            return None
-        return (read if read.tzinfo else read.replace(tzinfo=UTC)).timestamp()
-    if not isinstance(stamp, int | float) or isinstance(stamp, bool) or not 0 < stamp < 1e15:
-        return None
-    return stamp / 1000 if stamp > _LATEST_S else float(stamp)
-
-
-def _count(value: Any) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0
-
-
-def _nano(usd: Any) -> int | None:
-    if not isinstance(usd, int | float | str) or isinstance(usd, bool):
-        return None
-    try:
-        return to_nano(Decimal(str(usd)))
-    except (InvalidOperation, ValueError):
-        return None
 
 
 def _success(record: Mapping[str, Any]) -> bool | None:
@@ -197,8 +222,3 @@ def _success(record: Mapping[str, Any]) -> bool | None:
     if isinstance(success, bool):
         return success
     return bool(reward) if reward in (0, 1) and "success" not in record else None
-
-
-def _text(record: Mapping[str, Any], key: str, other: str) -> str:
-    value = record.get(key)
-    return clean(str(value)) if value not in (None, "") else other
