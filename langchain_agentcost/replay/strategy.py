@@ -209,6 +209,15 @@ def label(strategy: Strategy) -> str:
     return ":".join([strategy.name, *(f"{name}={_written(value)}" for name, value, usual in own if value != usual)])
 
 
+def usual_numbers(kind: type[Any]) -> str:
+    """Write the numbers of a kind of strategy with their usual values, as the command line takes them.
+
+    Args:
+        kind: The strategy's class.
+    """
+    return ":".join(f"{f.name}={_written(f.default)}" for f in fields(kind))
+
+
 def parse(text: str, known: Mapping[str, type[Any]]) -> Strategy:
     """Read a strategy: NAME, NAME:NUMBER=VALUE:…, or several of these joined with +.
 

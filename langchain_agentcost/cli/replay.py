@@ -1,0 +1,182 @@
+"""`langchain-agentcost replay TRACES…`: what strategies would really have saved on recorded runs."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+from typing import IO, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+from langchain_agentcost.cli.prices import reported_errors
+from langchain_agentcost.cli.report import instant
+from langchain_agentcost.cli.tables import print_table
+from langchain_agentcost.errors import ReplayError
+from langchain_agentcost.ledger.whole_file import whole_file
+from langchain_agentcost.replay import STRATEGIES, Result, strategies
+from langchain_agentcost.replay.parallel import Job, replay_files
+from langchain_agentcost.replay.strategies import DEFAULT
+from langchain_agentcost.replay.strategy import usual_numbers
+from langchain_agentcost.replay.traces import files_of
+
+_PRICE_FILES = (".toml", ".json")
+_NOTHING, _INTERRUPTED = 1, 130
+_STOPPING = b"Stopping; what is done is kept. Press Ctrl-C again to end at once.\n"
+
+
+def register(app: typer.Typer) -> None:
+    """Add `replay` to the command line."""
+    app.command("replay")(replay)
+
+
+def replay(  # noqa: PLR0913  # a command has as many arguments as it has options
+    traces: Annotated[
+        list[str] | None, typer.Argument(help="Recorded runs: files, or folders of them.", show_default=False)
+    ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME[:NUMBER=VALUE…][+NAME…], several with commas; see --list.", show_default=False),
+    ] = None,
+    prices: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A model that prices all calls, or your price file (TOML or JSON); repeat it to give both. "
+            "Without a model each call is priced as the one that answered.",
+            show_default=False,
+        ),
+    ] = None,
+    at: Annotated[str | None, typer.Option(help="The prices of that time: an ISO date, or an age such as 7d.")] = None,
+    warm: Annotated[
+        bool, typer.Option("--warm", help="Each run finds its tools and system message in the provider's cache.")
+    ] = False,
+    as_json: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
+    as_html: Annotated[Path | None, typer.Option("--html", help="Write a page with plots to this file.")] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="How many processes share the work.")] = 1,
+    listed: Annotated[bool, typer.Option("--list", help="Show the strategies and their numbers.")] = False,
+) -> None:
+    """Tell what strategies would have saved on recorded runs, with the provider's prompt caching on and off.
+
+    Ctrl-C keeps what is done: the exit code is then 130. It is 1 where no run could be replayed.
+    """
+    if listed:
+        _print_strategies()
+        return
+    with reported_errors(), _Interrupts() as interrupts:
+        job = _job(traces or (), strategy or DEFAULT, prices or (), at, warm=warm)
+        files = files_of(job.traces)
+        with _opened({as_json: Result.to_json, as_html: Result.to_html}, files) as outputs:
+            with _progress(sum(file.stat().st_size for file in files)) as moved:
+                result = replay_files(job, _Watch(moved, interrupts), processes=jobs)
+            for file, write in outputs:
+                # A name that is no text, such as a damaged file name, is written with backslashes.
+                file.write(write(result).encode("utf-8", "backslashreplace"))
+    _print(result)
+    if not result.complete:
+        raise typer.Exit(_INTERRUPTED)
+    if not result.episodes:
+        raise typer.Exit(_NOTHING)
+
+
+class _Interrupts:
+    """Ctrl-C: the first one asks the replay to stop, the second one ends the program."""
+
+    def __init__(self) -> None:
+        self.asked = False
+
+    def __enter__(self) -> _Interrupts:
+        self._before = signal.signal(signal.SIGINT, self._heard)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        signal.signal(signal.SIGINT, self._before)
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        if self.asked:
+            raise SystemExit(_INTERRUPTED)
+        self.asked = True
+        os.write(2, _STOPPING)  # a signal must not print: it may have interrupted a print
+
+
+class _Watch:
+    def __init__(self, moved: Callable[[int], None], interrupts: _Interrupts) -> None:
+        self.moved = moved
+        self._interrupts = interrupts
+
+    def stopping(self) -> bool:
+        return self._interrupts.asked
+
+
+def _job(traces: Sequence[str], strategy: Sequence[str], prices: Sequence[str], at: str | None, *, warm: bool) -> Job:
+    """Read what is asked for, and refuse what cannot be before any work is done."""
+    if not traces:
+        raise ReplayError("No traces are named: give files of recorded runs, or --list to see the strategies.")
+    files = [name for name in prices if name.endswith(_PRICE_FILES) or Path(name).is_file()]
+    models = [name for name in prices if name not in files]
+    for several, what in ((files, "price file"), (models, "model")):
+        if len(several) > 1:
+            raise ReplayError(f"--prices takes one {what}, not {len(several)}: {', '.join(several)[:200]}.")
+    job = Job(
+        traces=tuple(traces),
+        strategies=",".join(strategy),
+        prices=files[0] if files else None,
+        model=models[0] if models else None,
+        at=instant(at) if at else datetime.now(UTC),
+        warm=warm,
+    )
+    strategies(job.strategies)
+    job.tariffs()
+    return job
+
+
+@contextmanager
+def _opened(
+    wanted: dict[Path | None, Callable[[Result], str]], traces: Sequence[Path]
+) -> Iterator[list[tuple[IO[bytes], Callable[[Result], str]]]]:
+    """Open the files to write before the work begins; they take their place when all went well."""
+    read = {file.resolve() for file in traces}
+    with ExitStack() as stack:
+        opened = []
+        for path, write in wanted.items():
+            if path is not None:
+                if path.resolve() in read:
+                    raise ReplayError(f"{path} is one of the traces and would be lost: choose another path.")
+                opened.append((stack.enter_context(whole_file(path)), write))
+        yield opened
+
+
+@contextmanager
+def _progress(whole: int) -> Iterator[Callable[[int], None]]:
+    """Show how far the traces are read, where somebody is watching."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    columns = (TextColumn("Replaying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("", total=whole)
+        yield lambda read: shown.update(task, completed=read)
+
+
+def _print(result: Result) -> None:
+    if sys.stdout.isatty():
+        Console().print(result.rich())
+    else:
+        typer.echo(str(result))
+
+
+def _print_strategies() -> None:
+    rows = [
+        (name, kind.fidelity.value, usual_numbers(kind), (inspect.getdoc(kind) or "").partition("\n")[0])
+        for name, kind in STRATEGIES.items()
+    ]
+    print_table(("strategy", "fidelity", "numbers", "what it does"), rows)
+    typer.echo("\nNAME:NUMBER=VALUE sets a number, NAME+NAME does both. Without --strategy:")
+    typer.echo(", ".join(DEFAULT))
