@@ -29,6 +29,8 @@ NAME = "LangGraph checkpoints"
 _BY_HAND = ("update", "fork")
 """Sources of checkpoints whose messages no node wrote."""
 
+_HAS_CHECKPOINTS = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'checkpoints'"
+
 _LABELS = AttributionMap()
 
 
@@ -98,13 +100,13 @@ def episodes(
 
 
 def fits(path: Path) -> bool:
-    """Tell whether a SQLite file is one of checkpoints."""
+    """Tell whether a file is one of SQLite, damaged or not; whether checkpoints are in it is seen when it is read."""
     try:
         with closing(_opened(path)) as connection:
-            found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'checkpoints'")
-            return found.fetchone() is not None
-    except sqlite3.Error:
-        return False
+            connection.execute("PRAGMA schema_version")
+            return path.stat().st_size > 0
+    except sqlite3.Error as error:
+        return error.sqlite_errorname != "SQLITE_NOTADB"
 
 
 def read(path: Path, faults: Faults) -> Iterator[Episode]:
@@ -120,14 +122,16 @@ def read(path: Path, faults: Faults) -> Iterator[Episode]:
         The threads with at least one call, the oldest first.
 
     Raises:
-        ReplayError: If langgraph-checkpoint-sqlite is not installed, or the file is damaged.
+        ReplayError: If there are no checkpoints in it, it is damaged, or langgraph-checkpoint-sqlite is not installed.
     """
-    if find_spec("langgraph.checkpoint.sqlite") is None:
-        raise ReplayError(f"{path} holds LangGraph checkpoints: to read it, pip install langgraph-checkpoint-sqlite.")
-    from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415  # optional
-
     try:
         with closing(_opened(path)) as connection:
+            if connection.execute(_HAS_CHECKPOINTS).fetchone() is None:
+                raise ReplayError(f"{path} is a SQLite file, but neither a ledger nor one of LangGraph's checkpoints.")
+            if find_spec("langgraph.checkpoint.sqlite") is None:
+                raise ReplayError(f"{path} holds checkpoints: to read it, pip install langgraph-checkpoint-sqlite.")
+            from langgraph.checkpoint.sqlite import SqliteSaver  # noqa: PLC0415  # optional
+
             saver = SqliteSaver(connection, serde=JsonPlusSerializer(allowed_msgpack_modules=None))
             found = connection.execute(
                 "SELECT thread_id FROM checkpoints GROUP BY thread_id ORDER BY MIN(checkpoint_id)"

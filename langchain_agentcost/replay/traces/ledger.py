@@ -68,7 +68,7 @@ def episodes(ledger: Ledger, *, outcome: str | None = None, faults: Faults | Non
         []
     """
     noted = faults if faults is not None else Faults()
-    verdicts = _verdicts(ledger, outcome)
+    judged = verdicts(ledger, outcome)
     runs: Gathering[_Run] = Gathering(_Run)
     for entry in ledger.entries({"kind": ["llm", "correction"]}):
         key = entry.attribution.run or (entry.parent_id if entry.kind == "correction" else None) or entry.id
@@ -77,13 +77,13 @@ def episodes(ledger: Ledger, *, outcome: str | None = None, faults: Faults | Non
             noted.add(f"run {key}", f"entry {entry.id} came after the entries of a thousand other runs: it is left out")
             continue
         run.add(entry)
-        yield from _read_out(runs.put(key, run), verdicts, noted)
-    yield from _read_out(sorted(runs.rest(), key=lambda run: run.began), verdicts, noted)
+        yield from _read_out(runs.put(key, run), judged, noted)
+    yield from _read_out(sorted(runs.rest(), key=lambda run: run.began), judged, noted)
 
 
 def fits(path: Path) -> bool:
     """Tell whether a SQLite file is a ledger, or another file of this package."""
-    return noun_of(path) is not None
+    return noun_of(path.absolute()) is not None
 
 
 def read(path: Path, faults: Faults) -> Iterator[Episode]:
@@ -106,16 +106,24 @@ def read(path: Path, faults: Faults) -> Iterator[Episode]:
         raise ReplayError(str(error)) from error
 
 
-def _read_out(runs: Iterable[_Run], verdicts: Mapping[tuple[str, str], bool], faults: Faults) -> Iterator[Episode]:
+def _read_out(runs: Iterable[_Run], judged: Mapping[tuple[str, str], bool], faults: Faults) -> Iterator[Episode]:
     for run in runs:
         if run.unread:
             faults.add(f"run {run.id}", f"{run.unread} of its {len(run)} calls {_UNREADABLE}")
         elif len(run):
-            yield run.episode(verdicts)
+            yield run.episode(judged)
 
 
-def _verdicts(ledger: Ledger, name: str | None) -> Mapping[tuple[str, str], bool]:
-    """Whether runs and sessions succeeded: of several outcomes of a name the latest, of several names all."""
+def verdicts_of(ledger: Ledger, name: str | None = None) -> Mapping[tuple[str, str], bool]:
+    """Say whether runs and sessions succeeded: of several outcomes of a name the latest, of several names all.
+
+    Args:
+        ledger: The ledger.
+        name: Only outcomes of this name; None takes all but "abandoned".
+
+    Returns:
+        The verdicts by ("run", id) and ("session", id).
+    """
     latest: dict[tuple[str, str], dict[str | None, bool]] = {}
     for entry in ledger.entries({"kind": "outcome"} if name is None else {"kind": "outcome", "name": name}):
         if entry.success is None or (name is None and entry.name == ABANDONED):
@@ -124,7 +132,7 @@ def _verdicts(ledger: Ledger, name: str | None) -> Mapping[tuple[str, str], bool
         units = [(kind, id_) for kind, id_ in (("run", who.run), ("session", who.session)) if id_ is not None]
         if units:
             latest.setdefault(units[0], {})[entry.name] = entry.success
-    return {unit: all(verdicts.values()) for unit, verdicts in latest.items()}
+    return {unit: all(said.values()) for unit, said in latest.items()}
 
 
 class _Made(NamedTuple):
@@ -166,7 +174,7 @@ class _Run:
             self._made.append(_Made(replace(entry, fingerprints=None), prompt))
             self.size += self._shared.chars - before + OVERHEAD_CHARS + 8 * len(prompt)
 
-    def episode(self, verdicts: Mapping[tuple[str, str], bool]) -> Episode:
+    def episode(self, judged: Mapping[tuple[str, str], bool]) -> Episode:
         """Give what was put together."""
         histories = Histories()
         knows = any(entry.usage is not None and entry.usage.cache_read_tokens for entry, _ in self._made)
@@ -179,7 +187,7 @@ class _Run:
             (call.recorded, entry.attribution.provider) for call, (entry, _) in zip(calls, self._made, strict=True)
         )
         benchmark = first.workflow or "ledger"
-        success = verdicts.get(("run", self.id))
+        success = judged.get(("run", self.id))
         return Episode(
             label(self.id),
             tuple(calls),
@@ -189,7 +197,7 @@ class _Run:
             task=first.session or label(self.id),
             model=model,
             provider=provider,
-            success=success if success is not None else verdicts.get(("session", first.session or "")),
+            success=success if success is not None else judged.get(("session", first.session or "")),
             marks=self._marks,
         )
 
