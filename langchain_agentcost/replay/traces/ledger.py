@@ -68,7 +68,7 @@ def episodes(ledger: Ledger, *, outcome: str | None = None, faults: Faults | Non
         []
     """
     noted = faults if faults is not None else Faults()
-    judged = verdicts(ledger, outcome)
+    judged = verdicts_of(ledger, outcome)
     runs: Gathering[_Run] = Gathering(_Run)
     for entry in ledger.entries({"kind": ["llm", "correction"]}):
         key = entry.attribution.run or (entry.parent_id if entry.kind == "correction" else None) or entry.id
@@ -106,14 +106,6 @@ def read(path: Path, faults: Faults) -> Iterator[Episode]:
         raise ReplayError(str(error)) from error
 
 
-def _read_out(runs: Iterable[_Run], judged: Mapping[tuple[str, str], bool], faults: Faults) -> Iterator[Episode]:
-    for run in runs:
-        if run.unread:
-            faults.add(f"run {run.id}", f"{run.unread} of its {len(run)} calls {_UNREADABLE}")
-        elif len(run):
-            yield run.episode(judged)
-
-
 def verdicts_of(ledger: Ledger, name: str | None = None) -> Mapping[tuple[str, str], bool]:
     """Say whether runs and sessions succeeded: of several outcomes of a name the latest, of several names all.
 
@@ -133,6 +125,14 @@ def verdicts_of(ledger: Ledger, name: str | None = None) -> Mapping[tuple[str, s
         if units:
             latest.setdefault(units[0], {})[entry.name] = entry.success
     return {unit: all(said.values()) for unit, said in latest.items()}
+
+
+def _read_out(runs: Iterable[_Run], judged: Mapping[tuple[str, str], bool], faults: Faults) -> Iterator[Episode]:
+    for run in runs:
+        if run.unread:
+            faults.add(f"run {run.id}", f"{run.unread} of its {len(run)} calls {_UNREADABLE}")
+        elif len(run):
+            yield run.episode(judged)
 
 
 class _Made(NamedTuple):
