@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         BudgetExceeded,
         LimitReached,
         MeteringWarning,
+        PrefixUnstableWarning,
         PriceNotFoundWarning,
         UnenforcedBudgetWarning,
         UsageMissingWarning,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         uninstall_global,
     )
     from langchain_agentcost.middleware import agentcost_middleware
+    from langchain_agentcost.prefix import PrefixStabilityMonitor
     from langchain_agentcost.pricing import Cost, PriceBook, PriceCard, PriceOverrides
     from langchain_agentcost.usage import Usage
 
@@ -56,6 +58,8 @@ __all__ = [
     "Ledger",
     "LimitReached",
     "MeteringWarning",
+    "PrefixStabilityMonitor",
+    "PrefixUnstableWarning",
     "PriceBook",
     "PriceCard",
     "PriceNotFoundWarning",
@@ -85,6 +89,7 @@ _ROOMS = {
         "BudgetExceeded",
         "LimitReached",
         "MeteringWarning",
+        "PrefixUnstableWarning",
         "PriceNotFoundWarning",
         "UnenforcedBudgetWarning",
         "UsageMissingWarning",
@@ -95,6 +100,7 @@ _ROOMS = {
     "limits": ("Budget", "CircuitBreaker"),
     "meter": ("CostMeter", "budget", "install_global", "meter_costs", "metered_embeddings", "uninstall_global"),
     "middleware": ("agentcost_middleware",),
+    "prefix": ("PrefixStabilityMonitor",),
     "pricing": ("Cost", "PriceBook", "PriceCard", "PriceOverrides"),
     "usage": ("Usage",),
 }

@@ -20,6 +20,7 @@ AgentCostError
     └── LimitUnavailable  a limit could not be checked, or not acted on as it was asked to: the call is not made
 AgentCostWarning (UserWarning)
 ├── MeteringWarning       the meter itself failed; the run went on, an event may be missing
+├── PrefixUnstableWarning  prompts change where they were sent before: the provider's prompt cache is lost
 ├── PriceNotFoundWarning  a model without a price: its cost is None, never 0
 ├── UnenforcedBudgetWarning  a budget that cannot hold for a call, and why
 └── UsageMissingWarning   a provider reported no usage: the counts are estimates
@@ -49,6 +50,7 @@ __all__ = [
     "MeteringWarning",
     "MissingExtra",
     "PolicyError",
+    "PrefixUnstableWarning",
     "PriceFileError",
     "PriceNotFound",
     "PriceNotFoundWarning",
@@ -135,6 +137,10 @@ class AgentCostWarning(UserWarning):
 
 class MeteringWarning(AgentCostWarning):
     """The meter itself failed; the user's run went on and an event may be missing from the ledger."""
+
+
+class PrefixUnstableWarning(AgentCostWarning):
+    """A conversation's prompts change where they were sent before, so that the provider bills them anew; see where."""
 
 
 class PriceNotFoundWarning(AgentCostWarning):
