@@ -24,6 +24,7 @@ from langchain_agentcost.meter.fingerprints import Fingerprinter
 from langchain_agentcost.meter.gate import Gate
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_metadata, current_run_id, labels_of
+from langchain_agentcost.meter.prefix_watch import PrefixWatch
 from langchain_agentcost.meter.runs import RunBook, WorkflowRun, root_before
 from langchain_agentcost.meter.till import NOT_BILLED, Till
 from langchain_agentcost.pricing import Cost, PriceBook
@@ -48,6 +49,7 @@ class Books:
 
     Attributes:
         gate: What every call has to pass before it is made; None lets all pass.
+        prefix: What looks whether prompts only grow; None where nobody asked.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class Books:
         self._journal = journal
         self._fingerprinter = fingerprinter
         self.gate: Gate | None = None
+        self.prefix: PrefixWatch | None = None
         self._open: Recent[UUID, OpenCall] = Recent()
 
     def model_started(self, run_id: UUID, prompt: Prompt, event: Mapping[str, Any]) -> None:
@@ -147,6 +150,8 @@ class Books:
         else:
             self._learn(call, usage)
         self._book(run_id, call, Ending(usage, self._till.billed(call, usage, answer)))
+        if self.prefix is not None:
+            self.prefix.answered(call, usage)
         if self.gate is not None:
             self.gate.model_answered(call, usage, answer)
 

@@ -38,8 +38,10 @@ from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_run_id
 from langchain_agentcost.meter.outcome import outcome_value, outcome_verdict
 from langchain_agentcost.meter.permit import UNCAPPED_TOKENS, Permit
+from langchain_agentcost.meter.prefix_watch import PrefixWatch, monitor_of
 from langchain_agentcost.meter.runs import WorkflowRun
 from langchain_agentcost.meter.worst_case import Request, WorstCase
+from langchain_agentcost.prefix import PrefixStabilityMonitor
 from langchain_agentcost.pricing import PriceBook, PriceOverrides
 from langchain_agentcost.pricing.overrides import Given
 from langchain_agentcost.reported import billed_tier, shown
@@ -78,6 +80,8 @@ class CostMeter(MeterEvents):
         alerts: Who is told when a limit comes near, is reached, or asks a person: functions of an `Alert`, `Webhook`s.
         on_store_error: What happens to a call while the store cannot be reached: "closed" stops it, "open" lets it
             be made and says so.
+        prefix_monitor: True, or a monitor, warns of prompts that change where they were sent before. It is off by
+            default: it hashes every new message while the run waits, and is about habits, not about a bill.
 
     Raises:
         ValueError: If the fingerprint key is too short or too long, or the mode is not one.
@@ -106,6 +110,7 @@ class CostMeter(MeterEvents):
         mode: Mode = "enforce",
         alerts: Iterable[AlertSink] = (),
         on_store_error: OnStoreError = "closed",
+        prefix_monitor: PrefixStabilityMonitor | bool = False,
     ) -> None:
         super().__init__()
         self.mode = _mode(mode)
@@ -123,6 +128,9 @@ class CostMeter(MeterEvents):
         """What holds the limits; None where there are none yet."""
         self._closes_store = False
         self.books = Books(self.prices, self.attribution, self.journal, fingerprinter)
+        self.prefix_monitor = monitor_of(prefix_monitor, self.prices)
+        if self.prefix_monitor is not None:
+            self.books.prefix = PrefixWatch(self.prefix_monitor, self.journal)
         if limits and not self.off:
             self._hold(limits, store, alerts, fail_open=on_store_error == "open")
         self._tracer: LangSmithCostTracer | None = None
