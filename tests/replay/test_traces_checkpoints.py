@@ -45,10 +45,10 @@ def asks(key: str, **args: Any) -> AIMessage:
 
 def talk(saver: Saver, thread: str = "t1", **metadata: Any) -> Any:
     """A thread of two requests with three model calls; gives the agent and its config."""
-    answers = [asks("c1", number=3), "Two lamps.", "Goodbye."]
+    answers: list[AIMessage | str] = [asks("c1", number=3), "Two lamps.", "Goodbye."]
     counts = chain([200, 240, 290], repeat(300))
     model = FakeMeteredChatModel(answers=answers, counts=lambda *_: FakeCounts(next(counts), 8, cache_read_tokens=1))
-    agent = create_agent(model, [get_order], system_prompt="You work for a shop.", name="desk", checkpointer=saver)
+    agent: Any = create_agent(model, [get_order], system_prompt="You work for a shop.", name="desk", checkpointer=saver)
     config: Any = {"configurable": {"thread_id": thread}, "metadata": metadata}
     given = [("user", "Hello?"), ("ai", "Hello, I am a greeting."), ("user", "Where is order 3?")]
     agent.invoke({"messages": given}, config)
@@ -135,7 +135,7 @@ def test_removed_messages_were_sent_all_the_same(saver: Saver) -> None:
     graph.add_node("model", lambda state: {"messages": [model.invoke(state["messages"])]})
     graph.add_edge(START, "trim")
     graph.add_edge("trim", "model")
-    agent = graph.compile(checkpointer=saver)
+    agent: Any = graph.compile(checkpointer=saver)
     for text in ("a", "b", "c"):
         agent.invoke({"messages": [HumanMessage(text)]}, {"configurable": {"thread_id": "t1"}})
     [episode] = read(saver)
@@ -145,12 +145,13 @@ def test_removed_messages_were_sent_all_the_same(saver: Saver) -> None:
 
 def test_subgraph_is_counted_once(saver: Saver) -> None:
     """A subgraph's calls have its own prompts, and its messages in the parent's state are no further calls."""
-    model = FakeMeteredChatModel(answers=[asks("c1", number=3), "Two lamps."])
-    inner = create_agent(model, [get_order], name="desk")
+    answers: list[AIMessage | str] = [asks("c1", number=3), "Two lamps."]
+    model = FakeMeteredChatModel(answers=answers)
+    inner: Any = create_agent(model, [get_order], name="desk")
     graph = StateGraph(MessagesState)
     graph.add_node("desk", inner)
     graph.add_edge(START, "desk")
-    agent = graph.compile(checkpointer=saver)
+    agent: Any = graph.compile(checkpointer=saver)
     agent.invoke({"messages": [("user", "Order 3?")]}, {"configurable": {"thread_id": "t1"}})
     [episode] = read(saver)
     assert said(episode) == [["Order 3?"], ["Order 3?", "", "order 3: two lamps"]]
@@ -173,7 +174,7 @@ def test_nodes_side_by_side_were_sent_the_same(saver: Saver) -> None:
     for name in ("left", "right"):
         graph.add_node(name, lambda state: {"messages": [model.invoke(state["messages"])]})
         graph.add_edge(START, name)
-    agent = graph.compile(checkpointer=saver)
+    agent: Any = graph.compile(checkpointer=saver)
     agent.invoke({"messages": [("user", "Which way?")]}, {"configurable": {"thread_id": "t1"}})
     [episode] = read(saver)
     assert said(episode) == [["Which way?"], ["Which way?"]]
@@ -200,7 +201,7 @@ def test_other_channel(saver: Saver) -> None:
 async def test_async_saver(tmp_path: Path) -> None:
     """An async saver is read from a thread, as the docstring says."""
     async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "threads.db")) as saver:
-        agent = create_agent(FakeMeteredChatModel(), [], checkpointer=saver)
+        agent: Any = create_agent(FakeMeteredChatModel(), [], checkpointer=saver)
         await agent.ainvoke({"messages": [("user", "Hi")]}, {"configurable": {"thread_id": "t1"}})
         [episode] = await asyncio.to_thread(lambda: list(checkpoints.episodes(saver)))
     assert said(episode) == [["Hi"]]
@@ -284,8 +285,8 @@ def test_no_class_is_imported_that_a_file_names(tmp_path: Path, monkeypatch: pyt
         """A message of the application's."""
 
     with SqliteSaver.from_conn_string(str(path)) as made:
-        agent = create_agent(FakeMeteredChatModel(), [], checkpointer=made)
-        agent.invoke({"messages": [Own("Hi, own.")]}, {"configurable": {"thread_id": "t1"}})
+        agent: Any = create_agent(FakeMeteredChatModel(), [], checkpointer=made)
+        agent.invoke({"messages": [Own(content="Hi, own.")]}, {"configurable": {"thread_id": "t1"}})
     seen: list[str] = []
     real = builtins.__import__
 

@@ -17,6 +17,7 @@ from langchain_core.tracers.langchain import LangChainTracer
 from langchain_agentcost.replay import Episode, Faults, Tariffs, read_traces, replay
 from langchain_agentcost.replay.sizes import Sizes, Toolset
 from langchain_agentcost.replay.traces import langsmith
+from langchain_agentcost.replay.traces.gathering import Gathering
 from langchain_agentcost.testing import FakeCounts, FakeMeteredChatModel, LangSmithCollector
 from langchain_agentcost.tokens import TokenCounter
 
@@ -65,14 +66,18 @@ def desk(callbacks: list[Any], answers: Sequence[AIMessage | str], counts: Seque
     """One request to a support desk, whose provider counts its prompts as told."""
     given = iter(counts)
     model = FakeMeteredChatModel(answers=answers, counts=lambda *_: FakeCounts(next(given), 12, cache_read_tokens=64))
-    agent = create_agent(model, [get_order, cancel_order], system_prompt="You work for a shop.", name="desk")
+    agent: Any = create_agent(model, [get_order, cancel_order], system_prompt="You work for a shop.", name="desk")
     agent.invoke({"messages": [("user", "Where is order 3?")]}, {"callbacks": callbacks, **config})
 
 
 @pytest.fixture(scope="module")
 def trace(world: LangSmithCollector) -> list[Record]:
     """A request with three model calls and two tools, of which one fails."""
-    answers = [asks("get_order", "c1", number=3), asks("cancel_order", "c2", number=3), "It is cancelled."]
+    answers: list[AIMessage | str] = [
+        asks("get_order", "c1", number=3),
+        asks("cancel_order", "c2", number=3),
+        "It is cancelled.",
+    ]
     metadata = {"tenant": "acme", "session_id": "talk-1"}
     return traced(world, lambda handlers: desk(handlers, answers, [300, 340, 381], metadata=metadata))
 
@@ -232,7 +237,7 @@ def test_counts_of_the_run_itself(trace: list[Record], tmp_path: Path) -> None:
 
 def test_sub_agent_has_a_history_of_its_own(world: LangSmithCollector, tmp_path: Path) -> None:
     """A prompt that does not go on from the one before begins another history; the first one is gone on with."""
-    helper = create_agent(FakeMeteredChatModel(answers=["Lamps are light."]), system_prompt="You know lamps.")
+    helper: Any = create_agent(FakeMeteredChatModel(answers=["Lamps are light."]), system_prompt="You know lamps.")
 
     @tool
     def ask_expert(question: str) -> str:
@@ -240,9 +245,9 @@ def test_sub_agent_has_a_history_of_its_own(world: LangSmithCollector, tmp_path:
         return str(helper.invoke({"messages": [("user", question)]})["messages"][-1].text)
 
     def run(handlers: list[Any]) -> None:
-        answers = [asks("ask_expert", "c1", question="How heavy?"), "They are light."]
+        answers: list[AIMessage | str] = [asks("ask_expert", "c1", question="How heavy?"), "They are light."]
         model = FakeMeteredChatModel(answers=answers)
-        agent = create_agent(model, [ask_expert], system_prompt="You work for a shop.", name="desk")
+        agent: Any = create_agent(model, [ask_expert], system_prompt="You work for a shop.", name="desk")
         agent.invoke({"messages": [("user", "How heavy are lamps?")]}, {"callbacks": handlers})
 
     first, inner, last = one(tmp_path, traced(world, run)).calls
@@ -356,8 +361,7 @@ def test_late_run_of_a_complete_trace_is_a_fault(
     trace: list[Record], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A run that comes after its trace was read out is named, with what to do, and changes nothing."""
-    gathering = langsmith.Gathering
-    monkeypatch.setattr(langsmith, "Gathering", lambda make: gathering(make, most=1))
+    monkeypatch.setattr(langsmith, "Gathering", lambda make: Gathering(make, most=1))
     other = [{**run, "trace_id": "t2", "id": f"x{run['id']}"} for run in model_runs(trace)]
     late = model_runs(trace)[2]
     found, faults = read(tmp_path, [*(run for run in trace if run is not late), *other, late])

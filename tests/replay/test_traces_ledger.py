@@ -23,6 +23,7 @@ from langchain_agentcost.pricing.cost import Cost
 from langchain_agentcost.replay import STRATEGIES, Episode, Faults, read_traces, replay, strategies
 from langchain_agentcost.replay.sizes import Sizes
 from langchain_agentcost.replay.traces import ledger as traces
+from langchain_agentcost.replay.traces.gathering import Gathering
 from langchain_agentcost.testing import FakeCounts, FakeMeteredChatModel
 from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.usage import Usage
@@ -49,7 +50,7 @@ def desk(meter: CostMeter, number: int = 3, **config: Any) -> None:
         model=MODEL,
         counts=lambda *_: FakeCounts(next(counts), 30, cache_read_tokens=1_024),
     )
-    agent = create_agent(model, [get_order], system_prompt="You work for a shop.", name="desk")
+    agent: Any = create_agent(model, [get_order], system_prompt="You work for a shop.", name="desk")
     agent.invoke({"messages": [("user", f"Where is order {number}?")]}, {"callbacks": meter.callbacks, **config})
 
 
@@ -133,7 +134,9 @@ def test_without_fingerprints_the_runs_are_faults() -> None:
 
 def test_sub_agent_has_a_history_of_its_own() -> None:
     """Another agent's prompts are another history, and the first one is gone on with; all prompts come out again."""
-    expert = create_agent(FakeMeteredChatModel(answers=["Light."], counts=FakeCounts(70, 5)), system_prompt="Lamps.")
+    expert: Any = create_agent(
+        FakeMeteredChatModel(answers=["Light."], counts=FakeCounts(70, 5)), system_prompt="Lamps."
+    )
 
     @tool
     def ask_expert(question: str) -> str:
@@ -144,7 +147,7 @@ def test_sub_agent_has_a_history_of_its_own() -> None:
     counts = iter([300, 340])
     model = FakeMeteredChatModel(answers=[asks, "Light."], counts=lambda *_: FakeCounts(next(counts), 5))
     with CostMeter(fingerprint_key=KEY) as meter:
-        agent = create_agent(model, [ask_expert], name="desk")
+        agent: Any = create_agent(model, [ask_expert], name="desk")
         agent.invoke({"messages": [("user", "How heavy are lamps?")]}, {"callbacks": meter.callbacks})
         [episode] = read(meter.ledger)
     first, inner, last = episode.calls
@@ -157,7 +160,7 @@ def test_resumed_conversation_is_one_task() -> None:
     """The requests of one thread are runs of one task, so that intervals are over conversations."""
     model = FakeMeteredChatModel(answers=["One.", "Two."])
     with CostMeter(fingerprint_key=KEY) as meter:
-        agent = create_agent(model, [], name="desk", checkpointer=InMemorySaver())
+        agent: Any = create_agent(model, [], name="desk", checkpointer=InMemorySaver())
         config: Any = {"callbacks": meter.callbacks, "configurable": {"thread_id": "t1"}}
         for text in ("a", "b"):
             agent.invoke({"messages": [("user", text)]}, config)
@@ -263,8 +266,7 @@ def test_equal_messages_keep_their_places() -> None:
 
 def test_run_that_comes_back_late_is_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry of a run that was read out before is named, and changes nothing."""
-    gathering = traces.Gathering
-    monkeypatch.setattr(traces, "Gathering", lambda make: gathering(make, most=2))
+    monkeypatch.setattr(traces, "Gathering", lambda make: Gathering(make, most=2))
     faults = Faults()
     ledger = kept(call("1", "a", 0), call("2", "b", 1), call("3", "c", 2), call("4", "a", 3))
     assert [len(episode.calls) for episode in traces.episodes(ledger, faults=faults)] == [1, 1, 1]

@@ -97,6 +97,7 @@ def _read_lines(path: Path, faults: Faults, moved: Callable[[int], None]) -> Ite
         ReplayError: If there are such lines only.
     """
     lines = read_lines(path, faults, moved=moved)
+    before = faults.count
     strange = False
     for line in lines:
         form = next((form for form in LINE_FORMATS if form.fits(line.record)), None)
@@ -108,3 +109,5 @@ def _read_lines(path: Path, faults: Faults, moved: Callable[[int], None]) -> Ite
     if strange:
         known = ", ".join(form.NAME for form in (*LINE_FORMATS, *FILE_FORMATS))
         raise ReplayError(f"{path} is in none of the formats that can be read: {known}.")
+    if faults.count == before:
+        faults.add(path.name, "nothing is in it")

@@ -33,6 +33,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages.ai import UsageMetadata
 
 from langchain_agentcost.attribution import AttributionMap, label
 from langchain_agentcost.canonical import digest
@@ -253,7 +254,8 @@ class _Trace:
             raise ValueError("it failed and has no answer" if error else "it has no answer")
         fields = fields_of(given)
         answer, usage = answer_of(fields), _usage(run, fields, outputs)
-        if is_cache_hit(AIMessage.model_construct(content="", usage_metadata=usage)):
+        answer.usage_metadata = cast("UsageMetadata | None", usage or None)
+        if is_cache_hit(answer):
             return
         prompt = self._shared.prompt((key_of_message(message), message) for message in _prompt(inputs))
         params = mapping_of(mapping_of(record.get("extra")).get("invocation_params"))
@@ -265,7 +267,7 @@ class _Trace:
                 prompt,
                 cast("AIMessage", self._shared.next(prompt, key_of_message(answer), answer)),
                 self._toolset(list_of(params.get("tools")) or list_of(inputs.get("tools"))),
-                _recorded(run, fields, usage, params),
+                _recorded(run, fields, answer, params),
                 name_of(run.metadata, "ls_provider") or None,
             )
         )
@@ -359,15 +361,14 @@ def _usage(run: _Run, fields: Mapping[str, Any], outputs: Mapping[str, Any]) -> 
     return {**older, "input_token_details": dict(details)} if older and details else older or {}
 
 
-def _recorded(run: _Run, fields: Mapping[str, Any], usage: Mapping[str, Any], params: Mapping[str, Any]) -> Recorded:
+def _recorded(run: _Run, fields: Mapping[str, Any], answer: AIMessage, params: Mapping[str, Any]) -> Recorded:
     """What was reported of a call."""
-    metadata = mapping_of(fields.get("response_metadata"))
-    reported = AIMessage.model_construct(content="", usage_metadata=usage)
+    usage, metadata = mapping_of(answer.usage_metadata), mapping_of(fields.get("response_metadata"))
     named = (name_of(metadata, "model_name"), name_of(metadata, "model"), name_of(run.metadata, "ls_model_name"))
     model = next(filter(None, named), "") or name_of(params, "model")
     cost = nano_of(usage.get("total_cost"))
     return Recorded(
-        Usage.from_message(reported),
+        Usage.from_message(answer),
         "cache_read" in mapping_of(usage.get("input_token_details")),
         cost if cost is not None else nano_of(run.record.get("total_cost")),
         seconds_of(run.record.get("start_time")),
