@@ -4,7 +4,19 @@ from __future__ import annotations
 
 import typer
 
-from langchain_agentcost.cli import budgets, check, demo, doctor, langsmith, ledger, prices, replay, report, reprice
+from langchain_agentcost.cli import (
+    advise,
+    budgets,
+    check,
+    demo,
+    doctor,
+    langsmith,
+    ledger,
+    prices,
+    replay,
+    report,
+    reprice,
+)
 
 app = typer.Typer(
     name="langchain-agentcost",
@@ -13,5 +25,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (demo, report, replay, check, budgets, doctor, prices, reprice, ledger, langsmith):
+for commands in (demo, report, advise, replay, check, budgets, doctor, prices, reprice, ledger, langsmith):
     commands.register(app)

@@ -1,0 +1,143 @@
+"""Ways to send less of what has piled up, tried on the same runs: the best of them, and what each would harm."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from langchain_agentcost.finops.amounts import written_share
+from langchain_agentcost.quality import QualityFloor
+from langchain_agentcost.replay.advice.finding import Kept
+from langchain_agentcost.replay.advice.saved import WhatIf
+from langchain_agentcost.replay.advice.seen import SeenRun
+from langchain_agentcost.replay.run import ACTING, DANGLING
+from langchain_agentcost.replay.strategies.masking import MaskBatched
+from langchain_agentcost.replay.strategies.reference import Reference
+from langchain_agentcost.replay.strategies.summarize import Summarize
+from langchain_agentcost.replay.strategies.truncate import Truncate
+from langchain_agentcost.replay.strategy import Strategy, label
+
+TRUNCATE = """
+from langchain.agents import create_agent
+from langchain.agents.middleware import wrap_tool_call
+from langchain_core.messages import ToolMessage
+
+@wrap_tool_call
+def cut(request, handler):
+    result = handler(request)
+    if isinstance(result, ToolMessage) and len(result.text) > 2_000:  # about 500 tokens
+        return result.model_copy(update={"content": f"{result.text[:2_000]}\\n[cut]"})
+    return result
+
+agent = create_agent(model, tools, middleware=[cut])
+"""
+
+MASK = """
+from langchain.agents import create_agent
+from langchain.agents.middleware import wrap_model_call
+from langchain_core.messages import ToolMessage
+
+@wrap_model_call
+def clear_in_batches(request, handler):
+    results = [message for message in request.messages if isinstance(message, ToolMessage)]
+    old = {id(message) for message in results[: max(0, len(results) - 3) // 11 * 11]}  # 11 at once, 3 or more stay
+    note = {"content": "[old tool result removed]"}
+    sent = [message.model_copy(update=note) if id(message) in old else message for message in request.messages]
+    return handler(request.override(messages=sent))
+
+agent = create_agent(model, tools, middleware=[clear_in_batches])
+"""
+
+REFER = """
+from langchain.agents import create_agent
+from langchain.agents.middleware import wrap_tool_call
+from langchain_core.messages import ToolMessage
+from langchain_core.tools import tool
+
+kept = {}
+
+@tool
+def fetch(reference: str) -> str:
+    "Give the whole of a tool result that was cut."
+    return kept.get(reference, "There is no such reference.")
+
+@wrap_tool_call
+def put_aside(request, handler):
+    result = handler(request)
+    if isinstance(result, ToolMessage) and len(result.text) > 6_000 and result.name != "fetch":  # about 1,500 tokens
+        kept[result.tool_call_id] = result.text
+        start = f"{result.text[:800]}\\n[cut: fetch('{result.tool_call_id}') gives all of it]"
+        return result.model_copy(update={"content": start})
+    return result
+
+agent = create_agent(model, [*tools, fetch], middleware=[put_aside])
+"""
+
+SUMMARIZE = """
+from langchain.agents import create_agent
+from langchain.agents.middleware import SummarizationMiddleware
+
+summaries = SummarizationMiddleware(model, trigger=("tokens", 16_000), keep=("messages", 10))
+agent = create_agent(model, tools, middleware=[summaries])
+"""
+
+TRUNCATED, REFERRED, MASKED, SUMMARIZED = Truncate(), Reference(), MaskBatched(), Summarize()
+
+CODE: Mapping[str, str] = {
+    label(TRUNCATED): TRUNCATE,
+    label(REFERRED): REFER,
+    label(MASKED): MASK,
+    label(SUMMARIZED): SUMMARIZE,
+}
+"""The lines that do what each strategy does."""
+
+
+class Cuts:
+    """Several strategies on the same runs.
+
+    Args:
+        strategies: The strategies.
+    """
+
+    def __init__(self, strategies: Sequence[Strategy]) -> None:
+        self._strategies = {label(strategy): strategy for strategy in strategies}
+        self._tried = {name: WhatIf(name) for name in self._strategies}
+
+    def add(self, run: SeenRun) -> None:
+        """Add a run."""
+        for tried in self._tried.values():
+            tried.add(run)
+
+    def best(self) -> tuple[Strategy, WhatIf] | None:
+        """Give the one that saves most with prompt caching on; None where none could be replayed."""
+        done = [(name, tried) for name, tried in self._tried.items() if tried.runs]
+        if not done:
+            return None
+        name, most = max(done, key=lambda item: sum(saved for saved, _ in item[1].saved.tasks.values()))
+        return self._strategies[name], most
+
+    def evidence(self) -> Iterator[str]:
+        """Say what each would save, with prompt caching on and off, and what it takes away."""
+        for name, tried in self._tried.items():
+            if not tried.runs:
+                continue
+            strategy = self._strategies[name]
+            saving = tried.saved.saving_pct()
+            off = 100 * tried.saved.off_saved / max(1, tried.saved.off_bill)
+            yield (
+                f"{name} ({strategy.fidelity}): saves {saving:.1f}% with prompt caching, {off:.1f}% without; "
+                f"{_harm(tried)}"
+            )
+
+    def kept(self, tried: WhatIf, floor: QualityFloor) -> Kept:
+        """Give the successes that a strategy took nothing from, against the floor; none where texts are not known."""
+        if not tried.tally[ACTING]:
+            return Kept(floor, 0, 0)
+        return Kept(floor, tried.successes - tried.touched, tried.successes)
+
+
+def _harm(tried: WhatIf) -> str:
+    acting = tried.tally[ACTING]
+    if not acting:
+        return "what steps would miss is not known without texts"
+    fetched = f", {tried.tally['fetches']:,} fetches paid" if tried.tally["fetches"] else ""
+    return f"{written_share(tried.tally[DANGLING] / acting)} of the steps that act would miss what they used{fetched}"
