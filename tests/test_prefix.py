@@ -18,7 +18,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_agentcost.prefix import PrefixChange, PrefixStabilityMonitor, outline
 from langchain_agentcost.prefix.monitor import MAX_PROMPTS
 from langchain_agentcost.prefix.outline import Outline
-from langchain_agentcost.prefix.volatile import ADVICE, Look
+from langchain_agentcost.prefix.volatile import ADVICE, LOOKED_AT_CHARS, Look
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.tokens import estimate_message, estimate_text
 from langchain_agentcost.usage import Usage
@@ -170,6 +170,15 @@ class TestWhere:
         prompts = [[SystemMessage(f"Since 2026-11-23: {mood}.\n{RULES}")] for mood in ("calm", "busy", "wild")]
         assert last(prompts).kind == "text"
 
+    def test_a_number_in_a_text_that_changes_is_no_counter(self) -> None:
+        """Where words change too, the kind is text from the second change on."""
+        news = ("3 orders are late", "5 doors are stuck", "8 lamps are out")
+        assert last([SystemMessage(f"Today {text}.\n{RULES}")] for text in news).kind == "text"
+
+    def test_only_the_beginning_of_a_text_is_looked_at(self) -> None:
+        """A file of megabytes takes no longer than a page."""
+        assert Look.at("x" * LOOKED_AT_CHARS + " at 10:15").items == ()
+
     def test_of_two_items_it_is_the_one_that_changes(self) -> None:
         """A number that changes beside a date that stays is a counter."""
         prompts = [[SystemMessage(f"Call {number} since 2026-11-23.\n{RULES}")] for number in (1, 2, 3)]
@@ -254,10 +263,12 @@ class TestWhere:
         ]
 
     def test_memories_that_are_put_before_the_history(self) -> None:
-        """A message that pushes the others back is named with its place."""
-        system, history = SystemMessage(RULES), turns(3)
-        found = last([[system, *history], [system, HumanMessage("The user likes tea."), *history]])
-        assert (found.place, found.kind) == ("message 2 (user)", "inserted message")
+        """A message that pushes the others back, or the only other one, is named with its place."""
+        for number in (3, 0):
+            system, history = SystemMessage(RULES), turns(number)
+            found = last([[system, *history], [system, HumanMessage("The user likes tea."), *history]])
+            assert (found.place, found.kind) == ("message 2 (user)", "inserted message")
+            assert found.invalidated_tokens == sum(map(estimate_message, history))
 
     def test_a_system_message_that_comes_or_goes(self) -> None:
         """Where it goes the place says so, and where it comes it is its first line."""
@@ -478,12 +489,13 @@ class TestWhatIsKept:
     def test_no_message_lives_longer(self) -> None:
         """What the caller lets go is gone."""
         monitor = PrefixStabilityMonitor()
-        message = HumanMessage("Where is order 42?")
-        monitor.observe("thread", [message], **GPT)
-        alive = ref(message)
-        del message
+        messages = [HumanMessage("Where is order 42?"), HumanMessage("And order 43?")]
+        for end in (1, 2):
+            monitor.observe("thread", messages[:end], **GPT)
+        alive = [ref(message) for message in messages]
+        del messages
         gc.collect()
-        assert alive() is None
+        assert [kept() for kept in alive] == [None, None]
 
     def test_conversations_and_prompts_are_bounded(self) -> None:
         """Of a thousand the latest are remembered, and a few prompts of each; what goes on is not forgotten."""

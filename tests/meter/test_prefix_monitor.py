@@ -350,6 +350,17 @@ class TestSideBySide:
             clerk.invoke(HI, {"callbacks": meter.callbacks})
         assert monitor.totals().changes == 0
 
+    def test_a_long_conversation_leaves_the_others_their_warnings(self) -> None:
+        """It is warned about once however often it changes, and counts once."""
+        meter, _ = watching()
+        model, prompt = FakeMeteredChatModel(model="gpt-4.1"), clock()
+        with warned() as texts:
+            for session, calls in (("long", MAX_WARNINGS + 5), ("short", 3)):
+                config: RunnableConfig = {"callbacks": meter.callbacks, "metadata": {"session": session}}
+                for _ in range(calls):
+                    model.invoke([SystemMessage(prompt())], config)
+        assert len(texts) == 2
+
     def test_warnings_are_bounded(self) -> None:
         """A clock that is in the prompt of every conversation does not fill the log; the last warning says so."""
         meter, monitor = watching()
