@@ -85,7 +85,7 @@ def test_traces_give_findings_with_code(tmp_path: Path) -> None:
     """A file of runs is read, and what was found is printed; the exit code is 0."""
     result = call(traces(tmp_path, MISTAKES["prompt_cache"]()))
     assert result.exit_code == 0, result.output
-    assert "1 findings, the largest saving first: 1 worth it" in result.output
+    assert "1 finding: 1 worth it." in result.output
     assert "saves $0.417, 63.1%" in result.output
     assert "AnthropicPromptCachingMiddleware" in result.output
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
+from functools import cache
 
 from langchain_core.messages import BaseMessage, SystemMessage
 
+from langchain_agentcost.replay.advice import Advice, advise
 from langchain_agentcost.replay.episode import Call, Episode, Recorded
 from langchain_agentcost.replay.provider import Provider
 from langchain_agentcost.replay.request import Request
@@ -150,3 +152,9 @@ MISTAKES: dict[str, Callable[[], list[Episode]]] = {
     "dominated_model": lambda: [*clean(), *billed(support(model="gpt-4.1-mini", source="trial"))],
 }
 """For each kind of finding, traffic with just that mistake."""
+
+
+@cache
+def advice_on(kind: str) -> Advice:
+    """The advice on traffic with just that mistake."""
+    return advise(MISTAKES[kind]())

@@ -15,9 +15,9 @@ from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 from pydantic import Field
 
-from langchain_agentcost.replay.advice import advise, context_cuts
+from langchain_agentcost.replay.advice import context_cuts
 from langchain_agentcost.replay.advice.findings import failed_runs, prompt_cache, repeats, volatile_prefix
-from tests.replay.advice_runs import MISTAKES
+from tests.replay.advice_runs import MISTAKES, advice_on
 
 ALWAYS = {
     "marked": prompt_cache.MARKED,
@@ -80,7 +80,7 @@ def run_lines(code: str, *answers: AIMessage, **names: Any) -> dict[str, Any]:
 def test_the_lines_of_every_finding_run(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a finding shows is Python that runs as it stands, with the reader's own model, tools and question."""
     monkeypatch.setenv("OPENAI_API_KEY", "none")
-    [finding] = advise(MISTAKES[kind]()).findings
+    [finding] = advice_on(kind).findings
     assert run_lines(finding.code)
 
 
@@ -134,5 +134,5 @@ def test_what_changes_is_said_last() -> None:
 
 def test_unused_tools_are_left_out() -> None:
     """The tool that no run uses is not handed to the agent."""
-    [finding] = advise(MISTAKES["unused_tools"]()).findings
+    [finding] = advice_on("unused_tools").findings
     assert run_lines(finding.code)["unused"] == ["steer_fleet"]

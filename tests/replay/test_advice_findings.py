@@ -15,7 +15,7 @@ from langchain_agentcost.replay.advice.paid import StandIn
 from langchain_agentcost.replay.episode import NOTHING, Episode, Recorded
 from langchain_agentcost.replay.strategy import Fidelity
 from langchain_agentcost.replay.tariff import Tariffs
-from tests.replay.advice_runs import LIST, MISTAKES, RUNS, billed, clean, in_a_loop, ordinary, support
+from tests.replay.advice_runs import LIST, MISTAKES, RUNS, advice_on, billed, clean, in_a_loop, ordinary, support
 from tests.replay.made import Turn, uses
 
 
@@ -26,7 +26,7 @@ def kinds(advice: Advice) -> list[str]:
 
 def the(kind: str) -> Finding:
     """The finding in traffic with just that mistake."""
-    [found] = advise(MISTAKES[kind]()).findings
+    [found] = advice_on(kind).findings
     return found
 
 
@@ -75,7 +75,7 @@ def test_nothing_is_found_whoever_serves_it(model: str, heard: bool) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_each_mistake_is_found_and_nothing_else(kind: str) -> None:
     """Traffic with one mistake gives the finding of that mistake, once, and no other."""
-    assert kinds(advise(MISTAKES[kind]())) == [kind]
+    assert kinds(advice_on(kind)) == [kind]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -264,6 +264,6 @@ def test_a_bill_that_is_no_list_price_is_what_counts() -> None:
     """Where recorded costs are neither list prices nor follow any rates, savings are scaled to what was paid."""
     factors = cycle((3, 4))
     odd = retold(MISTAKES["loops"](), lambda told: replace(told, cost_nano=(told.cost_nano or 0) * next(factors)))
-    [plain], [dear] = advise(MISTAKES["loops"]()).findings, advise(odd).findings
+    [plain], [dear] = advice_on("loops").findings, advise(odd).findings
     assert dear.saving.bill == bill(odd)
     assert Fraction(dear.saving.amount, plain.saving.amount) == pytest.approx(3.5, rel=0.1)

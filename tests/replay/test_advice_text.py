@@ -48,7 +48,7 @@ def test_the_text_has_all_that_a_reader_needs(several: Advice) -> None:
     assert "1 worth it, 1 not worth it yet, 1 not worth it" in said
     for part in ("saves $0.417, 63.1% [61.6, 64.3] - worth it", "evidence", "fidelity", "effort", "latency", "risk"):
         assert part in said
-    assert "             agent = create_agent(model, tools, middleware=[AnthropicPromptCachingMiddleware" in said
+    assert "             agent = create_agent(model, tools, middleware=[caching])" in said
     assert "Without a price" in said
     assert "calls^" in said
 
@@ -59,7 +59,7 @@ def test_what_is_beyond_the_top_is_one_line_each(several: Advice) -> None:
     assert "agent = create_agent" in said
     assert "meter = CostMeter" not in said
     assert "3.  loops" in said
-    assert "1 findings that save nothing: context_growth 1" in said
+    assert "1 that save nothing (context_growth 1)" in said
 
 
 @pytest.mark.parametrize("width", [40, 80, 200])
@@ -109,7 +109,7 @@ def test_the_data_is_json_and_has_every_finding(several: Advice) -> None:
     assert [one["kind"] for one in data["findings"]] == [finding.kind for finding in several.findings]
     assert data["findings"][0]["saving"]["amount"] == "0.417348900"
     assert isinstance(data["findings"][2]["saving"]["amount"], int)
-    assert data["findings"][1]["quality"]["metric"] == "successes kept"
+    assert data["findings"][1]["quality"]["metric"] == "successes that miss nothing they used"
     assert {"effort", "latency", "risk", "code", "evidence", "facts"} <= data["findings"][0].keys()
     assert data["bills"][0]["growth_exponent"] is None or data["bills"][0]["growth_exponent"]["p"] > 0
 

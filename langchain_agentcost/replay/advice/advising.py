@@ -26,7 +26,7 @@ FLOOR = QualityFloor("successes kept", min=0.95)
 """The quality that a saving may not go below, where nothing else is said."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Advice:
     """What was found.
 

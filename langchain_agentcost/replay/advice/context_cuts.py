@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from langchain_agentcost.finops.amounts import written_share
 from langchain_agentcost.quality import QualityFloor
@@ -24,7 +25,7 @@ from langchain_core.messages import ToolMessage
 @wrap_tool_call
 def cut(request, handler):
     result = handler(request)
-    if isinstance(result, ToolMessage) and len(result.text) > 2_000:  # about 500 tokens
+    if isinstance(result, ToolMessage) and len(result.text) > 2_000:  # some 500 tokens
         return result.model_copy(update={"content": f"{result.text[:2_000]}\\n[cut]"})
     return result
 
@@ -38,10 +39,11 @@ from langchain_core.messages import ToolMessage
 
 @wrap_model_call
 def clear_in_batches(request, handler):
-    results = [message for message in request.messages if isinstance(message, ToolMessage)]
-    old = {id(message) for message in results[: max(0, len(results) - 3) // 11 * 11]}  # 11 at once, 3 or more stay
+    results = [one for one in request.messages if isinstance(one, ToolMessage)]
+    cleared = max(0, len(results) - 3) // 11 * 11  # 11 at once; 3 or more stay
+    old = {id(one) for one in results[:cleared]}
     note = {"content": "[old tool result removed]"}
-    sent = [message.model_copy(update=note) if id(message) in old else message for message in request.messages]
+    sent = [one.model_copy(update=note) if id(one) in old else one for one in request.messages]
     return handler(request.override(messages=sent))
 
 agent = create_agent(model, tools, middleware=[clear_in_batches])
@@ -63,7 +65,9 @@ def fetch(reference: str) -> str:
 @wrap_tool_call
 def put_aside(request, handler):
     result = handler(request)
-    if isinstance(result, ToolMessage) and len(result.text) > 6_000 and result.name != "fetch":  # about 1,500 tokens
+    if not isinstance(result, ToolMessage) or result.name == "fetch":
+        return result
+    if len(result.text) > 6_000:  # about 1,500 tokens
         kept[result.tool_call_id] = result.text
         start = f"{result.text[:800]}\\n[cut: fetch('{result.tool_call_id}') gives all of it]"
         return result.model_copy(update={"content": start})
@@ -76,7 +80,9 @@ SUMMARIZE = """
 from langchain.agents import create_agent
 from langchain.agents.middleware import SummarizationMiddleware
 
-summaries = SummarizationMiddleware(model, trigger=("tokens", 16_000), keep=("messages", 10))
+summaries = SummarizationMiddleware(
+    model, trigger=("tokens", 16_000), keep=("messages", 10)
+)  # the replay was stricter: it wrote a summary only where that pays
 agent = create_agent(model, tools, middleware=[summaries])
 """
 
@@ -130,9 +136,10 @@ class Cuts:
 
     def kept(self, tried: WhatIf, floor: QualityFloor) -> Kept:
         """Give the successes that a strategy took nothing from, against the floor; none where texts are not known."""
+        named = replace(floor, metric="successes that miss nothing they used")
         if not tried.tally[ACTING]:
-            return Kept(floor, 0, 0)
-        return Kept(floor, tried.successes - tried.touched, tried.successes)
+            return Kept(named, 0, 0)
+        return Kept(named, tried.successes - tried.touched, tried.successes)
 
 
 def _harm(tried: WhatIf) -> str:

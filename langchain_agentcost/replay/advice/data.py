@@ -1,4 +1,18 @@
-"""Advice as data, for programs. The format is versioned: a field that changes its meaning raises the version."""
+"""Advice as data, for programs. The format is versioned: a field that changes its meaning raises the version.
+
+| field of a finding | what it is |
+|---|---|
+| `kind`, `title` | what was found; the kinds are `KINDS` |
+| `family`, `benchmark`, `source`, `model` | whose bill it is about |
+| `saving.unit`, `.amount`, `.bill` | what acting on it saves of which bill: "usd" as text, or "tokens" |
+| `saving.pct`, `.ci_low`, `.ci_high` | 100 * amount / bill, and its 95 % bootstrap interval over tasks |
+| `saving.pct_cache_off` | the same without prompt caching, at list price; null where that is not the question |
+| `saving.fidelity` | how far it can be believed: `replay.Fidelity` |
+| `verdict`, `why` | "worth it", "not worth it yet" or "not worth it", and the reason |
+| `quality` | good trials of all, what they prove of the floor; null where quality is not touched |
+| `evidence`, `facts` | what it rests on, as sentences and as numbers |
+| `effort`, `latency`, `risk`, `code` | what it takes, what it does, what can go wrong, and the lines that do it |
+"""
 
 from __future__ import annotations
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import NamedTuple
 
-from langchain_agentcost.finops.amounts import written_count
+from langchain_agentcost.finops.amounts import written_count, written_usd
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.replay.advice.saved import Saving
+from langchain_agentcost.replay.advice.seen import Unit
 from langchain_agentcost.replay.advice.thresholds import MIRAGE_FACTOR, SMALL_PCT
 from langchain_agentcost.replay.advice.traffic import Traffic
 from langchain_agentcost.replay.strategy import Fidelity
@@ -145,7 +146,6 @@ def judge(saving: Saving, kept: Kept | None) -> tuple[Verdict, str]:
         The verdict, and why.
 
     Example:
-        >>> from langchain_agentcost.replay.advice.seen import Unit
         >>> judge(Saving(Unit.USD, 1, 100, Fidelity.EXACT, 0.5, 1.5), None)[1]
         'a small saving: 1.0% of the bill'
     """
@@ -158,10 +158,16 @@ def judge(saving: Saving, kept: Kept | None) -> tuple[Verdict, str]:
     if saving.fidelity is Fidelity.PRICE_BOUND:
         return Verdict.YET, "an upper bound: what it does to quality is not recorded"
     if saving.fidelity is Fidelity.OPEN_LOOP:
-        return Verdict.YET, "information is removed: try it on a part of the traffic first, and count successes"
+        return Verdict.YET, _removed(kept)
     if kept is not None and not kept.proven:
         return Verdict.YET, "the quality floor is not proven"
     return Verdict.WORTH, "the quality floor is proven" if kept is not None else "quality is not touched"
+
+
+def _removed(kept: Kept | None) -> str:
+    if kept is not None and kept.trials and not kept.proven:
+        return f"information is removed that {kept.trials - kept.good:,} of {kept.trials:,} successes used"
+    return "information is removed: try it on a part of the traffic first, and count successes"
 
 
 def _too_little(saving: Saving) -> str:
@@ -173,6 +179,16 @@ def _too_little(saving: Saving) -> str:
     if not saving.amount:
         return "it saves nothing of the bill"
     return f"a small saving: {saving.pct:.1f}% of the bill"
+
+
+def amount_of(unit: Unit, amount: int) -> str:
+    """Write an amount.
+
+    Example:
+        >>> amount_of(Unit.USD, 1_250_000_000), amount_of(Unit.TOKENS, 7)
+        ('$1.25', '7 tokens')
+    """
+    return written_usd(amount) if unit is Unit.USD else tokens_of(amount)
 
 
 def tokens_of(count: int) -> str:

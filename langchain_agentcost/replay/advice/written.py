@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from langchain_agentcost.attribution import label
 from langchain_agentcost.finops.amounts import written_usd
 from langchain_agentcost.finops.base import Note
-from langchain_agentcost.replay.advice.finding import Finding, Verdict, tokens_of
+from langchain_agentcost.replay.advice.finding import Finding, Verdict, amount_of, tokens_of
 from langchain_agentcost.replay.advice.seen import Unit
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ def summary(advice: Advice) -> str:
         return "Nothing was found that costs more than it has to." if advice.bills else "There are no runs."
     counts = Counter(finding.verdict for finding in advice.findings)
     said = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in Verdict if counts[verdict])
+    if len(advice.findings) == 1:
+        return f"1 finding: {said}."
     head = f"{len(advice.findings):,} findings, the largest saving first: {said}."
     return f"{head} They do not add up: one takes from another."
 
@@ -86,7 +88,7 @@ def notes(advice: Advice, top: int) -> Iterator[Note]:
     idle = Counter(finding.kind for finding in advice.findings[top:] if finding.saving.amount <= 0)
     if idle:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in idle.most_common())
-        yield Note("Not listed", f"{idle.total():,} findings that save nothing: {kinds}; JSON has them")
+        yield Note("Not listed", f"{idle.total():,} that save nothing ({kinds}); JSON has them")
     yield Note("Savings", "with prompt caching on, from a cold start; in brackets their 95 % interval over tasks")
     yield Note("Quality floor", f"{floor.metric}: at least {floor.min:.0%}, at {floor.confidence:.0%} confidence")
     yield Note("Prices", label(advice.prices))
@@ -104,13 +106,12 @@ def notes(advice: Advice, top: int) -> Iterator[Note]:
 def saves(finding: Finding) -> str:
     """Write a saving with its interval."""
     saving = finding.saving
-    amount = written_usd(saving.amount) if saving.unit is Unit.USD else tokens_of(saving.amount)
     ends = "" if saving.low is None or saving.high is None else f" [{saving.low:.1f}, {saving.high:.1f}]"
-    return f"saves {amount}, {saving.pct:.1f}%{ends}"
+    return f"saves {amount_of(saving.unit, saving.amount)}, {saving.pct:.1f}%{ends}"
 
 
 def _facts(finding: Finding, bill: Bill) -> Iterator[tuple[str, str]]:
-    spent = written_usd(bill.amount) if bill.unit is Unit.USD else tokens_of(bill.amount)
+    spent = amount_of(bill.unit, bill.amount)
     exponent = bill.growth.fit()
     grows = "" if exponent is None else f"; a run's input grows as calls^{exponent}"
     runs, calls = f"{bill.runs:,} runs", f"{bill.calls:,} calls"

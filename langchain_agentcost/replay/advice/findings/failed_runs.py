@@ -9,7 +9,7 @@ from langchain_agentcost.finops.amounts import written_share
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.replay.advice.bills import Bill
 from langchain_agentcost.replay.advice.detector import Detector
-from langchain_agentcost.replay.advice.finding import Finding, Kept, Manner
+from langchain_agentcost.replay.advice.finding import Finding, Kept, Manner, amount_of
 from langchain_agentcost.replay.advice.seen import SeenRun
 from langchain_agentcost.replay.advice.step_caps import StepCaps
 from langchain_agentcost.replay.advice.thresholds import FAILED_PCT
@@ -83,9 +83,11 @@ class FailedRuns(Detector):
     def _evidence(self, cap: int | None) -> Iterator[str]:
         dearer = self._dearer()
         than = "" if dearer is None else f"; one costs {dearer:.2f} times a run that succeeds"
+        spent = amount_of(self.bill.unit, self._failed)
         yield (
             f"{self._failures:,} of {self.bill.judged:,} judged runs failed, and took "
-            f"{written_share(self._failed / self._judged)} of their bill{than}: no measure can save more"
+            f"{spent}, {written_share(self._failed / self._judged)} of their bill{than}: "
+            "no measure can save more"
         )
         if cap is None:
             yield "no run succeeded, so nothing tells what a run needs"

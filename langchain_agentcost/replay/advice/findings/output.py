@@ -18,7 +18,7 @@ from langchain_agentcost.replay.strategy import Fidelity
 CODE = """
 from langchain_agentcost import Budget, CostMeter
 
-short = model.bind(max_tokens={most})  # and ask for short answers: a cut answer is of no use
+short = model.bind(max_tokens={most})  # and ask for short answers: a cut one is no use
 meter = CostMeter(budgets=[Budget(output_tokens={most}, per="step", on_limit="warn")])
 """
 

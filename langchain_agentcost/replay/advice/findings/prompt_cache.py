@@ -19,16 +19,17 @@ MARKED = """
 from langchain.agents import create_agent
 from langchain_anthropic.middleware import AnthropicPromptCachingMiddleware
 
-agent = create_agent(model, tools, middleware=[AnthropicPromptCachingMiddleware(ttl="5m")])
+caching = AnthropicPromptCachingMiddleware(ttl="5m")
+agent = create_agent(model, tools, middleware=[caching])
 """
 
 AUTOMATIC = """
 from langchain_agentcost import CostMeter
 
-# This provider caches unasked: a prompt has to begin as the last one did, within minutes. See what it serves:
-meter = CostMeter()
+# This provider caches unasked, where a prompt begins as the last one did, minutes ago.
+meter = CostMeter(prefix_monitor=True)  # warns of what changes at the beginning
 answer = agent.invoke(question, {"callbacks": [meter]})
-print(meter.report(by="model").to_json())  # the share of the input that was read from the cache
+print(meter.report(by="model"))  # says what share of the input came from the cache
 """
 
 

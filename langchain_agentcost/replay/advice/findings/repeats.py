@@ -21,7 +21,8 @@ from langchain_agentcost.replay.strategy import Strategy, label
 CODE = """
 from langchain_core.caches import InMemoryCache
 
-cached = model.model_copy(update={"cache": InMemoryCache()})  # only where the same prompt may have the same answer
+# Only where the same prompt may have the same answer:
+cached = model.model_copy(update={"cache": InMemoryCache()})
 """
 
 TOOL_CODE = """

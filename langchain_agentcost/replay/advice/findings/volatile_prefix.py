@@ -27,7 +27,8 @@ from langchain_core.messages import HumanMessage
 
 @wrap_model_call
 def changing_part_last(request, handler):
-    now = HumanMessage(f"(It is {datetime.now(UTC):%Y-%m-%d %H:%M}.)")  # and no longer in the system prompt
+    # The time, say: no longer in the system prompt, but behind all that stays.
+    now = HumanMessage(f"(It is {datetime.now(UTC):%Y-%m-%d %H:%M}.)")
     return handler(request.override(messages=[*request.messages, now]))
 
 agent = create_agent(model, tools, middleware=[changing_part_last])
