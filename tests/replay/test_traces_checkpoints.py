@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import builtins
+import importlib
 import pickle
 import sqlite3
 import sys
@@ -278,27 +278,21 @@ def test_damaged_thread_is_a_fault(file: Path, kind: str, value: bytes) -> None:
 
 
 def test_no_class_is_imported_that_a_file_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A message of a class of the application's own stays data: its module is not imported, and it is read as data."""
+    """A message of a class of the application's own is read as data: its module is not imported."""
+    (tmp_path / "canary.py").write_text(
+        "from langchain_core.messages import HumanMessage\nclass Own(HumanMessage):\n    pass\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
     path = tmp_path / "threads.db"
-
-    class Own(HumanMessage):
-        """A message of the application's."""
-
     with SqliteSaver.from_conn_string(str(path)) as made:
         agent: Any = create_agent(FakeMeteredChatModel(), [], checkpointer=made)
-        agent.invoke({"messages": [Own(content="Hi, own.")]}, {"configurable": {"thread_id": "t1"}})
-    seen: list[str] = []
-    real = builtins.__import__
-
-    def watched(name: str, *args: Any, **options: Any) -> Any:
-        seen.append(name)
-        return real(name, *args, **options)
-
-    monkeypatch.setattr(builtins, "__import__", watched)
+        own = importlib.import_module("canary").Own(content="Hi, own.")
+        agent.invoke({"messages": [own]}, {"configurable": {"thread_id": "t1"}})
+    del sys.modules["canary"]
     faults = Faults()
     [episode] = read_traces([path], faults)
-    assert said(episode) == [["Hi, own."]]
-    assert (faults.count, [name for name in seen if name == __name__]) == (0, [])
+    assert (said(episode), faults.count) == ([["Hi, own."]], 0)
+    assert "canary" not in sys.modules
 
 
 @pytest.mark.parametrize("length", [100, 5000, 9000])

@@ -233,10 +233,13 @@ def test_half_of_a_surrogate_pair(tmp_path: Path) -> None:
     messages[2] |= {"tool_call_id": half, "name": half, "content": half}
     tools = [{"type": "function", "function": {"name": half, "description": half}}]
     line = json.dumps(chat(half, messages=messages, tools=tools, model=half, system=half, benchmark=half))
-    found, faults = read(written(tmp_path, [line]))
-    assert (len(found), faults.count) == (1, 0)
-    survives(found).to_dict()
-    found[0].id.encode()
+    raw = json.dumps(chat("raw", benchmark=half)).encode().replace(b"\\ud800", b"\xed\xa0\x80")
+    found, faults = read(written(tmp_path, [line, raw]))
+    assert ([episode.id for episode in found], faults.count) == (["?", "raw"], 0)
+    for episode in found:
+        said = [[message.model_dump() for message in (*call.messages, call.answer)] for call in episode.calls]
+        json.dumps([said, episode.tools, episode.benchmark, episode.model], ensure_ascii=False).encode()
+    survives(found)
 
 
 def test_tool_calls_and_results_that_do_not_match(tmp_path: Path) -> None:

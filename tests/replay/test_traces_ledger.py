@@ -134,9 +134,8 @@ def test_without_fingerprints_the_runs_are_faults() -> None:
 
 def test_sub_agent_has_a_history_of_its_own() -> None:
     """Another agent's prompts are another history, and the first one is gone on with; all prompts come out again."""
-    expert: Any = create_agent(
-        FakeMeteredChatModel(answers=["Light."], counts=FakeCounts(70, 5)), system_prompt="Lamps."
-    )
+    counted = FakeMeteredChatModel(answers=["Light."], counts=FakeCounts(170, 5))
+    expert: Any = create_agent(counted, [get_order], system_prompt="Lamps.", name="expert")
 
     @tool
     def ask_expert(question: str) -> str:
@@ -153,7 +152,8 @@ def test_sub_agent_has_a_history_of_its_own() -> None:
     first, inner, last = episode.calls
     assert first.history is last.history
     assert inner.history is not first.history
-    assert prompts(episode) == [300, 70, 340]
+    assert inner.messages[0] is not first.messages[0]  # what stands for the tools of each
+    assert prompts(episode) == [300, 170, 340]
 
 
 def test_resumed_conversation_is_one_task() -> None:

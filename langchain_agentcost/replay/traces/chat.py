@@ -14,7 +14,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_core.messages.tool import ToolCall
 
 from langchain_agentcost.replay.traces.fields import list_of, mapping_of
-from langchain_agentcost.replay.traces.lines import too_deep
+from langchain_agentcost.replay.traces.lines import encodable, too_deep
 
 _NAMES = {
     "system": ("system", "developer", "systemmessage", "systemmessagechunk"),
@@ -55,8 +55,8 @@ def message_of(given: object) -> BaseMessage:
         failed = fields.get("error") or fields.get("status") == "error"
         return ToolMessage(
             content,
-            tool_call_id=clean(str(fields.get("tool_call_id") or "")),
-            name=clean(str(fields["name"])) if fields.get("name") else None,
+            tool_call_id=str(fields.get("tool_call_id") or ""),
+            name=str(fields["name"]) if fields.get("name") else None,
             status="error" if failed else "success",
         )
     return HumanMessage(content)
@@ -112,12 +112,12 @@ def _role(fields: Mapping[str, Any]) -> str | None:
 def content_of(content: object) -> Any:
     """Give content that LangChain takes: a text, or a list of texts and mappings."""
     if isinstance(content, str):
-        return clean(content)
+        return content
     if content is None:
         return ""
     if isinstance(content, list):
-        return [block if isinstance(block, dict) else clean(str(block)) for block in content]
-    return clean(json.dumps(content, default=str))
+        return [block if isinstance(block, dict) else str(block) for block in content]
+    return json.dumps(content, default=str)
 
 
 def call_of(given: Mapping[str, Any]) -> ToolCall:
@@ -127,7 +127,7 @@ def call_of(given: Mapping[str, Any]) -> ToolCall:
     arguments = said.get("arguments", said.get("args"))
     args = parsed(arguments)
     shown = args if isinstance(args, dict) else {"arguments": args}
-    return ToolCall(name=clean(str(said.get("name") or "?")), args=shown, id=clean(str(given.get("id") or "")) or None)
+    return ToolCall(name=str(said.get("name") or "?"), args=shown, id=str(given.get("id") or "") or None)
 
 
 def parsed(arguments: object) -> Any:
@@ -137,10 +137,5 @@ def parsed(arguments: object) -> Any:
     try:
         value = json.loads(arguments)
     except (ValueError, RecursionError):
-        return clean(arguments)
-    return clean(arguments) if too_deep(value) else value
-
-
-def clean(text: str) -> str:
-    """Give a text that can be encoded: half of a surrogate pair, which JSON may hold, becomes a question mark."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+        return arguments
+    return arguments if too_deep(value) else encodable(value)

@@ -18,7 +18,7 @@ from langchain_agentcost.attribution import AttributionMap, label
 from langchain_agentcost.errors import ReplayError
 from langchain_agentcost.replay.episode import Call, Episode, Recorded
 from langchain_agentcost.replay.traces.answering import most_used
-from langchain_agentcost.replay.traces.chat import clean, message_of
+from langchain_agentcost.replay.traces.chat import message_of
 from langchain_agentcost.replay.traces.fields import mapping_of, name_of, seconds_of
 from langchain_agentcost.replay.traces.histories import Histories, Shared, key_of_message
 from langchain_agentcost.replay.traces.lines import Faults
@@ -170,7 +170,7 @@ class _Thread:
         self._key = messages_key
         self._sent = sent
         self._source = source
-        self._head: tuple[BaseMessage, ...] = (SystemMessage(clean(sent.system)),) if sent.system else ()
+        self._head: tuple[BaseMessage, ...] = (SystemMessage(sent.system),) if sent.system else ()
         self._shared = Shared()
         self._labels: dict[str, Any] = {}
 
@@ -254,4 +254,4 @@ def _named(answer: AIMessage, key: str) -> str | None:
 
 def _key_of(message: BaseMessage) -> bytes:
     """A message's key; the ids that LangGraph gives to messages stay with them."""
-    return key_of_message(message) + clean(str(message.id or "")).encode()
+    return key_of_message(message) + str(message.id or "").encode("utf-8", "replace")

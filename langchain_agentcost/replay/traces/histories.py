@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
+from operator import is_
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
 from langchain_agentcost.canonical import canonical, digest
-from langchain_agentcost.replay.cache import common
 
 MAX_GOING_ON = 16
 """How many histories may be gone on from: agents that a run has at work at once, with the latest trimmed prompts."""
@@ -95,7 +95,7 @@ class Histories:
         sub-agent or of a history that was trimmed, begins one of its own.
         """
         for place, history in enumerate(self._latest):
-            if common(history, prompt) == min(len(history), len(prompt)):
+            if all(map(is_, history, prompt)):  # as far as the shorter one goes
                 history.extend(prompt[len(history) :])
                 del self._latest[place]
                 self._latest.appendleft(history)

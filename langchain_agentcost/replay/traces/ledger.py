@@ -7,7 +7,7 @@ simulate the provider's prompt cache, budgets and routing by length; strategies 
 |---|---|
 | a workflow run (`Attribution.run`) | an `Episode`; its conversation is the task |
 | its model calls, in the order of `at` | the calls; a message that recurs is one object |
-| a fingerprint | a message without a text, with a mark of its key and its size |
+| a fingerprint | a message that says its hash, with a mark of its key and its size |
 | `split.tool_schema_tokens` | a message of that size before the others, one for each agent |
 | usage, cost with all corrections, model and provider | what was recorded |
 | outcomes of the run, else of its session | success: no if one says no, else yes if one says yes |
@@ -202,15 +202,15 @@ class _Run:
         )
 
     def _prompt(self, entry: Entry) -> tuple[BaseMessage, ...]:
-        """The messages that stand for a prompt: its tools, if it has any, then each fingerprint.
+        """The messages that stand for a prompt: its tools, if it has any, then each fingerprint. They say its key.
 
         Those that are new share what the provider's count is above what stood before, so that it comes out again.
         """
         pieces = [Piece(digest(hashed), max(0, tokens)) for hashed, tokens in entry.fingerprints or ()]
-        messages: list[BaseMessage] = [HumanMessage("") for _ in pieces]
+        messages: list[BaseMessage] = [HumanMessage(piece.key.hex()) for piece in pieces]
         tools = _tools(entry, sum(piece.tokens for piece in pieces))
         if tools is not None:
-            pieces, messages = [tools, *pieces], [SystemMessage(""), *messages]
+            pieces, messages = [tools, *pieces], [SystemMessage(tools.key.hex()), *messages]
         prompt = self._shared.prompt(zip((piece.key for piece in pieces), messages, strict=True))
         new = [at for at, message in enumerate(prompt) if id(message) not in self._marks]
         weights = [pieces[at].tokens for at in new]

@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, NamedTuple, cast
+from typing import IO, Any, NamedTuple, TypeVar, cast
 
 from langchain_agentcost.attribution import label
 
@@ -20,6 +20,8 @@ MAX_DEPTH = 64
 
 NAMED = 20
 """How many faults are named; the rest are counted."""
+
+J = TypeVar("J")
 
 
 class Fault(NamedTuple):
@@ -123,7 +125,22 @@ def _object(text: bytes, place: str, faults: Faults) -> dict[str, Any] | None:
     if too_deep(record):
         faults.add(place, f"nested deeper than {MAX_DEPTH} levels")
         return None
-    return record
+    return encodable(record)
+
+
+def encodable(value: J) -> J:
+    r"""Give a JSON value whose texts can be written: half of a surrogate pair, which JSON may hold, becomes a "?".
+
+    Example:
+        >>> encodable(["a\ud800", "\u00e9"])
+        ['a?', 'é']
+    """
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        made: J = json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        return made
+    return value
 
 
 def too_deep(value: Any) -> bool:

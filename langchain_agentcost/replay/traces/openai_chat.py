@@ -30,7 +30,7 @@ from langchain_agentcost.canonical import digest
 from langchain_agentcost.errors import ReplayError
 from langchain_agentcost.recent import Recent
 from langchain_agentcost.replay.episode import Episode, Recorded, assemble
-from langchain_agentcost.replay.traces.chat import clean, message_of
+from langchain_agentcost.replay.traces.chat import message_of
 from langchain_agentcost.replay.traces.fields import (
     count_of,
     is_count,
@@ -39,7 +39,7 @@ from langchain_agentcost.replay.traces.fields import (
     nano_of,
     seconds_of,
 )
-from langchain_agentcost.replay.traces.lines import MAX_DEPTH, Faults, Line, too_deep
+from langchain_agentcost.replay.traces.lines import MAX_DEPTH, Faults, Line, encodable, too_deep
 from langchain_agentcost.usage import Usage
 
 NAME = "OpenAI chat"
@@ -102,7 +102,7 @@ class _Beside:
             raise LookupError(f"its system prompt is a text, not {type(text).__name__}")
         made = self._systems.get(text)
         if made is None:
-            made = SystemMessage(clean(text))
+            made = SystemMessage(text)
             self._systems.put(text, made)
         return [made]
 
@@ -145,7 +145,7 @@ def _mapping(folder: Path, name: str) -> Mapping[str, Any]:
                 raise ReplayError(f"{path} is a mapping by id, not {type(read).__name__}.")
             if too_deep(read):
                 raise ReplayError(f"{path} is nested deeper than {MAX_DEPTH} levels.")
-            return read
+            return encodable(read)
     return {}
 
 
