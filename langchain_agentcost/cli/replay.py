@@ -23,7 +23,7 @@ from langchain_agentcost.cli.tables import print_table
 from langchain_agentcost.errors import ReplayError
 from langchain_agentcost.ledger.whole_file import whole_file
 from langchain_agentcost.replay import STRATEGIES, Result, strategies
-from langchain_agentcost.replay.parallel import Job, replay_files
+from langchain_agentcost.replay.parallel import Job, replay_files, without_played_limits_in_the_log
 from langchain_agentcost.replay.strategies import DEFAULT
 from langchain_agentcost.replay.strategy import usual_numbers
 from langchain_agentcost.replay.traces import files_of
@@ -58,6 +58,13 @@ def replay(  # noqa: PLR0913  # a command has as many arguments as it has option
     warm: Annotated[
         bool, typer.Option("--warm", help="Each run finds its tools and system message in the provider's cache.")
     ] = False,
+    drive: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Make so many runs of every source in a real LangGraph graph too, and fail where its bill differs.",
+        ),
+    ] = 0,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all figures to this file.")] = None,
     as_html: Annotated[Path | None, typer.Option("--html", help="Write a page with plots to this file.")] = None,
     jobs: Annotated[int, typer.Option(min=1, help="How many processes share the work.")] = 1,
@@ -71,10 +78,11 @@ def replay(  # noqa: PLR0913  # a command has as many arguments as it has option
         _print_strategies()
         return
     with reported_errors(), _Interrupts() as interrupts:
-        job = _job(traces or (), strategy or DEFAULT, prices or (), at, warm=warm)
+        job = _job(traces or (), strategy or DEFAULT, prices or (), at, warm=warm, drive=drive)
         files = files_of(job.traces)
-        with _opened({as_json: Result.to_json, as_html: Result.to_html}, files) as outputs:
+        with _opened(((as_json, Result.to_json), (as_html, Result.to_html)), files) as outputs:
             with _progress(sum(file.stat().st_size for file in files)) as moved:
+                without_played_limits_in_the_log()
                 result = replay_files(job, _Watch(moved, interrupts), processes=jobs)
             for file, write in outputs:
                 # A name that is no text, such as a damaged file name, is written with backslashes.
@@ -115,7 +123,9 @@ class _Watch:
         return self._interrupts.asked
 
 
-def _job(traces: Sequence[str], strategy: Sequence[str], prices: Sequence[str], at: str | None, *, warm: bool) -> Job:
+def _job(
+    traces: Sequence[str], strategy: Sequence[str], prices: Sequence[str], at: str | None, *, warm: bool, drive: int
+) -> Job:
     """Read what is asked for, and refuse what cannot be before any work is done."""
     if not traces:
         raise ReplayError("No traces are named: give files of recorded runs, or --list to see the strategies.")
@@ -131,6 +141,7 @@ def _job(traces: Sequence[str], strategy: Sequence[str], prices: Sequence[str], 
         model=models[0] if models else None,
         at=instant(at) if at else datetime.now(UTC),
         warm=warm,
+        drive=drive,
     )
     strategies(job.strategies)
     job.tariffs()
@@ -139,16 +150,17 @@ def _job(traces: Sequence[str], strategy: Sequence[str], prices: Sequence[str], 
 
 @contextmanager
 def _opened(
-    wanted: dict[Path | None, Callable[[Result], str]], traces: Sequence[Path]
+    wanted: Sequence[tuple[Path | None, Callable[[Result], str]]], traces: Sequence[Path]
 ) -> Iterator[list[tuple[IO[bytes], Callable[[Result], str]]]]:
     """Open the files to write before the work begins; they take their place when all went well."""
-    read = {file.resolve() for file in traces}
+    taken = {file.resolve(): "one of the traces" for file in traces}
     with ExitStack() as stack:
         opened = []
-        for path, write in wanted.items():
+        for path, write in wanted:
             if path is not None:
-                if path.resolve() in read:
-                    raise ReplayError(f"{path} is one of the traces and would be lost: choose another path.")
+                if path.resolve() in taken:
+                    raise ReplayError(f"{path} is {taken[path.resolve()]} and would be lost: choose another path.")
+                taken[path.resolve()] = "already being written to"
                 opened.append((stack.enter_context(whole_file(path)), write))
         yield opened
 
