@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -25,7 +25,24 @@ def canonical(message: BaseMessage) -> str:
         True
     """
     calls = [(call["name"], call["args"]) for call in getattr(message, "tool_calls", ())]
-    return json.dumps([message.type, message.content, calls], sort_keys=True, default=str)
+    return as_json([message.type, message.content, calls])
+
+
+def as_json(value: Any) -> str:
+    """Write a value so that equal values are written equally: JSON with sorted keys, and as text what has none.
+
+    Args:
+        value: Any value. What JSON cannot hold at all, such as a list in itself or keys that cannot be sorted, is
+            written as Python does.
+
+    Example:
+        >>> as_json({"b": 1, "a": ("x", None)})
+        '{"a": ["x", null], "b": 1}'
+    """
+    try:
+        return json.dumps(value, sort_keys=True, default=str)
+    except (TypeError, ValueError):
+        return repr(value)
 
 
 def digest(text: str, *, key: bytes = b"") -> bytes:

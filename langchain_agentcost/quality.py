@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import exp, log, log1p
+from math import exp, lgamma, log, log1p
 
 _STEPS = 60
 """Bisections of the unit interval: more than a double has digits."""
@@ -93,9 +93,8 @@ def _at_least(good: int, trials: int, share: float) -> float:
         return 0.0
     if share >= 1:
         return 1.0
-    logarithm = good * log(share) + (trials - good) * log1p(-share)
-    for i in range(1, min(good, trials - good) + 1):  # the binomial coefficient, without overflow
-        logarithm += log((trials - i + 1) / i)
+    ways = lgamma(trials + 1) - lgamma(good + 1) - lgamma(trials - good + 1)
+    logarithm = ways + good * log(share) + (trials - good) * log1p(-share)
     term = total = exp(logarithm)
     for count in range(good, trials):
         term *= (trials - count) / (count + 1) * share / (1 - share)

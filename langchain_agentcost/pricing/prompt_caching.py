@@ -90,10 +90,11 @@ FAMILIES: Mapping[str, PromptCacheTerms] = {
         write_share=Decimal("1.25"),
         long_write_share=Decimal(2),
         models=(
-            ("*opus-4-[5-9]*", 4096),
-            ("*haiku-4-[5-9]*", 4096),
-            ("*sonnet-4-6*", 2048),
-            ("*haiku*", 2048),
+            ("*opus-4[-.][5-9]*", 4096),
+            ("*haiku-4[-.][5-9]*", 4096),
+            ("*sonnet-4[-.]6*", 2048),
+            ("*haiku-3*", 2048),
+            ("*claude-3*haiku*", 2048),
         ),
     ),
     "openai": PromptCacheTerms(
@@ -116,17 +117,28 @@ FAMILIES: Mapping[str, PromptCacheTerms] = {
 }
 """The families by the provider's id in the price list."""
 
-_BY_NAME = (
+_BY_NAME: tuple[tuple[str, str | None], ...] = (
+    ("*claude-[12iv]*", None),  # before prompt caching
     ("*claude*", "anthropic"),
     ("*gpt-oss*", None),  # open weights: whoever serves them decides
+    ("*gpt-3*", None),  # before prompt caching, as Azure's gpt-35
+    ("*gpt-4", None),
+    ("*gpt-4-[!o]*", None),
     ("*gpt-*", "openai"),
-    ("o[134]*", "openai"),
-    ("*deepseek*", "deepseek"),
+    ("o[134]", "openai"),
+    ("o[134]-*", "openai"),
+    ("*[./]o[134]", "openai"),
+    ("*[./]o[134]-*", "openai"),
+    ("*gemini-1*", None),  # caches only what the caller stores there
+    ("*gemini-2.0*", None),
+    ("*gemma*", None),
     ("*gemini*", "google"),
     ("*grok*", "x-ai"),
-    ("*mistral*", "mistral"),
 )
-"""Families by the model's name, for resellers, who pass the cache of the model's maker on."""
+"""Families by the model's name, whoever serves it: resellers pass the cache of the model's maker on."""
+
+_OPEN = (("*deepseek*", "deepseek"), ("*mistral*", "mistral"))
+"""The same for open weights, where their maker serves them or nobody is named: others have caches of their own."""
 
 
 def terms_of(model: str, provider: str | None = None) -> PromptCacheTerms | None:
@@ -134,7 +146,8 @@ def terms_of(model: str, provider: str | None = None) -> PromptCacheTerms | None
 
     Args:
         model: The model's name, as a provider or a price list writes it.
-        provider: Who serves it, by the price list's id; None, or one that is not in the table, leaves it to the name.
+        provider: Who serves it, by the price list's id; None where that is not known. A name that tells the maker
+            counts more: Claude on Google's servers has Anthropic's cache.
 
     Returns:
         The terms with the model's own minimum; None where no prompt cache is known.
@@ -144,10 +157,10 @@ def terms_of(model: str, provider: str | None = None) -> PromptCacheTerms | None
         (128, None)
     """
     name = model.lower()
-    family = provider if provider in FAMILIES else next((of for like, of in _BY_NAME if fnmatchcase(name, like)), None)
-    if family is None or fnmatchcase(name, "*gpt-oss*"):
+    by_name = (*_BY_NAME, *(row for row in _OPEN if provider in (None, row[1])), ("*", provider))
+    terms = FAMILIES.get(next(family for like, family in by_name if fnmatchcase(name, like)) or "")
+    if terms is None:
         return None
-    terms = FAMILIES[family]
     least = next((tokens for like, tokens in terms.models if fnmatchcase(name, like)), terms.min_tokens)
     return terms if least == terms.min_tokens else replace(terms, min_tokens=least)
 

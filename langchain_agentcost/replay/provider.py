@@ -30,7 +30,7 @@ class Provider:
     Args:
         sizes: The pieces of the run's prompts.
         tariff: The prices of the run's own model.
-        tariffs: Those of others that a request may name.
+        tariffs: Those of others, which answered single calls or which a request names.
         warm: Whether another run has just sent the same tools and system message.
     """
 
@@ -39,7 +39,7 @@ class Provider:
         self._tariff = tariff
         self._tariffs = tariffs
         self._warm = warm
-        self._caches: dict[str | None, PrefixCache | None] = {}
+        self._caches: dict[tuple[str | None, str], PrefixCache] = {}
 
     def answer(self, request: Request, call: Call) -> Billed:
         """Answer a call as it was recorded, and report what that takes.
@@ -48,16 +48,22 @@ class Provider:
             request: What is sent.
             call: The recorded call: when it was made, and how long its answer was.
         """
-        tariff = self._tariff if request.model is None else self._tariffs.named(request.model, self._tariff)
-        cache = self._cache(request.model, tariff)
-        if cache is None:
-            read, total = 0, self._sizes.tokens(request.tools, request.messages)
-        else:
-            read, total = cache.send(request, call.recorded.at_s)
+        tariff = self.tariff(call, request.model)
+        read, total = self._cache(request.model, tariff).send(request, call.recorded.at_s)
         return Billed(tariff, tariff.usage(total, self._sizes.answer_tokens(call), read_tokens=read))
 
-    def _cache(self, model: str | None, tariff: Tariff) -> PrefixCache | None:
-        if model not in self._caches:
-            terms = tariff.terms
-            self._caches[model] = PrefixCache(terms, self._sizes, warm=self._warm) if terms is not None else None
-        return self._caches[model]
+    def tariff(self, call: Call, model: str | None = None) -> Tariff:
+        """Give the prices of a call.
+
+        Args:
+            call: The recorded call.
+            model: The model that it is sent to; None is the one that was recorded.
+        """
+        own = self._tariffs.of_call(call, self._sizes.episode) or self._tariff
+        return own if model is None else self._tariffs.named(model, own)
+
+    def _cache(self, model: str | None, tariff: Tariff) -> PrefixCache:
+        key = (model, tariff.card.model)
+        if key not in self._caches:
+            self._caches[key] = PrefixCache(tariff.terms, self._sizes, warm=self._warm)
+        return self._caches[key]

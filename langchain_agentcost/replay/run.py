@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from langchain_agentcost.replay.episode import Call
@@ -29,7 +30,7 @@ class Outcome:
         off_nano: The same without prompt caching.
         read_nano: The part of `on_nano` that went into reading from the prompt cache.
         write_nano: Into writing to it.
-        uncached_nano: Into input outside it.
+        uncached_nano: Into input outside it, and fees for each request.
         output_nano: Into answers.
         overhead_nano: Into calls that only the strategy makes.
         read_tokens: Input served from the prompt cache.
@@ -66,54 +67,59 @@ class Outcome:
 
     def pay(self, tariff: Tariff, usage: Usage) -> int:
         """Book a call of the run. Returns its cost with prompt caching."""
-        plain = Usage(usage.input_tokens, usage.output_tokens)
-        cost = tariff.card.cost(usage)
-        nano = cost.total_nano if cost is not None else 0
+        cost = tariff.cost(usage)
         self.calls += 1
-        self.on_nano += nano
-        self.off_nano += tariff.nano(plain)
-        if cost is not None:
-            self.read_nano += cost.cache_read_nano
-            self.write_nano += cost.cache_write_nano
-            self.uncached_nano += cost.input_nano
-            self.output_nano += cost.output_nano
+        self.on_nano += cost.total_nano
+        self.off_nano += tariff.nano(Usage(usage.input_tokens, usage.output_tokens))
+        self.read_nano += cost.cache_read_nano
+        self.write_nano += cost.cache_write_nano
+        self.uncached_nano += cost.input_nano + cost.request_nano
+        self.output_nano += cost.output_nano
         self.read_tokens += usage.cache_read_tokens
         self.output_tokens += usage.output_tokens
         self.steps.append(usage.input_tokens)
-        self.costs[-1] += nano
-        return nano
+        self.costs[-1] += cost.total_nano
+        return cost.total_nano
 
     def pay_overhead(self, tariff: Tariff, extra: Overhead) -> None:
-        """Book a call that only the strategy makes. It reads what the cache has, and stores nothing there."""
-        on = tariff.nano(Usage(extra.input_tokens, extra.output_tokens, cache_read_tokens=extra.read_tokens))
+        """Book a call that only the strategy makes."""
+        on, off = tariff.overhead(extra)
         self.overhead_calls += 1
         self.overhead_tokens += extra.input_tokens + extra.output_tokens
         self.overhead_nano += on
         self.on_nano += on
         self.costs[-1] += on
-        self.off_nano += tariff.nano(Usage(extra.input_tokens, extra.output_tokens))
+        self.off_nano += off
 
 
-def run(scene: Scene, strategy: Strategy, *, warm: bool = False) -> Outcome:
+def run(
+    scene: Scene,
+    strategy: Strategy,
+    *,
+    warm: bool = False,
+    sent: Callable[[Call, Request], object] = lambda call, request: None,
+) -> Outcome:
     """Replay a run under a strategy.
 
     Args:
         scene: The run, its sizes and prices.
         strategy: The strategy.
         warm: Whether the provider's cache has the tools and system message when the run starts.
+        sent: Told of every call that is made, and what it sends.
 
     Returns:
         What became of it.
     """
-    return _Replay(scene, strategy.begin(scene), warm=warm).go()
+    return _Replay(scene, strategy.begin(scene), sent, warm=warm).go()
 
 
 class _Replay:
     """A run under way."""
 
-    def __init__(self, scene: Scene, session: Session, *, warm: bool) -> None:
+    def __init__(self, scene: Scene, session: Session, sent: Callable[[Call, Request], object], *, warm: bool) -> None:
         self._scene = scene
         self._session = session
+        self._sent = sent
         self._provider = Provider(scene.sizes, scene.tariff, scene.tariffs, warm=warm)
         self._outcome = Outcome()
 
@@ -139,6 +145,7 @@ class _Replay:
 
     def _send(self, call: Call, request: Request) -> Paid:
         """Make a call: see what of it the prompt cache has, and pay."""
+        self._sent(call, request)
         billed = self._provider.answer(request, call)
         if call.answer.tool_calls:
             self._outcome.tally[ACTING] += 1

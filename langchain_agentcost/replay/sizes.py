@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from langchain_core.messages import BaseMessage
 
-from langchain_agentcost.canonical import canonical, digest
+from langchain_agentcost.canonical import as_json, canonical, digest
 from langchain_agentcost.finops.prompt_bill import share_out
 from langchain_agentcost.replay.episode import Call, Episode, Piece
 from langchain_agentcost.tokens import TokenCounter
@@ -32,20 +31,22 @@ class Sizes:
     """The pieces of an episode's prompts.
 
     Where a provider counted the prompts, each message has its share of what its call added to the count before: the
-    recorded input comes out again, call by call. Everything else (the summary that a strategy puts in a prompt, a run
-    that nobody counted) is counted by this package, times what the provider's counts were off in this episode.
+    recorded input comes out again, call by call. Everything else (what a strategy puts in a prompt, the prompts of a
+    sub-agent, a run that nobody counted) is counted by this package, times what the provider's counts were off in this
+    episode; tools times what they were off for the run's own.
 
     Args:
         episode: The run.
         counter: What counts.
 
     Attributes:
+        episode: The run.
         factor: The provider's counts over ours, in this episode; 1.0 where there are none.
     """
 
     def __init__(self, episode: Episode, counter: TokenCounter) -> None:
-        self.factor = 1.0
-        self._episode = episode
+        self.factor = self._tools_factor = 1.0
+        self.episode = episode
         self._counter = counter
         self._pieces: dict[int, Piece] = {}
         self._tools: dict[tuple[int, str], Piece] = {}
@@ -57,7 +58,7 @@ class Sizes:
         """Give the piece that a message is."""
         known = self._pieces.get(id(message))
         if known is None:
-            mark = self._episode.marks.get(id(message))
+            mark = self.episode.marks.get(id(message))
             key, tokens = mark or (key_of(message), round(self._raw(message) * self.factor))
             known = self._keep(message, key, tokens)
         return known
@@ -67,13 +68,8 @@ class Sizes:
         place = (id(tools.schemas), tools.stamp)
         known = self._tools.get(place)
         if known is None:
-            if tools.stamp:
-                plain = self.of_tools(Toolset(tools.schemas))
-                known = Piece(plain.key + tools.stamp.encode(), plain.tokens + self._counter.count_text(tools.stamp))
-            else:
-                known = Piece(key_of_tools(tools.schemas), round(self._raw_tools(tools.schemas) * self.factor))
             self._held.append(tools.schemas)
-            self._tools[place] = known
+            known = self._tools[place] = self._stamped(tools) if tools.stamp else self._described(tools.schemas)
         return known
 
     def tokens(self, tools: Toolset, messages: Sequence[BaseMessage]) -> int:
@@ -103,31 +99,38 @@ class Sizes:
 
     def _calibrate(self) -> None:
         """Share the provider's counts out among the messages."""
-        counted = [call for call in self._episode.calls if call.recorded.usage and call.recorded.usage.input_tokens]
-        if not counted or not self._episode.readable:
+        counted = [(call, use) for call in self.episode.calls if (use := call.recorded.usage) and use.input_tokens]
+        if not counted or not self.episode.readable:
             return
-        history, length = counted[0].history, 0
-        ours = theirs = 0
-        for call in counted:
-            if call.history is not history or call.length <= length or call.recorded.usage is None:
-                break
+        history, length = counted[0][0].history, 0
+        described = ours = self._raw_tools(self.episode.tools)
+        theirs = 0
+        for call, usage in counted:
+            if call.history is not history or call.length <= length:
+                continue  # of a sub-agent, or made again
             new = history[length : call.length]
             weights = [self._raw(message) for message in new]
-            weights += [] if length else [self._raw_tools(self._episode.tools)]
-            shares = _shares(call.recorded.usage.input_tokens - theirs, weights)
+            shares = _shares(usage.input_tokens - theirs, weights if length else [*weights, described])
             for message, tokens in zip(new, shares, strict=False):
                 self._keep(message, key_of(message), tokens)
-            if not length:
-                piece = Piece(key_of_tools(self._episode.tools), shares[-1])
-                self._tools[id(self._episode.tools), ""] = piece
+            if described and not length:
+                self._tools_factor = shares[-1] / described
             ours, theirs, length = ours + sum(weights), theirs + sum(shares), call.length
         self.factor = theirs / ours if ours else 1.0
 
+    def _described(self, schemas: Sequence[Mapping[str, Any]]) -> Piece:
+        return Piece(key_of_tools(schemas), round(self._raw_tools(schemas) * self._tools_factor))
+
+    def _stamped(self, tools: Toolset) -> Piece:
+        plain = self.of_tools(Toolset(tools.schemas))
+        stamp = self._counter.count_text(tools.stamp, model=self.episode.model)
+        return Piece(plain.key + tools.stamp.encode(), plain.tokens + round(stamp * self.factor))
+
     def _raw(self, message: BaseMessage) -> int:
-        return self._counter.count_message(message, model=self._episode.model)
+        return self._counter.count_message(message, model=self.episode.model)
 
     def _raw_tools(self, schemas: Sequence[Mapping[str, Any]]) -> int:
-        return self._counter.count_schemas(schemas, model=self._episode.model) if schemas else 0
+        return self._counter.count_schemas(schemas, model=self.episode.model) if schemas else 0
 
     def _keep(self, of: BaseMessage, key: bytes, tokens: int) -> Piece:
         self._held.append(of)
@@ -149,4 +152,4 @@ def key_of(message: BaseMessage) -> bytes:
 
 def key_of_tools(schemas: Sequence[Mapping[str, Any]]) -> bytes:
     """Give the key of tool descriptions: a hash of them in their order."""
-    return digest(json.dumps(list(schemas), sort_keys=True, default=str))
+    return digest(as_json(list(schemas)))

@@ -6,6 +6,7 @@ sees every call before it is made and after. A new one is a file in `strategies/
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
@@ -218,8 +219,11 @@ def usual_numbers(kind: type[Any]) -> str:
     return ":".join(f"{f.name}={_written(f.default)}" for f in fields(kind))
 
 
+_NEXT_NUMBER = re.compile(r":(?=\w+=)")
+
+
 def parse(text: str, known: Mapping[str, type[Any]]) -> Strategy:
-    """Read a strategy: NAME, NAME:NUMBER=VALUE:…, or several of these joined with +.
+    """Read a strategy: NAME, NAME:NUMBER=VALUE:…, or several of these joined with +. A value may have a colon in it.
 
     Args:
         text: What to read.
@@ -236,13 +240,13 @@ def parse(text: str, known: Mapping[str, type[Any]]) -> Strategy:
 
 
 def _one(text: str, known: Mapping[str, type[Any]]) -> Strategy:
-    name, *given = text.split(":")
+    name, _, rest = text.partition(":")
     kind = known.get(name)
     if kind is None:
         raise ReplayError(f"There is no strategy {name[:80]!r}: choose from {', '.join(known)}.")
     usual = {f.name: f.default for f in fields(kind)}
     read = {}
-    for pair in given:
+    for pair in _NEXT_NUMBER.split(rest) if rest else ():
         key, equals, value = pair.partition("=")
         if key not in usual or not equals:
             has = f"has {', '.join(usual)}" if usual else "has no numbers to set"

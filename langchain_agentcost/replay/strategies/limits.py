@@ -2,27 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
+from langchain_core.messages import BaseMessage, ToolMessage
+from langchain_core.messages.tool import ToolCall
+
+from langchain_agentcost.canonical import digest
+from langchain_agentcost.limits.alerts import Alert, AlertSink
 from langchain_agentcost.limits.breakers import CircuitBreaker
-from langchain_agentcost.limits.budget import Budget
+from langchain_agentcost.limits.budget import Budget, action_name
 from langchain_agentcost.limits.demand import Demand, Taken
-from langchain_agentcost.limits.limiter import Admission, Limiter
+from langchain_agentcost.limits.dispatch import Alerts
+from langchain_agentcost.limits.limiter import Admission, Limiter, Terms
 from langchain_agentcost.limits.memory import MemoryBudgetStore
 from langchain_agentcost.limits.policy import Policy
 from langchain_agentcost.limits.watch import Trip, Watch
+from langchain_agentcost.replay.cache import Chain
 from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.request import Decision, Request, Stopped
-from langchain_agentcost.replay.steps import action_key, asked_by_id, call_key, result_key
+from langchain_agentcost.replay.steps import asked_by_id, call_key, result_key
 from langchain_agentcost.replay.strategy import Fidelity, Paid, Scene, Session
 
 Limit = Budget | CircuitBreaker
 
+BUDGET = "budget"
+"""Why a run was stopped that a budget had no room for; what a breaker stopped was stopped by its kind."""
+
+_SOFT = Terms(("warn", "drain"))
+
 UNTIMED_S = 60.0
 """Between calls whose time was not recorded: long enough to say nothing about how fast a run is."""
+
+
+class Unheard(Alerts):
+    """Alerts of runs that are only played: nobody is told, and no log is written."""
+
+    def fire(self, alert: Alert, *, once: str | None = None, to: Iterable[AlertSink] = (), shared: bool = True) -> None:
+        """Tell nobody."""
+
+
+@runtime_checkable
+class Limiting(Protocol):
+    """A strategy that changes nothing but where a run ends."""
+
+    def limits(self) -> Sequence[Limit]:
+        """Give the limits."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +61,13 @@ class Breakers:
     fidelity: ClassVar[Fidelity] = Fidelity.EXACT
     needs_text: ClassVar[bool] = True
 
+    def limits(self) -> Sequence[Limit]:
+        """Give the limits."""
+        return CircuitBreaker.defaults()
+
     def begin(self, scene: Scene) -> Session:
         """Open a run."""
-        return Held(scene, CircuitBreaker.defaults())
+        return Held(scene, self.limits())
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +78,8 @@ class Limits:
 
     Args:
         preset: "support", "coding" or "typical" (`limits.presets`), where no file is named.
-        file: A policy file, `agentcost.toml`; its budgets and breakers are held, its prices are not used.
+        file: A policy file, `agentcost.toml`; its budgets and breakers are held, its prices are not used. Limits of
+            time are not: how long a run took is not recorded.
     """
 
     name: ClassVar[str] = "limits"
@@ -65,15 +98,18 @@ class Limits:
 
     def begin(self, scene: Scene) -> Session:
         """Open a run."""
-        held = scene.memory.setdefault("limits", self.limits())
-        return Held(scene, held)
+        if "limits" not in scene.memory:
+            scene.memory["limits"] = self.limits()
+        return Held(scene, scene.memory["limits"])
 
 
 class Held(Session):
     """A run that is held to limits by the package's own `Watch` and `Limiter`.
 
     The worst case of a call is its recorded input and the length of its recorded answer, as with an exact count and a
-    max_tokens that fits. Each run is a session of its own, and its tools run one after the other.
+    max_tokens that fits. Each run is a session of its own, and its tools run one after the other. What only warns or
+    tells stops nothing, "drain" stops the run before the next call, and where a person would be asked the run ends:
+    what they would have said is not known.
 
     Args:
         scene: The run.
@@ -84,27 +120,34 @@ class Held(Session):
         super().__init__(scene)
         held = tuple(limits)
         self._watch = Watch(limit for limit in held if isinstance(limit, CircuitBreaker))
-        self._budgets = Limiter((limit for limit in held if isinstance(limit, Budget)), MemoryBudgetStore())
+        self._budgets = Limiter(
+            (limit for limit in held if isinstance(limit, Budget)), MemoryBudgetStore(), alerts=Unheard()
+        )
+        self._chain = Chain(scene.sizes)
         self._number = 0
+        self._history: Sequence[BaseMessage] = ()
         self._seen = 0
         self._stop: str | None = None
+        self._drain: str | None = None
         self._admission: Admission | None = None
 
     def before(self, call: Call, request: Request) -> Decision:
         """Stop the run where a breaker trips or a budget has no room."""
-        self._number += 1
-        tokens = self.scene.sizes.tokens(request.tools, request.messages)
-        self._note(self._watch.before_model(input_tokens=tokens, at_s=self._time(call)))
-        if self._stop is None and self._budgets.rules:
-            self._reserve(call, tokens)
+        self._stop = self._stop or self._drain
+        if self._stop is None:
+            self._number += 1
+            self._chain.follow(request)
+            tokens = self._chain.tokens
+            self._note(self._watch.before_model(input_tokens=tokens, at_s=self._time(call)))
+            self._admission = self._admit(self._demand(call, tokens), "model")
         return request if self._stop is None else Stopped(self._stop)
 
     def after(self, call: Call, paid: Paid) -> None:
         """Settle the call, and let the breakers see its answer and its tools."""
         usage = paid.usage
-        if self._admission is not None:
-            taken = Taken(paid.nano, usage.input_tokens, usage.output_tokens)
-            self._admission.settle(taken, call_id=self._id())
+        taken = Taken(paid.nano, usage.input_tokens, usage.output_tokens, provider_called=usage.input_tokens > 0)
+        self._settle(self._admission, taken)
+        self._admission = None
         self._watch.model_answered(
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
@@ -112,41 +155,66 @@ class Held(Session):
             fingerprint=self._news(call),
         )
         asked = asked_by_id(call)
-        for result in call.results:
-            made = asked.get(result.tool_call_id)
-            tool = made["name"] if made else result.name or "?"
-            self._note(self._watch.before_tool(tool))
+        for number, result in enumerate(call.results):
+            self._tool_ran(asked.get(result.tool_call_id), result, number)
             if self._stop is not None:
                 return
-            key = call_key(made) if made else tool
+
+    def _tool_ran(self, asked: ToolCall | None, result: ToolMessage, number: int) -> None:
+        tool = asked["name"] if asked else result.name or "?"
+        self._note(self._watch.before_tool(tool))
+        self._settle(self._admit(Demand("tool", tool=tool), f"tool {number}"), Taken())
+        if self._stop is None:
+            key = call_key(asked) if asked else tool
             failed = result.status == "error"
             self._watch.tool_returned(tool=tool, call=key, result=result_key(result.content), failed=failed)
 
-    def _reserve(self, call: Call, tokens: int) -> None:
-        card, episode = self.scene.tariff.card, self.scene.episode
-        worst = card.worst(tokens)
-        output = self.scene.sizes.answer_tokens(call)
+    def _demand(self, call: Call, tokens: int) -> Demand:
+        """The worst case of a model call."""
+        worst = self.scene.tariff.card.worst(tokens)
         of_input, of_output = worst if worst is not None else (None, None)
-        demand = Demand("llm", tokens, output, input_nano=of_input, output_token_nano=of_output)
-        labels = {"run": episode.id, "session": episode.id, "step": self._number, "model": card.model}
-        answer = self._budgets.admit(self._id(), labels, demand, call_id=self._id())
-        self._admission = answer if isinstance(answer, Admission) else None
-        if self._admission is None:
-            self._stop = "budget"
+        output = self.scene.sizes.answer_tokens(call)
+        return Demand("llm", tokens, output, input_nano=of_input, output_token_nano=of_output)
+
+    def _admit(self, demand: Demand, what: str) -> Admission | None:
+        """Reserve for a call, or stop the run."""
+        if self._stop is not None or not self._budgets.rules:
+            return None
+        answer = self._budgets.admit(self._id(what), self._labels(), demand, call_id=self._id(what), terms=_SOFT)
+        if isinstance(answer, Admission):
+            self._drain = self._drain or (BUDGET if answer.drain else None)
+            return answer
+        self._stop = BUDGET
+        return None
+
+    def _settle(self, admission: Admission | None, taken: Taken) -> None:
+        if admission is not None and admission.settle(taken, call_id=admission.hold_id):
+            self._drain = self._drain or BUDGET
+
+    def _labels(self) -> Mapping[str, Any]:
+        episode = self.scene.episode
+        model = self.scene.tariff.card.model
+        return {"run": episode.id, "session": episode.id, "step": self._number, "model": model}
 
     def _news(self, call: Call) -> str:
         """A hash of what was new in the prompt, and of the answer."""
+        if call.history is not self._history:
+            self._history, self._seen = call.history, 0
         new = call.history[self._seen : call.length]
         self._seen = call.length + 1
-        return result_key([[message.content for message in new], call.answer.content, action_key(call.answer)])
+        return digest(" ".join(self.scene.sizes.of(message).key.hex() for message in (*new, call.answer))).hex()
 
     def _note(self, trips: Sequence[Trip]) -> None:
-        stopping = next((trip for trip in trips if trip.level == "stop"), None)
-        if self._stop is None and stopping is not None:
-            self._stop = stopping.breaker.kind
+        """Heed the breakers that stop."""
+        for trip in trips:
+            action = action_name(trip.breaker.on_trip) if trip.level == "stop" else "warn"
+            if action == "drain":
+                self._drain = self._drain or trip.breaker.kind
+            elif action != "warn":
+                self._stop = self._stop or trip.breaker.kind
 
     def _time(self, call: Call) -> float:
         return call.recorded.at_s if call.recorded.at_s is not None else self._number * UNTIMED_S
 
-    def _id(self) -> str:
-        return f"{self.scene.episode.id}:{self._number}"
+    def _id(self, what: str) -> str:
+        return f"{self.scene.episode.id}:{self._number}:{what}"

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from langchain_core.messages import BaseMessage, ToolMessage
 
+from langchain_agentcost.replay.cache import common
 from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.request import Request
 from langchain_agentcost.replay.strategy import Fidelity, Scene, Session
@@ -27,6 +28,10 @@ class MaskSliding:
     needs_text: ClassVar[bool] = True
 
     keep: int = 3
+
+    def __post_init__(self) -> None:
+        if self.keep < 0:
+            raise ValueError(f"keep is at least 0, not {self.keep}.")
 
     def begin(self, scene: Scene) -> Session:
         """Open a run."""
@@ -50,8 +55,8 @@ class MaskBatched:
     until: int = 13
 
     def __post_init__(self) -> None:
-        if self.until < self.keep:
-            raise ValueError(f"until={self.until} is below keep={self.keep}.")
+        if not 0 <= self.keep <= self.until:
+            raise ValueError(f"keep={self.keep} is from 0 to until={self.until}.")
 
     def begin(self, scene: Scene) -> Session:
         """Open a run."""
@@ -62,18 +67,35 @@ class _Masking(Session):
     def __init__(self, scene: Scene, *, keep: int, until: int) -> None:
         super().__init__(scene)
         self._keep, self._until = keep, until
-        self._masked: dict[int, BaseMessage] = {}
+        self._given: tuple[BaseMessage, ...] = ()
+        self._shown: list[BaseMessage] = []
+        self._whole: list[tuple[int, ToolMessage]] = []
+        """Where in the prompt the tool results are that were not masked yet."""
+        self._notes: dict[int, tuple[BaseMessage, BaseMessage]] = {}
 
     def before(self, call: Call, request: Request) -> Request:
-        whole = [m for m in request.messages if isinstance(m, ToolMessage) and id(m) not in self._masked]
-        if len(whole) > self._until:
-            for message in whole[: len(whole) - self._keep]:
-                self._masked[id(message)] = self._note(message)
-        if not self._masked:
-            return request
-        masked = self._masked
-        return request._replace(messages=tuple([masked.get(id(message), message) for message in request.messages]))
+        self._follow(request.messages)
+        if len(self._whole) > self._until:
+            old = self._whole[: len(self._whole) - self._keep]
+            del self._whole[: len(old)]
+            for place, message in old:
+                self._shown[place] = self._note(message)
+                self._notes[id(message)] = message, self._shown[place]
+        return request._replace(messages=tuple(self._shown))
+
+    def _follow(self, messages: tuple[BaseMessage, ...]) -> None:
+        """Go on to the next prompt: what was masked before stays so."""
+        same = common(self._given, messages)
+        del self._shown[same:]
+        self._whole = [(place, message) for place, message in self._whole if place < same]
+        for place, message in enumerate(messages[same:], same):
+            _, note = self._notes.get(id(message), (None, None))
+            self._shown.append(note or message)
+            if note is None and isinstance(message, ToolMessage):
+                self._whole.append((place, message))
+        self._given = messages
 
     def _note(self, message: ToolMessage) -> BaseMessage:
+        """What stands for a tool result: a note, unless the result is shorter."""
         note = ToolMessage(NOTE, tool_call_id=message.tool_call_id, name=message.name, status=message.status)
         return note if self.scene.sizes.of(note).tokens < self.scene.sizes.of(message).tokens else message

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from langchain_core.messages import BaseMessage, ToolMessage
 
-from langchain_agentcost.replay.strategies.rewriting import Rewriting
+from langchain_agentcost.replay.strategies.rewriting import Rewriting, text_in
 from langchain_agentcost.replay.strategy import Fidelity, Scene, Session
 
 
@@ -28,8 +28,8 @@ class Minify:
 
 class _Minifying(Rewriting):
     def written(self, message: ToolMessage) -> BaseMessage:
-        text = message.content
-        small = minified(text) if isinstance(text, str) else None
+        text = text_in(message)
+        small = minified(text) if text is not None else None
         return message if small is None else self.in_place_of(message, small)
 
 

@@ -9,7 +9,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 
 from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.request import Overhead, Request
-from langchain_agentcost.replay.strategies.rewriting import Rewriting
+from langchain_agentcost.replay.strategies.rewriting import Rewriting, text_in
 from langchain_agentcost.replay.strategies.truncate import beginning
 from langchain_agentcost.replay.strategy import Fidelity, Scene, Session
 
@@ -53,11 +53,11 @@ class _Referring(Rewriting):
         self._aside: set[int] = set()
 
     def written(self, message: ToolMessage) -> BaseMessage:
-        tokens = self.scene.sizes.of(message).tokens
-        if tokens <= self._above or not isinstance(message.content, str):
+        text, tokens = text_in(message), self.scene.sizes.of(message).tokens
+        if tokens <= self._above or text is None:
             return message
         self._aside.add(id(message))
-        preview = beginning(message.content, self._preview / tokens)
+        preview = beginning(text, self._preview / tokens)
         return self.in_place_of(message, f"{preview}\n[{tokens} tokens; read all with fetch(ref-{len(self._aside)})]")
 
     def before(self, call: Call, request: Request) -> Request:

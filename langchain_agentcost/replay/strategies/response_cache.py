@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from langchain_agentcost.replay.cache import Chain
 from langchain_agentcost.replay.episode import Call
@@ -32,24 +32,33 @@ class ResponseCache:
         return _Answering(scene)
 
 
+class _Asked(NamedTuple):
+    model: str | None
+    prompt: tuple[int, int]
+
+
+class _Answered(NamedTuple):
+    task: str
+    action: str
+
+
 class _Answering(Session):
     def __init__(self, scene: Scene) -> None:
         super().__init__(scene)
         self._chain = Chain(scene.sizes)
-        self._answers: dict[tuple[str | None, int], tuple[str, str]] = scene.memory.setdefault("answers", {})
+        self._answers: dict[_Asked, _Answered] = scene.memory.setdefault("answers", {})
 
     def before(self, call: Call, request: Request) -> Decision:
         self._chain.follow(request)
-        key = (self.scene.episode.model, self._chain.hashes[-1])
+        key = _Asked(self.scene.episode.model, self._chain.key)
         stored = self._answers.get(key)
         if stored is None:
             if len(self._answers) >= MAX_RESPONSES:
                 self._answers.clear()
-            self._answers[key] = (self.scene.episode.task, action_key(call.answer))
+            self._answers[key] = _Answered(self.scene.episode.task, action_key(call.answer))
             return request
-        task, action = stored
-        if task == self.scene.episode.task:
+        if stored.task == self.scene.episode.task:
             return request
         self.tally["response_hits"] += 1
-        self.tally["wrong_action_hits"] += action != action_key(call.answer)
+        self.tally["wrong_action_hits"] += stored.action != action_key(call.answer)
         return Served("response cache")

@@ -63,6 +63,7 @@ class RouteShort:
 class _Routing(Session):
     def __init__(self, scene: Scene, to: str, cheap: set[int]) -> None:
         super().__init__(scene)
+        scene.tariffs.named(to, scene.tariff)  # a model without a price fails at the first run, not in the middle
         self._to, self._cheap = to, cheap
 
     def before(self, call: Call, request: Request) -> Request:

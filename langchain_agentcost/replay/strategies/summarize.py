@@ -8,6 +8,7 @@ from typing import ClassVar
 
 from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
 
+from langchain_agentcost.replay.cache import Chain
 from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.request import Overhead, Request
 from langchain_agentcost.replay.strategy import Fidelity, Scene, Session
@@ -44,6 +45,11 @@ class Summarize:
     margin: int = 4_000
     break_even: bool = True
 
+    def __post_init__(self) -> None:
+        for name, least in (("above", 1), ("keep", 1), ("to", 1), ("margin", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} is at least {least}, not {getattr(self, name)}.")
+
     def begin(self, scene: Scene) -> Session:
         """Open a run."""
         return _Summarizing(scene, self)
@@ -53,67 +59,67 @@ class _Summarizing(Session):
     def __init__(self, scene: Scene, plan: Summarize) -> None:
         super().__init__(scene)
         self._plan = plan
-        self._summary: BaseMessage | None = None
-        self._covered = 0
-        """How many messages of the conversation the summary stands for, the task aside."""
+        self._chain = Chain(scene.sizes)
         self._calls = 0
+        self._summary: tuple[BaseMessage, ...] = ()
+        self._covered: tuple[BaseMessage, ...] = ()
+        """What the summary stands for: messages of the conversation, from the first one behind the task."""
 
     def before(self, call: Call, request: Request) -> Request:
         self._calls += 1
         task, said = _parted(request.messages)
-        current = self._shortened(task, said)
-        if self._tokens(request, current) > self._plan.above and self._worth(request, task, said):
-            self._write(said)
-            current = self._shortened(task, said)
-        return request._replace(messages=current)
-
-    def _shortened(self, task: Sequence[BaseMessage], said: Sequence[BaseMessage]) -> tuple[BaseMessage, ...]:
-        if self._summary is None:
-            return (*task, *said)
-        return (*task, self._summary, *said[self._covered :])
+        if said[: len(self._covered)] != self._covered:  # a sub-agent's prompt, or one that was trimmed
+            self._summary = self._covered = ()
+        shortened = request._replace(messages=(*task, *self._summary, *said[len(self._covered) :]))
+        self._chain.follow(shortened)
+        if self._chain.tokens <= self._plan.above:
+            return shortened
+        cut = self._cut(said)
+        removed, behind = self._parts(len(task), cut)
+        if not self._worth(removed, behind):
+            return shortened
+        self._write(removed, said[:cut])
+        return request._replace(messages=(*task, *self._summary, *said[cut:]))
 
     def _cut(self, said: Sequence[BaseMessage]) -> int:
         """Where the latest messages begin: never between a tool's result and the answer that asked for it."""
-        cut = max(len(said) - self._plan.keep, self._covered)
-        while cut > self._covered and isinstance(said[cut], ToolMessage):
+        covered = len(self._covered)
+        cut = max(len(said) - self._plan.keep, covered)
+        while cut > covered and isinstance(said[cut], ToolMessage):
             cut -= 1
         return cut
 
-    def _worth(self, request: Request, task: Sequence[BaseMessage], said: Sequence[BaseMessage]) -> bool:
+    def _parts(self, task: int, cut: int) -> tuple[int, int]:
+        """The tokens that a summary would stand for, an earlier one among them, and those behind it."""
+        sums = self._chain.sums
+        end = task + len(self._summary) + cut - len(self._covered)
+        return (sums[end] - sums[task] if cut > len(self._covered) else 0), sums[-1] - sums[end]
+
+    def _worth(self, removed: int, behind: int) -> bool:
         """Whether a summary would shorten the prompt by enough."""
-        plan, cut = self._plan, self._cut(said)
-        removed = self._sum(said[self._covered : cut]) + (plan.to if self._summary is not None else 0)
-        saved = removed - plan.to
-        if cut == self._covered or saved < plan.margin:
-            return not plan.margin and cut > self._covered
-        return not plan.break_even or self._pays(removed, saved, self._sum(said[cut:]))
+        plan, saved = self._plan, removed - self._plan.to
+        if not removed or (plan.margin and saved < plan.margin):
+            return False
+        return not plan.break_even or self._pays(removed, saved, behind)
 
     def _pays(self, removed: int, saved: int, behind: int) -> bool:
         """Whether what later calls save is more than the summary costs, if as many follow as were made."""
         rate = self.scene.tariff.rate
-        write = rate("cache_write") if "cache_write" in self.scene.tariff.card.rates else rate("input")
         written = removed * rate("input") + self._plan.to * rate("output")
-        sent_again = (self._plan.to + behind) * (write - rate("cache_read"))
+        sent_again = (self._plan.to + behind) * (rate("cache_write") - rate("cache_read"))
         return self._calls * saved * rate("cache_read") > written + sent_again
 
-    def _write(self, said: Sequence[BaseMessage]) -> None:
-        cut, sizes = self._cut(said), self.scene.sizes
-        covered = self._sum(said[self._covered : cut]) + (self._plan.to if self._summary is not None else 0)
-        self.overhead.append(Overhead(covered, self._plan.to))
+    def _write(self, removed: int, covered: tuple[BaseMessage, ...]) -> None:
+        self.overhead.append(Overhead(removed, self._plan.to))
         self.tally["summaries"] += 1
         text = f"[summary {self.tally['summaries']} of what was said before]"
-        self._summary = sizes.assume(HumanMessage(text), self._plan.to)
-        self._covered = cut
-
-    def _tokens(self, request: Request, messages: Sequence[BaseMessage]) -> int:
-        return self.scene.sizes.of_tools(request.tools).tokens + self._sum(messages)
-
-    def _sum(self, messages: Sequence[BaseMessage]) -> int:
-        of = self.scene.sizes.of
-        return sum([of(message).tokens for message in messages])
+        self._summary = (self.scene.sizes.assume(HumanMessage(text), self._plan.to),)
+        self._covered = covered
 
 
-def _parted(messages: Sequence[BaseMessage]) -> tuple[Sequence[BaseMessage], Sequence[BaseMessage]]:
-    """The task, and the rest."""
+def _parted(messages: tuple[BaseMessage, ...]) -> tuple[tuple[BaseMessage, ...], tuple[BaseMessage, ...]]:
+    """The task, and the rest. Where the task asks for tools, what they gave is part of it."""
     task = 1 + (bool(messages) and messages[0].type == "system")
+    while task < len(messages) and isinstance(messages[task], ToolMessage):
+        task += 1
     return messages[:task], messages[task:]

@@ -28,6 +28,10 @@ class PruneTools:
 
     after: int = 20
 
+    def __post_init__(self) -> None:
+        if self.after < 1:
+            raise ValueError(f"after is at least 1, not {self.after}: before the first run no use is known.")
+
     def begin(self, scene: Scene) -> Session:
         """Open a run."""
         used: set[str] = scene.memory.setdefault("used", set())
@@ -51,23 +55,18 @@ class PruneToolsOracle:
 class _Pruned(Session):
     def __init__(self, scene: Scene, keep: Collection[str] | None, used: set[str]) -> None:
         super().__init__(scene)
-        self._keep, self._used = keep, used
-        known = scene.memory.setdefault("toolsets", {})
-        key = (tuple(map(tool_name, scene.episode.tools)), frozenset(keep or ()), keep is None)
-        self._schemas = known.setdefault(key, self._kept(scene.episode.tools))
+        tools = scene.episode.tools
+        self._used = used
+        self._left_out = set() if keep is None else {tool_name(tool) for tool in tools}.difference(keep)
+        self._schemas = tuple(tool for tool in tools if tool_name(tool) not in self._left_out)
 
     def before(self, call: Call, request: Request) -> Request:
-        return request._replace(tools=Toolset(self._schemas, request.tools.stamp))
+        return request._replace(tools=Toolset(self._schemas, request.tools.stamp)) if self._left_out else request
 
     def after(self, call: Call, paid: Paid) -> None:
         for asked in call.answer.tool_calls:
             self._used.add(asked["name"])
-            if self._keep is not None and asked["name"] not in self._keep:
-                self.tally["missing_tool"] += 1
-
-    def _kept(self, tools: tuple[Mapping[str, Any], ...]) -> tuple[Mapping[str, Any], ...]:
-        keep = self._keep
-        return tools if keep is None else tuple(tool for tool in tools if tool_name(tool) in keep)
+            self.tally["missing_tool"] += asked["name"] in self._left_out
 
 
 def tool_name(schema: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from langchain_core.messages import BaseMessage, ToolMessage
 
-from langchain_agentcost.replay.strategies.rewriting import Rewriting
+from langchain_agentcost.replay.strategies.rewriting import Rewriting, text_in
 from langchain_agentcost.replay.strategy import Fidelity, Scene, Session
 
 
@@ -40,10 +40,10 @@ class _Truncating(Rewriting):
         self._tokens = tokens
 
     def written(self, message: ToolMessage) -> BaseMessage:
-        tokens = self.scene.sizes.of(message).tokens
-        if tokens <= self._tokens or not isinstance(message.content, str):
+        text, tokens = text_in(message), self.scene.sizes.of(message).tokens
+        if tokens <= self._tokens or text is None:
             return message
-        return self.in_place_of(message, f"{beginning(message.content, self._tokens / tokens)}\n[cut]")
+        return self.in_place_of(message, f"{beginning(text, self._tokens / tokens)}\n[cut]")
 
 
 def beginning(text: str, share: float) -> str:
