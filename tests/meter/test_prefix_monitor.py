@@ -342,6 +342,19 @@ class TestSideBySide:
         assert len(texts) == 8
         assert monitor.totals().changes == 24
 
+    def test_nodes_have_conversations_of_their_own(self) -> None:
+        """What two nodes of a graph make of one history is not compared."""
+        model = FakeMeteredChatModel(model="gpt-4.1")
+
+        def node(job: str) -> Any:
+            return lambda state: {"messages": [model.invoke([SystemMessage(f"{job}\n{RULES}"), *state["messages"]])]}
+
+        builder = StateGraph(MessagesState).add_node("plan", node("You plan.")).add_node("act", node("You act."))
+        builder.add_edge(START, "plan").add_edge("plan", "act").add_edge("act", END)
+        meter, monitor = watching()
+        builder.compile().invoke(HI, thread(meter, "a"))
+        assert monitor.totals().changes == 0
+
     def test_without_a_thread_it_is_the_workflow_run(self) -> None:
         """Runs of a graph that has no thread are not compared with each other."""
         meter, monitor = watching()
