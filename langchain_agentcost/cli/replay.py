@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
-from typing import IO, Annotated
+from typing import IO, Annotated, Self
 
 import typer
 from rich.console import Console
@@ -100,7 +100,7 @@ class _Interrupts:
     def __init__(self) -> None:
         self.asked = False
 
-    def __enter__(self) -> _Interrupts:
+    def __enter__(self) -> Self:
         self._before = signal.signal(signal.SIGINT, self._heard)
         return self
 

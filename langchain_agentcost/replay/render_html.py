@@ -69,7 +69,9 @@ def page(result: Result) -> str:
 def _savings(shown: tuple[Block, ...]) -> str:
     drawn = tuple(block for block in _drawn(shown) if len(block.rows) > 1)
     scale = common_scale(drawn)
-    return _section("What would be saved", _SAVINGS, [_figure(block.title, savings(block, scale)) for block in drawn])
+    left_out = f" Of {len(shown)}, those with the highest bills are drawn." if len(shown) > len(drawn) else ""
+    explained = f"{_SAVINGS}{left_out}"
+    return _section("What would be saved", explained, [_figure(block.title, savings(block, scale)) for block in drawn])
 
 
 def _curves(result: Result, shown: tuple[Block, ...]) -> Iterator[str]:

@@ -225,6 +225,7 @@ def test_only_the_dearest_benchmarks_are_drawn() -> None:
     """Of very many benchmarks the tables have all and the plots the dearest, so that a page can be opened."""
     page = result_of(*(f"b{at:03}" for at in range(DRAWN + 6)), wanted="minify").to_html()
     assert page.count("Cost of a run") == DRAWN
+    assert f"Of {DRAWN + 7}, those with the highest bills are drawn." in page
     assert page.count('class="about"') == DRAWN + 6 + 1
 
 
