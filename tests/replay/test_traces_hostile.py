@@ -224,6 +224,15 @@ def test_escapes_do_not_reach_a_terminal(tmp_path: Path) -> None:
     survives(found)
 
 
+def test_long_names_stay_different(tmp_path: Path) -> None:
+    """Of names beyond all sense only the beginning is kept, and two that differ at the end stay two."""
+    tasks = ["x" * 5_000 + end for end in "ab"]
+    found, faults = read(written(tmp_path, [json.dumps(chat(task, task_id=task)) for task in tasks]))
+    assert (len(found), faults.count) == (2, 0)
+    assert len({episode.task for episode in found}) == 2
+    assert all(len(episode.task) < 1_100 for episode in found)
+
+
 def test_half_of_a_surrogate_pair(tmp_path: Path) -> None:
     """A text that is no Unicode is made one, wherever it stands, so that it can be counted and printed."""
     half = "\ud800"

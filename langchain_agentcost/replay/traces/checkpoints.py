@@ -14,12 +14,12 @@ from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolM
 from langgraph.checkpoint.base import BaseCheckpointSaver, CheckpointTuple
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 
-from langchain_agentcost.attribution import AttributionMap, label
+from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.errors import ReplayError
 from langchain_agentcost.replay.episode import Call, Episode, Recorded
 from langchain_agentcost.replay.traces.answering import most_used
 from langchain_agentcost.replay.traces.chat import message_of
-from langchain_agentcost.replay.traces.fields import mapping_of, name_of, seconds_of
+from langchain_agentcost.replay.traces.fields import mapping_of, name_of, seconds_of, shown
 from langchain_agentcost.replay.traces.histories import Histories, Shared, key_of_message
 from langchain_agentcost.replay.traces.lines import Faults
 from langchain_agentcost.usage import Usage, is_cache_hit
@@ -137,7 +137,7 @@ def read(path: Path, faults: Faults) -> Iterator[Episode]:
                 "SELECT thread_id FROM checkpoints GROUP BY thread_id ORDER BY MIN(checkpoint_id)"
             )
             threads = [str(thread) for (thread,) in found]
-            yield from episodes(saver, threads=threads, source=label(path.stem), faults=faults)
+            yield from episodes(saver, threads=threads, source=shown(path.stem), faults=faults)
     except sqlite3.Error as error:
         raise ReplayError(f"{path} cannot be read as LangGraph checkpoints: {error}.") from error
 
@@ -183,13 +183,13 @@ class _Thread:
         source = self._labels.get("tenant") or self._source
         benchmark = self._labels.get("workflow") or self._labels.get("agent") or source
         return Episode(
-            label(self._id),
+            shown(self._id),
             calls,
             tools=tuple(self._sent.tools),
             source=source,
             benchmark=benchmark,
             family=benchmark,
-            task=label(self._id),
+            task=shown(self._id),
             model=model,
             provider=provider,
         )

@@ -7,9 +7,12 @@ from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from langchain_agentcost.attribution import label
+from langchain_agentcost.canonical import digest
 from langchain_agentcost.money import to_nano
 from langchain_agentcost.reported import MAX_REPORTED_TOKENS
+
+MAX_NAME_CHARS = 1000
+"""A longer name is cut, and ends in a hash of the whole: two names stay two."""
 
 MAX_USD = 10**9
 """A call that cost more than this is a mistake."""
@@ -29,7 +32,7 @@ def list_of(value: object) -> list[Mapping[str, Any]]:
 
 
 def name_of(record: Mapping[str, Any], key: str, otherwise: str = "") -> str:
-    r"""Read a name: text without control characters, cut, so that it can be shown anywhere.
+    r"""Read a name, as it can be shown anywhere.
 
     Args:
         record: The record.
@@ -48,7 +51,19 @@ def name_of(record: Mapping[str, Any], key: str, otherwise: str = "") -> str:
         return otherwise
     if not isinstance(value, str | int | float):
         raise ValueError(f"{key} is a text, not {type(value).__name__}")  # noqa: TRY004  # a fault of the record's
-    return label(value)
+    return shown(str(value))
+
+
+def shown(name: str) -> str:
+    r"""Give a name as it can be shown anywhere: without control characters, and not longer than a page bears.
+
+    Example:
+        >>> shown("a\x1b[2Jb"), len(shown("x" * 1_000_000))
+        ('a [2Jb', 1033)
+    """
+    if len(name) > MAX_NAME_CHARS:
+        name = f"{name[:MAX_NAME_CHARS]} {digest(name).hex()}"
+    return name if name.isprintable() else "".join(c if c.isprintable() else " " for c in name)
 
 
 def count_of(value: object) -> int:

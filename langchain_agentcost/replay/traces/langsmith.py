@@ -35,12 +35,12 @@ from typing import Any, cast
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from langchain_agentcost.attribution import AttributionMap, label
+from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.canonical import digest
 from langchain_agentcost.replay.episode import Call, Episode, Recorded
 from langchain_agentcost.replay.traces.answering import most_used
 from langchain_agentcost.replay.traces.chat import answer_of, fields_of, is_prompt, message_of
-from langchain_agentcost.replay.traces.fields import list_of, mapping_of, name_of, nano_of, seconds_of
+from langchain_agentcost.replay.traces.fields import list_of, mapping_of, name_of, nano_of, seconds_of, shown
 from langchain_agentcost.replay.traces.gathering import Gathering
 from langchain_agentcost.replay.traces.histories import Histories, Shared, key_of_message
 from langchain_agentcost.replay.traces.lines import Faults, Line
@@ -144,10 +144,10 @@ def _above(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The ids of the runs above a run, the root's first, as far as it says."""
     stated = record.get("parent_run_ids")
     if isinstance(stated, list):
-        return tuple([label(above) for above in stated])
+        return tuple([shown(above) for above in stated])
     dotted = record.get("dotted_order")
     if isinstance(dotted, str) and "." in dotted:  # each step is a time, "Z" and an id
-        return tuple([label(step.partition("Z")[2]) for step in dotted.split(".")[:-1]])
+        return tuple([shown(step.partition("Z")[2]) for step in dotted.split(".")[:-1]])
     parent = name_of(record, "parent_run_id")
     return (parent,) if parent else ()
 

@@ -29,7 +29,6 @@ from typing import NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 
-from langchain_agentcost.attribution import label
 from langchain_agentcost.canonical import digest
 from langchain_agentcost.errors import ReplayError, StoreUnavailable
 from langchain_agentcost.finops.pieces import ABANDONED
@@ -38,6 +37,7 @@ from langchain_agentcost.ledger import Entry, Ledger, open_ledger
 from langchain_agentcost.ledger.kind import noun_of
 from langchain_agentcost.replay.episode import Call, Episode, Piece, Recorded
 from langchain_agentcost.replay.traces.answering import most_used
+from langchain_agentcost.replay.traces.fields import shown
 from langchain_agentcost.replay.traces.gathering import Gathering
 from langchain_agentcost.replay.traces.histories import OVERHEAD_CHARS, Histories, Shared
 from langchain_agentcost.replay.traces.lines import Faults
@@ -189,12 +189,12 @@ class _Run:
         benchmark = first.workflow or "ledger"
         success = judged.get(("run", self.id))
         return Episode(
-            label(self.id),
+            shown(self.id),
             tuple(calls),
             source=first.tenant or benchmark,
             benchmark=benchmark,
             family=benchmark,
-            task=first.session or label(self.id),
+            task=first.session or shown(self.id),
             model=model,
             provider=provider,
             success=success if success is not None else judged.get(("session", first.session or "")),
