@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 
 from langchain_agentcost.prefix import PrefixChange, PrefixStabilityMonitor, outline
 from langchain_agentcost.prefix.monitor import MAX_PROMPTS
-from langchain_agentcost.prefix.outline import Outline
+from langchain_agentcost.prefix.outline import Outline, tool_text
 from langchain_agentcost.prefix.volatile import ADVICE, LOOKED_AT_CHARS, Look
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.tokens import estimate_message, estimate_text
@@ -589,6 +589,16 @@ class TestHostile:
         assert found is not None
         assert found.place.isprintable()
         assert len(found.place) < 300
+
+    def test_a_line_that_repeats_a_tool(self) -> None:
+        """A system message that says what a tool's description says is not taken for that tool."""
+        one, two = tool("add"), tool("track")
+        copied = SystemMessage(tool_text(two))
+        monitor = PrefixStabilityMonitor()
+        assert monitor.observe("t", [copied, HumanMessage("Hi")], tools=[one, two], **GPT) is None
+        found = monitor.observe("t", [copied, copied, HumanMessage("Hi")], tools=[one], **GPT)
+        assert found is not None
+        assert found.place == "tools[1], which is gone"
 
     def test_instants_without_a_time_zone(self) -> None:
         """Mixed ones are compared as the machine's own time, and are no fault."""

@@ -34,7 +34,7 @@ class Part(NamedTuple):
     """A part of a prompt.
 
     Args:
-        keys: For each piece, a hash of what it says. Python salts them anew in every process.
+        keys: For each piece, a hash of its part and what it says. Python salts them anew in every process.
         tokens: For each piece, our estimate of its size.
         stamp: A hash of the whole part, where that is cheaper than those of its pieces; else 0.
     """
@@ -222,7 +222,7 @@ def _tools(tools: Sequence[Any], model: str | None, like: Outline | None) -> Par
         return like.tools
     share = OPENAI_SCHEMA_SHARE if model and openai_encoding(model) else 1.0
     texts = [tool_text(tool) for tool in tools]
-    return _part(((hash(text), round(share * estimate_text(text))) for text in texts), stamp)
+    return _part(((hash(("tool", text)), round(share * estimate_text(text))) for text in texts), stamp)
 
 
 def _system(leading: Sequence[BaseMessage], like: Outline | None) -> Part:
@@ -233,7 +233,7 @@ def _system(leading: Sequence[BaseMessage], like: Outline | None) -> Part:
     if like is not None and like.system.stamp == stamp:
         return like.system
     pieces = [sentence for _, sentence in sentences(leading[0])]
-    return _part(((hash(text), estimate_text(text)) for text in pieces), stamp)
+    return _part(((hash(("system", text)), estimate_text(text)) for text in pieces), stamp)
 
 
 def _said(prompt: Sequence[BaseMessage], like: Outline | None) -> tuple[Part, tuple[ref[BaseMessage], ...]]:
