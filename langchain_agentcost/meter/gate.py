@@ -120,7 +120,8 @@ class Gate:
     def tool_returned(self, call: OpenCall, output: object, *, failed: bool) -> None:
         """Tell the breakers of a tool's result."""
         if self._watches and call.kind == "tool":
-            result = fingerprint(getattr(output, "content", output) if not failed else type(output).__name__)
+            raised = isinstance(output, BaseException)
+            result = fingerprint(type(output).__name__ if raised else getattr(output, "content", output))
             self.enforcer.of(call.run).watch.tool_returned(
                 tool=call.labels["tool"] or "", call=call.arguments or "", result=result, failed=failed
             )
