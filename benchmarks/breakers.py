@@ -36,8 +36,8 @@ from langchain_agentcost.replay.literals import Literals
 from langchain_agentcost.replay.request import Decision, Request, Stopped
 from langchain_agentcost.replay.run import Outcome, run
 from langchain_agentcost.replay.sizes import Sizes
-from langchain_agentcost.replay.strategies.limits import Held, Limit
-from langchain_agentcost.replay.strategy import Scene
+from langchain_agentcost.replay.strategies.limits import Held
+from langchain_agentcost.replay.strategy import Limit, Scene
 from langchain_agentcost.tokens import TokenCounter
 
 TARIFFS = Tariffs(model="claude-sonnet-4-5", at=datetime(2026, 11, 1, tzinfo=UTC))

@@ -17,6 +17,7 @@ from langchain_core.tools import BaseTool
 from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr
 
+from langchain_agentcost.attribution import label
 from langchain_agentcost.replay.episode import Episode
 from langchain_agentcost.replay.request import Request
 from langchain_agentcost.replay.script import Played, Script
@@ -109,7 +110,7 @@ class ReplayChatModel(BaseChatModel):
 
     @property
     def _identifying_params(self) -> dict[str, Any]:
-        return {"model": self._script.names()[1], "mode": self.mode}
+        return {"model": self._script.names()[1], "mode": self.mode, "run": label(self.episode.id)}
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         base = super()._get_ls_params(stop=stop, **kwargs)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import signal
 import sys
 import warnings
@@ -37,6 +38,7 @@ class Job:
         prices: A price file.
         model: Price every call as this model; None prices each as the model that answered.
         warm: Whether the provider's cache has the tools and system message when a run starts.
+        drive: How many runs of every source and benchmark are made in a real graph too.
     """
 
     traces: tuple[str, ...]
@@ -45,6 +47,7 @@ class Job:
     prices: str | None = None
     model: str | None = None
     warm: bool = False
+    drive: int = 0
 
     def tariffs(self) -> Tariffs:
         """Open the prices.
@@ -99,7 +102,9 @@ def _part(job: Job, watch: Watch, part: int, parts: int) -> Result:
 
     episodes = read_traces(job.traces, faults, moved=moved)
     own = (episode for episode in episodes if crc32(episode.source.encode()) % parts == part)
-    result = replay(own, job.strategies, tariffs=job.tariffs(), warm=job.warm, faults=faults, seen=heed)
+    result = replay(
+        own, job.strategies, tariffs=job.tariffs(), warm=job.warm, drive=job.drive, faults=faults, seen=heed
+    )
     if part:
         result.faults = Faults()
     return result
@@ -156,8 +161,8 @@ def _shared_out(job: Job, watch: Watch, parts: int) -> Result:
 
 def _ready(pipes: Sequence[Connection[Any, Any]], found: dict[int, Result]) -> list[int]:
     """Wait a moment for parts that are not there yet, and give those that have come."""
-    waiting = {pipe: part for part, pipe in enumerate(pipes) if part not in found}
-    return [waiting[pipe] for pipe in wait(list(waiting), timeout=_TICK_S) if isinstance(pipe, Connection)]
+    waiting: dict[Any, int] = {pipe: part for part, pipe in enumerate(pipes) if part not in found}
+    return [waiting[pipe] for pipe in wait(list(waiting), timeout=_TICK_S)]
 
 
 def _received(pipe: Connection[Any, Any], process: SpawnProcess) -> Result:
@@ -184,6 +189,7 @@ def _work(job: Job, watch: _FromAfar, parts: int, answer: Connection[Any, Any]) 
     """Be one of the processes. Ctrl-C reaches all of them; only the first one decides what it means."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     warnings.simplefilter("ignore", PriceNotFoundWarning)
+    without_played_limits_in_the_log()
     found: Result | str
     try:
         found = _part(job, watch, watch.part, parts)
@@ -191,6 +197,14 @@ def _work(job: Job, watch: _FromAfar, parts: int, answer: Connection[Any, Any]) 
         found = str(error)
     with answer, suppress(BrokenPipeError):
         answer.send(found)
+
+
+def without_played_limits_in_the_log() -> None:
+    """Keep LangChain from logging every limit that stops a driven run: it takes it for a handler's error.
+
+    For processes that do nothing else; what really goes wrong is raised.
+    """
+    logging.getLogger("langchain_core.callbacks.manager").setLevel(logging.ERROR)
 
 
 @contextmanager

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_agentcost.replay.episode import Episode
 from langchain_agentcost.replay.literals import Literals
 from langchain_agentcost.replay.result import RECORDED, Result
-from langchain_agentcost.replay.run import run
+from langchain_agentcost.replay.run import Outcome, run
 from langchain_agentcost.replay.sizes import Sizes
 from langchain_agentcost.replay.strategies import DEFAULT, strategies
 from langchain_agentcost.replay.strategies.nothing import Nothing
 from langchain_agentcost.replay.strategies.prompt_cache import PromptCache
-from langchain_agentcost.replay.strategy import Scene, Strategy, label
+from langchain_agentcost.replay.strategy import Combined, Scene, Strategy, label
 from langchain_agentcost.replay.sums import Composition, Key, Sums
 from langchain_agentcost.replay.tariff import Tariff, Tariffs
 from langchain_agentcost.replay.traces.lines import Faults
 from langchain_agentcost.tokens import TokenCounter
+
+if TYPE_CHECKING:
+    from langchain_agentcost.replay.verify import Driver
 
 
 def replay(
@@ -26,6 +29,7 @@ def replay(
     *,
     tariffs: Tariffs | None = None,
     warm: bool = False,
+    drive: int = 0,
     faults: Faults | None = None,
     seen: Callable[[Episode], None] = lambda _: None,
 ) -> Result:
@@ -40,6 +44,8 @@ def replay(
         tariffs: The prices; None has each run's own model at list price.
         warm: Whether the provider's cache has the tools and system message when a run starts: so where runs follow each
             other within minutes. The recorded run is then replayed in the same way.
+        drive: How many runs of every source and benchmark are also made in a real LangGraph graph, which takes a
+            hundred times as long; see `verify`. The rows say how many of them were billed the same.
         faults: Where faults of the traces are noted, to be part of the result.
         seen: Told of each run when it is done.
 
@@ -48,8 +54,14 @@ def replay(
 
     Raises:
         ReplayError: If a strategy does not exist.
+        ReplayMismatch: If a real graph sent or was billed something else.
     """
-    return _Replaying(wanted, tariffs or Tariffs(), warm=warm, faults=faults or Faults()).go(episodes, seen)
+    replaying = _Replaying(wanted, tariffs or Tariffs(), warm=warm, faults=faults or Faults())
+    if drive:
+        from langchain_agentcost.replay.verify import Driver  # noqa: PLC0415  # LangGraph takes a second to import
+
+        replaying.driver = Driver(drive)
+    return replaying.go(episodes, seen)
 
 
 class _Replaying:
@@ -59,11 +71,13 @@ class _Replaying:
         self._strategies: dict[str, Strategy] = named
         self._tariffs = tariffs
         self._warm = warm
+        self.driver: Driver | None = None
+        """What makes runs in a real graph too; None where nothing does."""
         self._counter = TokenCounter()
         self._memories: dict[tuple[str, str], dict[str, Any]] = {}
         self._result = Result(
             fidelity={name: strategy.fidelity.value for name, strategy in named.items()},
-            caching=frozenset(name for name, strategy in named.items() if isinstance(strategy, PromptCache)),
+            caching=frozenset(name for name, strategy in named.items() if _caches(strategy)),
             faults=faults,
             settings={
                 "prices": tariffs.model or "each run's own model",
@@ -87,23 +101,34 @@ class _Replaying:
         """Replay a run under every strategy; its sums are added at the end, so that none has half of it."""
         tariff, result = self._tariffs.of_episode(episode), self._result
         if tariff is None:
-            model = episode.model or "(no model)"
+            model = self._tariffs.unpriced(episode) or "(no model)"
             result.unpriced[model] = result.unpriced.get(model, 0) + 1
             return
         sizes, literals = Sizes(episode, self._counter), Literals(episode)
-        outcomes = {
-            name: run(self._scene(episode, sizes, tariff, literals, name), strategy, warm=self._warm)
-            for name, strategy in self._strategies.items()
-            if episode.readable or not strategy.needs_text
-        }
+        driver = self.driver if self.driver is not None and self.driver.takes(episode) else None
+        outcomes: dict[str, Outcome] = {}
+        verified: set[str] = set()
+        for name, strategy in self._strategies.items():
+            if episode.readable or not strategy.needs_text:
+                scene = self._scene(episode, sizes, tariff, literals, name)
+                if driver is not None and driver.confirms(scene, strategy, warm=self._warm):
+                    verified.add(name)
+                outcomes[name] = run(scene, strategy, warm=self._warm)
         result.unread += not episode.readable
         recorded = outcomes[RECORDED]
         for name, outcome in outcomes.items():
-            key = Key(episode.family, episode.benchmark, name)
-            result.sums.setdefault(key, Sums()).add(episode, recorded, outcome)
+            sums = result.sums.setdefault(Key(episode.family, episode.benchmark, name), Sums())
+            sums.add(episode, recorded, outcome)
+            sums.verified += name in verified
         place = (episode.family, episode.benchmark)
         result.composition.setdefault(place, Composition()).add(episode, sizes)
 
     def _scene(self, episode: Episode, sizes: Sizes, tariff: Tariff, literals: Literals, strategy: str) -> Scene:
         memory = self._memories.setdefault((episode.source, strategy), {})
         return Scene(episode, sizes, tariff, self._tariffs, literals, memory)
+
+
+def _caches(strategy: Strategy) -> bool:
+    """Whether a strategy is billed with prompt caching in both columns: it has that on, by itself or in part."""
+    parts = strategy.parts if isinstance(strategy, Combined) else (strategy,)
+    return any(isinstance(part, PromptCache) for part in parts)

@@ -64,6 +64,7 @@ class Row:
         served_calls: Calls that a cache answered.
         stopped: Runs that were stopped.
         stops: Why.
+        verified: Runs that a real LangGraph graph with a real meter was billed the same for, of those that were tried.
         judged: Runs of which it is known whether they succeeded.
         successes: How many of those did, as recorded.
         harm: What it may have done to quality: counts, `dangling_pct` and `successes_killed`.
@@ -95,6 +96,7 @@ class Row:
     served_calls: int
     stopped: int
     stops: Mapping[str, int]
+    verified: int
     judged: int
     successes: int
     harm: Mapping[str, float | int]
@@ -261,6 +263,7 @@ class Result:
             served_calls=amounts["served"],
             stopped=sums.stopped,
             stops=dict(sorted(sums.stops.items())),
+            verified=sums.verified,
             judged=sums.judged,
             successes=sums.successes,
             harm=_harm(sums),

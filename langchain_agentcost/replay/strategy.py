@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from langchain_agentcost.errors import ReplayError
+from langchain_agentcost.limits.breakers import CircuitBreaker
+from langchain_agentcost.limits.budget import Budget
 from langchain_agentcost.replay.episode import Call, Episode
 from langchain_agentcost.replay.literals import Literals
 from langchain_agentcost.replay.request import Decision, Overhead, Request
@@ -40,6 +42,8 @@ class Fidelity(StrEnum):
 
 
 _ORDER = tuple(Fidelity)
+
+Limit = Budget | CircuitBreaker
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,9 +147,21 @@ class Strategy(Protocol):
         ...
 
 
+@runtime_checkable
+class Limiting(Protocol):
+    """A strategy that changes nothing but where a run ends."""
+
+    def limits(self) -> Sequence[Limit]:
+        """Give the limits."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Combined:
-    """Several strategies one after the other: each gets what the one before would send."""
+    """Several strategies one after the other: each gets what the one before would send.
+
+    Limits are held last, wherever they stand: a meter sees what is really sent.
+    """
 
     parts: tuple[Strategy, ...]
 
@@ -172,7 +188,8 @@ class Combined:
 class _Chained(Session):
     def __init__(self, scene: Scene, parts: Iterable[Strategy]) -> None:
         super().__init__(scene)
-        self._sessions = [part.begin(_own(scene, number)) for number, part in enumerate(parts)]
+        numbered = sorted(enumerate(parts), key=lambda item: isinstance(item[1], Limiting))
+        self._sessions = [part.begin(_own(scene, number)) for number, part in numbered]
 
     def before(self, call: Call, request: Request) -> Decision:
         for session in self._sessions:

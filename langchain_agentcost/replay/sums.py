@@ -22,6 +22,8 @@ PARTS = ("tools", "system", "user", "assistant", "tool results")
 
 _PART_OF = {"system": 1, "human": 2, "ai": 3, "tool": 4}
 
+_NUMBERS = ("episodes", "judged", "successes", "killed", "stopped", "verified", "judged_nano", "failed_nano")
+
 SPLIT = ("read_nano", "write_nano", "uncached_nano", "output_nano", "overhead_nano")
 COUNTS = ("calls", "served", "input_tokens", "read_tokens", "output_tokens", "overhead_calls", "overhead_tokens")
 
@@ -50,6 +52,7 @@ class Sums:
         successes: How many of those were successes as recorded.
         killed: How many successes a strategy stopped.
         stopped: How many runs it stopped.
+        verified: How many runs a real graph was billed the same for.
         judged_nano: What the judged runs cost with prompt caching.
         failed_nano: What the failed and the stopped ones among them cost.
         tasks: For each task: input tokens, cost with caching and without, then the same as recorded.
@@ -65,6 +68,7 @@ class Sums:
     successes: int = 0
     killed: int = 0
     stopped: int = 0
+    verified: int = 0
     judged_nano: int = 0
     failed_nano: int = 0
     tasks: dict[str, tuple[int, ...]] = field(default_factory=dict)
@@ -90,7 +94,7 @@ class Sums:
 
     def merge(self, other: Sums) -> None:
         """Add the sums of other runs."""
-        for name in ("episodes", "judged", "successes", "killed", "stopped", "judged_nano", "failed_nano"):
+        for name in _NUMBERS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         for task, sums in other.tasks.items():
             self._add_task(task, sums)

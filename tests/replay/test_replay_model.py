@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain.agents import create_agent
+from langchain_core.caches import InMemoryCache
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
@@ -309,6 +310,18 @@ def test_a_warm_cache_reads_the_static_part_at_once() -> None:
     assert warm["input_token_details"]["cache_read"] > 2_000
 
 
+def test_a_model_that_is_named_in_the_call_answers_under_a_name_of_its_own() -> None:
+    """A router's other model, or a share of the price: a meter can tell the calls apart."""
+    model = ReplayChatModel(episode=RUN, mode="open-loop", tariffs=SONNET)
+    names = [None, "gpt-4.1", "1/10"]
+    answers = [model.bind(model=name).invoke("?") if name else model.invoke("?") for name in names]
+    assert [answer.response_metadata["model_name"] for answer in answers] == [
+        "claude-sonnet-4-5",
+        "gpt-4.1",
+        "1/10 of claude-sonnet-4-5",
+    ]
+
+
 def test_threads_are_each_given_another_answer() -> None:
     """However many threads ask, every recorded answer is given once."""
     run = episode(*(says(f"answer {number}", then="next") for number in range(200)))
@@ -376,6 +389,14 @@ def test_no_text_of_the_trace_is_in_what_tracers_are_sent_of_the_model() -> None
     model = ReplayChatModel(episode=RUN, tariffs=SONNET)
     assert "canary" not in repr(model)
     assert "canary" not in repr(model._serialized)
+
+
+def test_a_cache_of_langchain_keeps_runs_apart() -> None:
+    """The same prompt in two runs had two answers: a cache in the process must not mix them up."""
+    first, second = (episode(says(text), name=text) for text in ("A", "B"))
+    cache = InMemoryCache()
+    answers = [ReplayChatModel(episode=run, cache=cache).invoke(asked(run, 0)).content for run in (first, second)]
+    assert answers == ["A", "B"]
 
 
 def test_the_name_of_a_run_cannot_draw_on_the_terminal() -> None:

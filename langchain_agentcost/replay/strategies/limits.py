@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import Any, ClassVar
 
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.messages.tool import ToolCall
@@ -24,9 +24,7 @@ from langchain_agentcost.replay.cache import Chain
 from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.request import Decision, Request, Stopped
 from langchain_agentcost.replay.steps import asked_by_id, call_key, result_key
-from langchain_agentcost.replay.strategy import Fidelity, Paid, Scene, Session
-
-Limit = Budget | CircuitBreaker
+from langchain_agentcost.replay.strategy import Fidelity, Limit, Paid, Scene, Session
 
 BUDGET = "budget"
 """Why a run was stopped that a budget had no room for; what a breaker stopped was stopped by its kind."""
@@ -42,15 +40,6 @@ class Unheard(Alerts):
 
     def fire(self, alert: Alert, *, once: str | None = None, to: Iterable[AlertSink] = (), shared: bool = True) -> None:
         """Tell nobody."""
-
-
-@runtime_checkable
-class Limiting(Protocol):
-    """A strategy that changes nothing but where a run ends."""
-
-    def limits(self) -> Sequence[Limit]:
-        """Give the limits."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
