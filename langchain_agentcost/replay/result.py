@@ -99,7 +99,7 @@ class Row:
     verified: int
     judged: int
     successes: int
-    harm: Mapping[str, float | int]
+    harm: Mapping[str, float | int | None]
     counts: Mapping[str, int]
 
     @property
@@ -280,9 +280,9 @@ def _with_tasks_named(sums: Sums, benchmark: str) -> Sums:
     return made
 
 
-def _harm(sums: Sums) -> dict[str, float | int]:
-    found: dict[str, float | int] = {name: sums.tally[name] for name in HARMS}
-    found["dangling_pct"] = round(_percent(sums.tally[DANGLING], sums.tally[ACTING]) or 0.0, 4)
+def _harm(sums: Sums) -> dict[str, float | int | None]:
+    found: dict[str, float | int | None] = {name: sums.tally[name] for name in HARMS}
+    found["dangling_pct"] = _percent(sums.tally[DANGLING], sums.tally[ACTING])
     found["successes_killed"] = sums.killed
     return found
 
