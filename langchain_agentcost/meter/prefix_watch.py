@@ -52,7 +52,7 @@ class PrefixWatch:
                 usage=usage,
             )
             if change is not None and change.recurring and change.lost_tokens:
-                self._warn(change, str(labels.get("node") or labels.get("agent") or "the model"))
+                self._warn(change, str(labels.get("node") or labels.get("agent") or labels["model"]))
 
     def _warn(self, change: PrefixChange, where: str) -> None:
         if self._warned.get(change.thread):
@@ -87,7 +87,7 @@ def said_of(change: PrefixChange, totals: PrefixTotals, where: str) -> str:
     """What a user is told of a conversation: where it changes and what to do, and nothing of what it says."""
     cost = f"${totals.usd:.4f} so far" if not totals.unpriced_changes else "at a price that is not known"
     return (
-        f"Prompts of {where} change at {change.place} ({change.kind}) since call {change.since_call} of their "
+        f"The prompts of {where!r} change at {change.place} ({change.kind}) since call {change.since_call} of their "
         f"conversation, {totals.changes} times by now: {totals.lost_tokens:,} tokens that the provider's prompt cache "
         f"would have served were billed anew, {cost}. {change.advice}"
     )

@@ -100,7 +100,7 @@ class TestFindings:
         with warned() as texts:
             agent(stepping(5), clock(), name="clerk").invoke(HI, thread(meter, "a"))
         [text] = texts
-        assert "Prompts of model change at system message, line 1 (clock time) since call 2" in text
+        assert "The prompts of 'model' change at system message, line 1 (clock time) since call 2" in text
         assert "2 times by now" in text
         assert "Write it into the last message" in text
         assert monitor.totals().changes == 4
@@ -185,7 +185,7 @@ class TestFindings:
         with warned() as texts:
             boss.invoke(HI, thread(meter, "a"))
         [text] = texts
-        assert "Prompts of tools/model change at system message, line 1" in text
+        assert "The prompts of 'tools/model' change at system message, line 1" in text
         assert monitor.totals().changes == 3
 
     def test_branches_of_a_fan_out(self) -> None:
