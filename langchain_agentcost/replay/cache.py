@@ -151,11 +151,11 @@ class PrefixCache:
         return chain.sums[best - 1] if best else 0
 
     def _keep(self, hashes: list[int], at_s: float | None) -> None:
-        """Remember a prompt, in place of the last one where it goes on from that."""
+        """Remember a prompt, in place of the last one where it goes on from that and is not older."""
         head, now = self._chain.head, inf if at_s is None else at_s
         last = self._sent[-1] if self._sent else None
-        if last is not None and last.head == head and last.hashes is hashes:
-            last.length, last.at_s = len(hashes), max(last.at_s, now)
+        if last is not None and last.head == head and last.hashes is hashes and last.at_s <= now:
+            last.length, last.at_s = len(hashes), now
         else:
             self._sent.append(_Sent(head, hashes, len(hashes), now))
 

@@ -82,7 +82,7 @@ class Sizes:
         if known is None:
             usage = call.recorded.usage
             counted = usage.output_tokens if usage is not None else 0
-            known = self._answers[id(call)] = counted or round(self._raw(call.answer) * self.factor)
+            known = self._answers[id(call)] = counted or self.of(call.answer).tokens
         return known
 
     def assume(self, message: Message, tokens: int) -> Message:

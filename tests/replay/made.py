@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.tool import ToolCall
 
+from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.replay.episode import NOTHING, Episode, Recorded, assemble
 from langchain_agentcost.replay.literals import Literals
 from langchain_agentcost.replay.request import Request
@@ -19,8 +20,21 @@ from langchain_agentcost.replay.tariff import Tariffs
 from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.usage import Usage
 
-SONNET = Tariffs(model="claude-sonnet-4-5")
-"""3 USD per million tokens in, 15 out; 0.30 to read from the prompt cache, 3.75 to write to it; from 1,024 tokens."""
+PRICES = PriceBook(
+    {
+        "models": [
+            {"model": "claude-sonnet-4-5", "input": 3, "output": 15, "cache_read": "0.3", "cache_write": "3.75"},
+            {"model": "gpt-4.1", "input": 2, "output": 8, "cache_read": "0.5"},
+            {"model": "gpt-5.6", "input": 4, "output": 20, "cache_read": "0.4", "cache_write": 5},
+            {"model": "deepseek-chat", "input": "0.27", "output": "1.1", "cache_read": "0.07"},
+            {"model": "llama-3.3-70b", "input": 1, "output": 2},
+            {"model": "sonar", "input": 1, "output": 1, "request": "0.012"},
+        ]
+    }
+)
+"""USD per million tokens: the list of November 2026, so that its changes do not change tests. Llama has no cache."""
+
+SONNET = Tariffs(PRICES, model="claude-sonnet-4-5")
 
 
 class Asked(NamedTuple):
