@@ -182,6 +182,7 @@ def test_failed_tool_is_a_failure(world: LangSmithCollector, tmp_path: Path) -> 
         ({"feedback_stats": {"correctness": {"n": 2, "avg": 0.25}}}, False),
         ({"feedback_stats": {"helpfulness": {"n": 1, "avg": 1.0}}}, None),
         ({"feedback_stats": {"success": {"n": 1, "avg": None}}}, None),
+        ({"feedback_stats": {"success": {"n": 1, "avg": float("nan")}}}, None),
         ({"feedback_stats": {"success": {"avg": 1.0}}, "error": "late"}, True),
         ({"error": "GraphInterrupt((Interrupt(value='sure?'),))"}, None),
         ({"error": "ValueError('no')"}, False),
@@ -348,6 +349,21 @@ def test_run_without_an_answer_is_a_fault(trace: list[Record], tmp_path: Path) -
     found, faults = read(tmp_path, [failed if run["id"] == failed["id"] else run for run in trace])
     assert [len(episode.calls) for episode in found] == [2]
     assert [fault.why for fault in faults.named] == [f"run {failed['id']} is left out: it failed and has no answer"]
+
+
+def test_export_without_inputs_is_a_fault(trace: list[Record], tmp_path: Path) -> None:
+    """Model runs whose inputs were not selected are left out, and what to select is said."""
+    found, faults = read(tmp_path, [{key: value for key, value in run.items() if key != "inputs"} for run in trace])
+    assert found == []
+    assert faults.count == 4
+    assert "select the inputs for the export" in faults.named[0].why
+
+
+def test_export_without_parents(trace: list[Record], tmp_path: Path) -> None:
+    """Where runs do not say what is above them, only the one that the trace is named after is its root."""
+    parents = ("parent_run_id", "parent_run_ids", "dotted_order")
+    episode = one(tmp_path, [{key: value for key, value in run.items() if key not in parents} for run in trace])
+    assert (episode.benchmark, len(episode.calls)) == ("desk", 3)
 
 
 def test_duplicate_run_is_a_fault(trace: list[Record], tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ trace is read in bounded memory. A run that comes later than that is a fault.
 | the workflow, else the root run's name | benchmark |
 | the dataset's example, else the conversation | task |
 
-Left out, with a fault each: a model run without an answer, since there is nothing to replay. Left out without one: a
-model run that has another one below it, which has the cost; and answers of LangChain's own cache, which no provider
-was asked for.
+Left out, with a fault each: a model run without a prompt or an answer, since there is nothing to replay. Left out
+without one: a model run that has another one below it, which has the cost; and answers of LangChain's own cache, which
+no provider was asked for.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isnan
 from pathlib import Path
 from typing import Any, cast
 
@@ -131,8 +132,9 @@ class _Run:
 
     @property
     def is_root(self) -> bool:
-        """Whether the trace is its."""
-        return not self.above or self.id == self.trace
+        """Whether the trace is its. A run that merely does not say what is above it is not taken for one."""
+        record = self.record
+        return self.id == self.trace or record.get("is_root") is True or record.get("parent_run_ids") == []
 
     @property
     def order(self) -> tuple[float, str]:
@@ -144,7 +146,7 @@ def _above(record: Mapping[str, Any]) -> tuple[str, ...]:
     """The ids of the runs above a run, the root's first, as far as it says."""
     stated = record.get("parent_run_ids")
     if isinstance(stated, list):
-        return tuple([shown(above) for above in stated])
+        return tuple([shown(str(above)) for above in stated])
     dotted = record.get("dotted_order")
     if isinstance(dotted, str) and "." in dotted:  # each step is a time, "Z" and an id
         return tuple([shown(step.partition("Z")[2]) for step in dotted.split(".")[:-1]])
@@ -257,7 +259,10 @@ class _Trace:
         answer.usage_metadata = cast("UsageMetadata | None", usage or None)
         if is_cache_hit(answer):
             return
-        prompt = self._shared.prompt((key_of_message(message), message) for message in _prompt(inputs))
+        sent = _prompt(inputs)
+        if not sent:
+            raise ValueError("it does not say what was sent: select the inputs for the export")
+        prompt = self._shared.prompt((key_of_message(message), message) for message in sent)
         params = mapping_of(mapping_of(record.get("extra")).get("invocation_params"))
         self._made.append(
             _Made(
@@ -381,7 +386,7 @@ def _success(root: Mapping[str, Any]) -> bool | None:
     feedback = mapping_of(root.get("feedback_stats"))
     for key in VERDICTS:
         score = mapping_of(feedback.get(key)).get("avg")
-        if isinstance(score, int | float):
+        if isinstance(score, int | float) and not isnan(score):
             return score >= 0.5
     error = root.get("error")
     return False if error and not str(error).startswith(_PAUSES) else None
