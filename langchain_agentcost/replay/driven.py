@@ -94,7 +94,7 @@ def _drive(scene: Scene, strategy: Strategy, turns: Sequence[Turn] | None, warm:
         return Driven()
     script = Script(scene.episode, tariffs=scene.tariffs, warm=warm, sizes=scene.sizes, turns=turns)
     script.names()  # so that the price is known of what a strategy does before the first call
-    stage = Stage(scene, _but_limits(strategy).begin(scene), ReplayChatModel.playing(script))
+    stage = Stage(scene, without_limits(strategy).begin(scene), ReplayChatModel.playing(script))
     with MemoryLedger() as ledger, _meter(ledger, CardBook(script.cards), limits_of(strategy)) as meter:
         stopped = _run(stage, meter)
         meter.journal.flush()
@@ -157,10 +157,10 @@ def limits_of(strategy: Strategy) -> tuple[Limit, ...]:
     return tuple(strategy.limits()) if isinstance(strategy, Limiting) else ()
 
 
-def _but_limits(strategy: Strategy) -> Strategy:
+def without_limits(strategy: Strategy) -> Strategy:
     """What a strategy does beside holding a run to limits."""
     if isinstance(strategy, Combined):
-        return Combined(tuple(_but_limits(part) for part in strategy.parts))
+        return Combined(tuple(without_limits(part) for part in strategy.parts))
     return Nothing() if isinstance(strategy, Limiting) else strategy
 
 

@@ -178,10 +178,35 @@ def test_a_real_budget_of_tokens_may_stop_a_run_earlier_and_that_is_told_apart()
     """The meter counts a prompt with a margin, the arithmetic takes the recorded count: until then all is equal."""
     recorded = scene(WORK).sizes.tokens(Toolset(WORK.tools), WORK.calls[9].messages)
     pair = both(scene(WORK), Under((Budget(total_tokens=recorded + 50, per="step"),)))
-    assert pair.earlier
+    assert pair.apart == len(pair.driven.calls) - pair.replayed.calls < 0
     assert pair.difference is None
-    assert len(pair.driven.calls) < pair.replayed.calls
     assert pair.driven.stopped == pair.replayed.stopped == "budget"
+
+
+def test_a_real_budget_stops_a_run_later_where_another_provider_counted_more() -> None:
+    """Priced as a model whose tokenizer finds fewer tokens than the recorded provider's: that is told apart too."""
+    turns = [uses("look_up", "found", n=n, recorded=counted(tokens)) for n, tokens in enumerate((1_000, 9_000, 9_100))]
+    run = scene(episode(*turns, says("Done.", recorded=counted(9_200))), tariffs=Tariffs(model="gpt-4.1"))
+    under = Under((Budget(input_tokens=6_000, per="step"),))
+    pair = both(run, under)
+    assert (pair.difference, pair.apart, pair.replayed.stopped) == (None, 1, "budget")
+    [_, checked] = verify([run.episode], [under], tariffs=run.tariffs)
+    assert (checked.earlier, checked.later, checked.differences) == (0, 1, [])
+
+
+def test_a_breaker_that_stops_a_run_at_another_call_is_a_difference() -> None:
+    """Only budgets may differ: where a real breaker stops nothing that the arithmetic one stops, it is said."""
+    pair = both(scene(LOOP), _Other((CircuitBreaker.identical_calls(4, warn=None),)))
+    assert pair.difference is not None
+    assert "calls 4 by arithmetic, 8 in the graph" in pair.difference
+
+
+class _Other(Under):
+    """Says that it holds a run to other limits than it does."""
+
+    def limits(self) -> Sequence[Limit]:
+        """Give others."""
+        return CircuitBreaker.defaults()
 
 
 @dataclass(frozen=True)
@@ -440,7 +465,7 @@ def test_a_sample_of_every_benchmark_is_verified() -> None:
     ]
     none, prune = verify(runs, "prune_tools:after=1", tariffs=SONNET, each=2)
     assert (none.strategy, none.runs, none.calls, none.differences) == ("none", 3, 63, [])
-    assert (prune.runs, prune.earlier, prune.differences) == (3, 0, [])
+    assert (prune.runs, prune.earlier, prune.later, prune.differences) == (3, 0, 0, [])
 
 
 def test_a_replay_says_how_many_of_its_runs_a_real_graph_confirmed() -> None:
