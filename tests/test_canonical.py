@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.tool import ToolCall
@@ -62,6 +62,7 @@ def test_what_json_does_not_have_is_written_all_the_same(value: Any) -> None:
     assert digest(as_json(value)) == digest(as_json(value))
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), st.integers() | st.text() | st.none(), min_size=2))
 def test_the_order_of_keys_says_nothing(value: dict[str, Any]) -> None:
     """Equal mappings are written equally, in whatever order they were filled."""

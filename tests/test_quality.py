@@ -3,7 +3,7 @@ from __future__ import annotations
 from math import comb, isclose
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_agentcost.quality import QualityFloor
@@ -27,6 +27,7 @@ def test_the_bound_is_that_of_clopper_and_pearson(good: int, trials: int, bound:
     assert isclose(FLOOR.lower_bound(good, trials), bound, abs_tol=1e-5)
 
 
+@settings(deadline=None)
 @given(trials=st.integers(1, 80), share=st.floats(0, 1), confidence=st.sampled_from([0.8, 0.95, 0.999]))
 def test_at_the_bound_so_many_good_trials_come_out_with_the_probability_that_is_left(
     trials: int, share: float, confidence: float
@@ -38,6 +39,7 @@ def test_at_the_bound_so_many_good_trials_come_out_with_the_probability_that_is_
     assert isclose(chance, 1 - confidence, rel_tol=1e-6)
 
 
+@settings(deadline=None)
 @given(trials=st.integers(1, 3000), good=st.integers(0, 3000))
 def test_the_bound_lies_below_what_was_seen_and_rises_with_it(trials: int, good: int) -> None:
     """More good trials never prove less, and nothing is proven above the share that was seen."""

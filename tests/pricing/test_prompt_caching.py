@@ -3,7 +3,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_agentcost.pricing import PriceBook, PriceCard, PriceSource, Rate
@@ -105,6 +105,7 @@ def test_writing_is_plain_input_where_it_is_free() -> None:
     assert (usage.cache_read_tokens, usage.cache_write_tokens, usage.uncached_tokens) == (2048, 0, 2952)
 
 
+@settings(deadline=None)
 @given(
     terms=st.sampled_from(list(FAMILIES.values())),
     prompt=st.integers(0, 10**6),

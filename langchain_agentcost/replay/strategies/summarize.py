@@ -68,7 +68,8 @@ class _Summarizing(Session):
     def before(self, call: Call, request: Request) -> Request:
         self._calls += 1
         task, said = _parted(request.messages)
-        if said[: len(self._covered)] != self._covered:  # a sub-agent's prompt, or one that was trimmed
+        covered = len(self._covered)
+        if said[:covered] != self._covered or len(said) == covered:  # a sub-agent's prompt, an earlier or a trimmed one
             self._summary = self._covered = ()
         shortened = request._replace(messages=(*task, *self._summary, *said[len(self._covered) :]))
         self._chain.follow(shortened)
