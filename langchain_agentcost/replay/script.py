@@ -25,6 +25,10 @@ UNNAMED = "replay"
 """What a model is called of which no trace says its name."""
 
 
+_DIFFERS = "Send what was recorded, or replay in open loop, where answers are played by their number."
+_ENDED = "The recorded run ended before it: look for what makes the code go on."
+
+
 class Turn(NamedTuple):
     """A call that is to be made.
 
@@ -124,7 +128,7 @@ class Script:
         asked = asked._replace(messages=tuple(map(_whole, asked.messages)))
         with self._lock:
             if self._made >= self._length:
-                self._refuse(f"is call {self._made + 1}, and only {self._length} are to be made")
+                self._refuse(f"is call {self._made + 1}, and only {self._length} are to be made", _ENDED)
             turn = self._turn_at(self._made)
             request = self._checked(turn, asked) if self._exact else self._recognised(asked)
             usage = self._usage(turn.call, request)
@@ -156,14 +160,11 @@ class Script:
     def _checked(self, turn: Turn, asked: Request) -> Request:
         found = difference(turn.request, asked, self._key)
         if found is not None:
-            self._refuse(f"(call {self._made + 1} of {self._length}) is not what is to be sent: {found}")
+            self._refuse(f"(call {self._made + 1} of {self._length}) is not what is to be sent: {found}", _DIFFERS)
         return turn.request
 
-    def _refuse(self, why: str) -> NoReturn:
-        raise ReplayMismatch(
-            f"What is asked in {_named(self.episode)} {why}. Send what was recorded, or replay in open loop, where "
-            "answers are played by their number."
-        )
+    def _refuse(self, why: str, then: str) -> NoReturn:
+        raise ReplayMismatch(f"What is asked in {_named(self.episode)} {why}. {then}")
 
     def _recognised(self, asked: Request) -> Request:
         """Put recorded messages and tools in place of equal ones: how many tokens those have is known."""
