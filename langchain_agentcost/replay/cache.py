@@ -71,7 +71,7 @@ class Chain:
 
 
 @dataclass(slots=True)
-class _Sent:
+class Sent:
     """An earlier prompt.
 
     Args:
@@ -104,42 +104,53 @@ class PrefixCache:
 
     A prompt's longest beginning, in whole messages, that is also the beginning of an earlier prompt is served from the
     cache, as far as the provider's terms allow. Answers are in it once they were sent back as input: some providers
-    store them earlier (DeepSeek says so), and recorded reads of theirs lie within 1.1 points of this (see FORMAT.md).
-    For caches that the caller marks, the marks are taken to be where they help.
+    store them earlier (DeepSeek says so), and recorded reads of theirs lie within 1.6 points of this (see FORMAT.md).
+    Where the caller marks what is cached, every prompt is taken to be marked to its end: what nobody reads again was
+    written for nothing.
 
     Args:
         terms: The provider's terms; None where nothing is ever cached.
         sizes: The pieces of the run's prompts.
         warm: Whether another run has just sent the same tools and system message.
+        earlier: The prompts of earlier turns of the same conversation; those of this run are added to it.
     """
 
-    def __init__(self, terms: PromptCacheTerms | None, sizes: Sizes, *, warm: bool = False) -> None:
+    def __init__(
+        self,
+        terms: PromptCacheTerms | None,
+        sizes: Sizes,
+        *,
+        warm: bool = False,
+        earlier: deque[Sent] | None = None,
+    ) -> None:
         self._terms = terms
         self._chain = Chain(sizes)
-        self._sent: deque[_Sent] = deque(maxlen=PROMPTS_KEPT)
+        self._sent: deque[Sent] = deque(maxlen=PROMPTS_KEPT) if earlier is None else earlier
         self._warm = warm
 
-    def send(self, request: Request, at_s: float | None = None) -> tuple[int, int]:
+    def send(self, request: Request, at_s: float | None = None, *, scale: float = 1.0) -> tuple[int, int]:
         """Send a prompt.
 
         Args:
             request: The prompt.
             at_s: When, in seconds; None where it is not known: then nothing is forgotten.
+            scale: What the tokens of its pieces are multiplied by; see `Sizes.scale`.
 
         Returns:
             The tokens that the cache serves, and all tokens of the prompt.
         """
         chain = self._chain
         chain.follow(request)
+        total = round(chain.tokens * scale)
         if self._terms is None:
-            return 0, chain.tokens
+            return 0, total
         if self._warm:
             self._warm = False
             static = 1 + (bool(request.messages) and request.messages[0].type == "system")
             self._keep(chain.hashes[:static], at_s)
-        read = self._terms.cached(self._longest(self._terms, at_s), chain.tokens)
+        read = self._terms.cached(round(self._longest(self._terms, at_s) * scale), total)
         self._keep(chain.hashes, at_s)
-        return read, chain.tokens
+        return read, total
 
     def _longest(self, terms: PromptCacheTerms, at_s: float | None) -> int:
         """The tokens of the longest beginning that is known."""
@@ -157,7 +168,7 @@ class PrefixCache:
         if last is not None and last.head == head and last.hashes is hashes and last.at_s <= now:
             last.length, last.at_s = len(hashes), now
         else:
-            self._sent.append(_Sent(head, hashes, len(hashes), now))
+            self._sent.append(Sent(head, hashes, len(hashes), now))
 
 
 def common(before: Sequence[object], now: Sequence[object]) -> int:

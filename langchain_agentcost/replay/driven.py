@@ -24,7 +24,7 @@ from langchain_agentcost.meter.handler import MODE_VARIABLE, CostMeter
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.replay.model import ReplayChatModel
 from langchain_agentcost.replay.prices import CardBook
-from langchain_agentcost.replay.script import Script, Turn
+from langchain_agentcost.replay.script import Script, Turn, provider_of
 from langchain_agentcost.replay.stage import PREPARE, Stage
 from langchain_agentcost.replay.strategies.limits import BUDGET, Unheard
 from langchain_agentcost.replay.strategies.nothing import Nothing
@@ -92,7 +92,8 @@ def drive(scene: Scene, strategy: Strategy, *, turns: Sequence[Turn] | None = No
 def _drive(scene: Scene, strategy: Strategy, turns: Sequence[Turn] | None, warm: bool) -> Driven:
     if not scene.episode.calls:
         return Driven()
-    script = Script(scene.episode, tariffs=scene.tariffs, warm=warm, sizes=scene.sizes, turns=turns)
+    provider = provider_of(scene.sizes, scene.tariffs, warm=warm, conversation=scene.conversation)
+    script = Script(scene.episode, provider=provider, sizes=scene.sizes, turns=turns)
     script.names()  # so that the price is known of what a strategy does before the first call
     stage = Stage(scene, without_limits(strategy).begin(scene), ReplayChatModel.playing(script))
     with MemoryLedger() as ledger, _meter(ledger, CardBook(script.cards), limits_of(strategy)) as meter:

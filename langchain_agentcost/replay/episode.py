@@ -21,6 +21,7 @@ class Recorded:
         cost_nano: What the call was said to have cost, in nano-USD.
         at_s: When it was made, in seconds since 1970.
         model: The model that answered.
+        provider: Who served it.
     """
 
     usage: Usage | None = None
@@ -28,6 +29,7 @@ class Recorded:
     cost_nano: int | None = None
     at_s: float | None = None
     model: str | None = None
+    provider: str | None = None
 
 
 NOTHING = Recorded()
@@ -83,8 +85,10 @@ class Episode:
         benchmark: What results are reported by.
         family: Benchmarks of one kind; results are never added up over families.
         task: What was asked; the same task again is a repetition, not traffic. Intervals are over tasks.
+        session: The conversation that it is a turn of: such runs share the provider's prompt cache. None where it is a
+            conversation by itself.
         model: The model that answered, where its calls do not say.
-        provider: Who served it, where that is known.
+        provider: Who served it, where its calls do not say.
         success: Whether it achieved what was asked; None where nobody judged it.
         biased: Whether runs were chosen by how they ended, so that they say nothing of quality.
         marks: Messages of which only a hash and a size are known, by `id()`; empty where all texts are known.
@@ -97,6 +101,7 @@ class Episode:
     benchmark: str = "traces"
     family: str = "traces"
     task: str = ""
+    session: str | None = None
     model: str | None = None
     provider: str | None = None
     success: bool | None = None

@@ -20,9 +20,10 @@ from pydantic import ConfigDict, Field, InstanceOf, PrivateAttr
 from langchain_agentcost.attribution import label
 from langchain_agentcost.replay.episode import Episode
 from langchain_agentcost.replay.request import Request
-from langchain_agentcost.replay.script import Played, Script
-from langchain_agentcost.replay.sizes import Toolset
+from langchain_agentcost.replay.script import Played, Script, provider_of
+from langchain_agentcost.replay.sizes import Sizes, Toolset
 from langchain_agentcost.replay.tariff import Tariffs
+from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.usage import Usage
 
 Mode = Literal["exact", "open-loop"]
@@ -83,7 +84,9 @@ class ReplayChatModel(BaseChatModel):
         settings |= {"episode": episode, "mode": mode, "tariffs": tariffs, "warm": warm}
         super().__init__(**settings)
         # Not in model_post_init: pydantic would put the whole trace into the error.
-        self._script = Script(episode, exact=mode == "exact", tariffs=tariffs, warm=warm)
+        sizes = Sizes(episode, TokenCounter())
+        provider = None if tariffs is None else provider_of(sizes, tariffs, warm=warm)
+        self._script = Script(episode, exact=mode == "exact", provider=provider, sizes=sizes)
 
     @classmethod
     def playing(cls, script: Script) -> Self:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import NamedTuple
 
-from langchain_agentcost.replay.cache import PrefixCache
+from langchain_agentcost.replay.cache import PROMPTS_KEPT, PrefixCache, Sent
 from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.request import Request
 from langchain_agentcost.replay.sizes import Sizes
 from langchain_agentcost.replay.tariff import Tariff, Tariffs
 from langchain_agentcost.usage import Usage
+
+Conversation = dict[tuple[str | None, str], deque[Sent]]
+"""The prompts that were sent in a conversation, by the model that a request names and the one that is billed."""
 
 
 class Billed(NamedTuple):
@@ -32,13 +36,23 @@ class Provider:
         tariff: The prices of the run's own model.
         tariffs: Those of others, which answered single calls or which a request names.
         warm: Whether another run has just sent the same tools and system message.
+        conversation: The prompts of earlier turns of the same conversation, by model; those of this run are added.
     """
 
-    def __init__(self, sizes: Sizes, tariff: Tariff, tariffs: Tariffs, *, warm: bool = False) -> None:
+    def __init__(
+        self,
+        sizes: Sizes,
+        tariff: Tariff,
+        tariffs: Tariffs,
+        *,
+        warm: bool = False,
+        conversation: Conversation | None = None,
+    ) -> None:
         self._sizes = sizes
         self._tariff = tariff
         self._tariffs = tariffs
         self._warm = warm
+        self._conversation = {} if conversation is None else conversation
         self._caches: dict[tuple[str | None, str], PrefixCache] = {}
 
     def answer(self, request: Request, call: Call) -> Billed:
@@ -49,7 +63,8 @@ class Provider:
             call: The recorded call: when it was made, and how long its answer was.
         """
         tariff = self.tariff(call, request.model)
-        read, total = self._cache(request.model, tariff).send(request, call.recorded.at_s)
+        scale = self._sizes.scale(call)
+        read, total = self._cache(request.model, tariff).send(request, call.recorded.at_s, scale=scale)
         return Billed(tariff, tariff.usage(total, self._sizes.answer_tokens(call), read_tokens=read))
 
     def tariff(self, call: Call, model: str | None = None) -> Tariff:
@@ -65,5 +80,6 @@ class Provider:
     def _cache(self, model: str | None, tariff: Tariff) -> PrefixCache:
         key = (model, tariff.card.model)
         if key not in self._caches:
-            self._caches[key] = PrefixCache(tariff.terms, self._sizes, warm=self._warm)
+            earlier = self._conversation.setdefault(key, deque(maxlen=PROMPTS_KEPT))
+            self._caches[key] = PrefixCache(tariff.terms, self._sizes, warm=self._warm, earlier=earlier)
         return self._caches[key]

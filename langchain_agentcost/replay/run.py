@@ -6,11 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from langchain_agentcost.attribution import label
+from langchain_agentcost.errors import ReplayMismatch
+from langchain_agentcost.replay.difference import difference
 from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.provider import Provider
 from langchain_agentcost.replay.request import Overhead, Request, Served, Stopped
 from langchain_agentcost.replay.sizes import Toolset
-from langchain_agentcost.replay.strategy import Paid, Scene, Session, Strategy
+from langchain_agentcost.replay.strategy import Fidelity, Paid, Scene, Session, Strategy
 from langchain_agentcost.replay.tariff import Tariff
 from langchain_agentcost.usage import Usage
 
@@ -109,8 +112,13 @@ def run(
 
     Returns:
         What became of it.
+
+    Raises:
+        ReplayMismatch: If the strategy claims to send what was recorded, and does not.
     """
-    return _Replay(scene, strategy.begin(scene), sent, warm=warm).go()
+    replayed = _Replay(scene, strategy.begin(scene), sent, warm=warm)
+    replayed.exact = strategy.fidelity is Fidelity.EXACT
+    return replayed.go()
 
 
 class _Replay:
@@ -120,7 +128,9 @@ class _Replay:
         self._scene = scene
         self._session = session
         self._sent = sent
-        self._provider = Provider(scene.sizes, scene.tariff, scene.tariffs, warm=warm)
+        self.exact = False
+        """Whether what is sent has to be what was recorded."""
+        self._provider = Provider(scene.sizes, scene.tariff, scene.tariffs, warm=warm, conversation=scene.conversation)
         self._outcome = Outcome()
 
     def go(self) -> Outcome:
@@ -146,8 +156,23 @@ class _Replay:
     def _send(self, call: Call, request: Request) -> Paid:
         """Make a call: see what of it the prompt cache has, and pay."""
         self._sent(call, request)
+        if self.exact:
+            self._compare(call, request)
         billed = self._provider.answer(request, call)
         if call.answer.tool_calls:
             self._outcome.tally[ACTING] += 1
             self._outcome.tally[DANGLING] += bool(self._scene.literals.dangling(call, request.messages))
         return Paid(billed.usage, self._outcome.pay(billed.tariff, billed.usage), call.recorded.at_s)
+
+    def _compare(self, call: Call, request: Request) -> None:
+        """Refuse a request that is not the recorded one, of a strategy that claims to send just that."""
+        episode, sizes = self._scene.episode, self._scene.sizes
+        recorded = Request(Toolset(episode.tools), call.messages)
+        if request == recorded:
+            return
+        differs = difference(recorded, request, lambda message: sizes.of(message).key)
+        if differs is not None:
+            raise ReplayMismatch(
+                f"run {label(episode.id)!r}: {differs}. The strategy says that its fidelity is "
+                f"{Fidelity.EXACT.value!r}: give it the one that is true, or have it send what was recorded."
+            )

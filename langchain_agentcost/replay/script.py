@@ -14,7 +14,7 @@ from langchain_agentcost.errors import ReplayError, ReplayMismatch
 from langchain_agentcost.pricing import PriceCard
 from langchain_agentcost.replay.difference import difference
 from langchain_agentcost.replay.episode import Call, Episode
-from langchain_agentcost.replay.provider import Provider
+from langchain_agentcost.replay.provider import Conversation, Provider
 from langchain_agentcost.replay.request import Request
 from langchain_agentcost.replay.sizes import Sizes, Toolset, key_of, key_of_tools
 from langchain_agentcost.replay.tariff import Tariffs
@@ -63,9 +63,8 @@ class Script:
     Args:
         episode: The run.
         exact: Whether what is asked has to be what is to be sent; else calls are answered by their number.
-        tariffs: Prices: usage is then what the provider with its prompt cache would report of what is really asked.
-            None reports what was recorded where the recorded prompt is asked, and what this package counts elsewhere.
-        warm: Whether the provider's cache has the tools and system message when the run starts.
+        provider: Says what its prompt cache has and reports usage of what is really asked; see `provider_of`. None
+            reports what was recorded where the recorded prompt is asked, and what this package counts elsewhere.
         sizes: The sizes of its messages, where they are known.
         turns: The calls that are to be made, where they are not those that were recorded.
 
@@ -74,7 +73,7 @@ class Script:
         cards: The prices of the models that calls went to, by the names that `names` gives.
 
     Raises:
-        ReplayError: If the texts of the run are not known, or no price of its model.
+        ReplayError: If the texts of the run are not known.
     """
 
     def __init__(
@@ -82,8 +81,7 @@ class Script:
         episode: Episode,
         *,
         exact: bool = True,
-        tariffs: Tariffs | None = None,
-        warm: bool = False,
+        provider: Provider | None = None,
         sizes: Sizes | None = None,
         turns: Sequence[Turn] | None = None,
     ) -> None:
@@ -96,7 +94,7 @@ class Script:
         self._turns = turns
         self._made = 0
         self._lock = Lock()
-        self._provider = None if tariffs is None else _provider(self._sizes, tariffs, warm=warm)
+        self._provider = provider
 
     @property
     def left(self) -> int:
@@ -206,13 +204,26 @@ class Script:
         return self._sizes.of(message).key
 
 
-def _provider(sizes: Sizes, tariffs: Tariffs, *, warm: bool) -> Provider:
+def provider_of(
+    sizes: Sizes, tariffs: Tariffs, *, warm: bool = False, conversation: Conversation | None = None
+) -> Provider:
+    """Give what a run's provider would report.
+
+    Args:
+        sizes: The run and the sizes of its messages.
+        tariffs: The prices.
+        warm: Whether the provider's cache has the tools and system message when the run starts.
+        conversation: The prompts of earlier turns of the same conversation.
+
+    Raises:
+        ReplayError: If a price is not known.
+    """
     episode = sizes.episode
     tariff = tariffs.of_episode(episode)
     if tariff is None:
         model = label(tariffs.unpriced(episode) or "no model")
         raise ReplayError(f"{_named(episode)} is of {model}, of which no price is known: name one, Tariffs(model=…).")
-    return Provider(sizes, tariff, tariffs, warm=warm)
+    return Provider(sizes, tariff, tariffs, warm=warm, conversation=conversation)
 
 
 def _named(episode: Episode) -> str:

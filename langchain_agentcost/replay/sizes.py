@@ -51,6 +51,7 @@ class Sizes:
         self._pieces: dict[int, Piece] = {}
         self._tools: dict[tuple[int, str], Piece] = {}
         self._answers: dict[int, int] = {}
+        self._scales: dict[int, float] = {}
         self._held: list[object] = []  # an id is another object's once its own is gone
         self._calibrate()
 
@@ -75,6 +76,21 @@ class Sizes:
     def tokens(self, tools: Toolset, messages: Sequence[BaseMessage]) -> int:
         """Give the tokens of a whole prompt."""
         return self.of_tools(tools).tokens + sum([self.of(message).tokens for message in messages])
+
+    def scale(self, call: Call) -> float:
+        """Give the provider's count of a call's recorded prompt over the sum of its pieces.
+
+        It is 1.0 for calls that were not counted and, as a rule, for those of a history that only grows: their pieces
+        are shares of the counts. Where a history was cut, a sub-agent has one of its own, or another model counts by
+        another tokenizer, it makes the recorded count come out all the same.
+        """
+        known = self._scales.get(id(call))
+        if known is None:
+            usage = call.recorded.usage
+            counted = usage.input_tokens if usage is not None else 0
+            ours = self.tokens(Toolset(self.episode.tools), call.messages) if counted else 0
+            known = self._scales[id(call)] = counted / ours if ours else 1.0
+        return known
 
     def answer_tokens(self, call: Call) -> int:
         """Give the length of a recorded answer: the provider's count of it, where there is one."""

@@ -18,6 +18,7 @@ from langchain_agentcost.limits.breakers import CircuitBreaker
 from langchain_agentcost.limits.budget import Budget
 from langchain_agentcost.replay.episode import Call, Episode
 from langchain_agentcost.replay.literals import Literals
+from langchain_agentcost.replay.provider import Conversation
 from langchain_agentcost.replay.request import Decision, Overhead, Request
 from langchain_agentcost.replay.sizes import Sizes
 from langchain_agentcost.replay.tariff import Tariff, Tariffs
@@ -61,6 +62,10 @@ class Paid:
     at_s: float | None
 
 
+SESSIONS_KEPT = 1_000
+"""Of so many conversations of a source the prompts are remembered; the oldest is forgotten first."""
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What a session works with.
@@ -80,6 +85,17 @@ class Scene:
     tariffs: Tariffs
     literals: Literals
     memory: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def conversation(self) -> Conversation:
+        """The prompts of earlier turns of the run's conversation, as this strategy sent them."""
+        session = self.episode.session
+        if session is None:
+            return {}
+        known: dict[str, Conversation] = self.memory.setdefault("conversations", {})
+        if session not in known and len(known) >= SESSIONS_KEPT:
+            del known[next(iter(known))]
+        return known.setdefault(session, {})
 
 
 class Session:

@@ -108,8 +108,15 @@ class Tariffs:
         return self._find(self.model, None) if self.model is not None else self._find(model, provider)
 
     def of_call(self, call: Call, episode: Episode) -> Tariff | None:
-        """Give the prices of a call: of the model that answered it, else of the one that its run names."""
-        return self.of(call.recorded.model, episode.provider) or self.of(episode.model, episode.provider)
+        """Give the prices of a call: of the model that answered it, or of its run's where that is not known.
+
+        Returns:
+            The tariff; None where no price is known of that very model, whatever others of the run cost.
+        """
+        told = call.recorded
+        if told.model is None:
+            return self.of(episode.model, told.provider or episode.provider)
+        return self.of(told.model, told.provider or episode.provider) or self.of(told.model)
 
     def of_episode(self, episode: Episode) -> Tariff | None:
         """Give the prices of a run's first call; None where those of any of its calls are not known."""

@@ -12,7 +12,9 @@ the margin of many a first prompt. A real meter stopped 392 runs earlier, 66 of 
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -230,4 +232,6 @@ def _copied(memory: Any) -> Any:
     """Copy what a strategy remembers, down to what does not change."""
     if isinstance(memory, dict):
         return {key: _copied(value) for key, value in memory.items()}
+    if isinstance(memory, deque):
+        return deque(map(copy, memory), memory.maxlen)
     return set(memory) if isinstance(memory, set) else memory

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 
@@ -39,12 +40,25 @@ def test_else_each_call_has_the_price_of_the_model_that_answered_it() -> None:
     assert models == ["gpt-4.1", "deepseek-chat"]
 
 
-def test_a_model_that_is_not_known_has_the_price_of_the_one_that_was_asked_for() -> None:
-    """A snapshot's name that no list has falls back to the run's model, as the meter does."""
+def test_a_model_that_is_not_known_has_no_price_whatever_its_run_costs_else() -> None:
+    """What a call says of its model is believed: unknown is unknown, and the run is named as unpriced."""
     run = episode(says("Hi.", recorded=counted(10, model="nobody-knows-it")), model="gpt-4.1")
-    tariff = OWN.of_episode(run)
-    assert tariff is not None
-    assert tariff.card.model == "gpt-4.1"
+    assert OWN.of_episode(run) is None
+    assert OWN.unpriced(run) == "nobody-knows-it"
+
+
+def test_calls_of_two_providers_in_one_run_have_each_its_own_price() -> None:
+    """The call's own provider counts; where it says none, the run's, and then the model's name alone."""
+    mine = replace(counted(10, model="gpt-4.1"), provider="openai")
+    run = episode(
+        says("Hi.", recorded=mine, then="?"),
+        says("Ho.", recorded=counted(10, model="deepseek-chat"), then="?"),
+        says("Hu.", recorded=counted(10, model="claude-sonnet-4-5")),
+        model="claude-sonnet-4-5",
+        provider="anthropic",
+    )
+    found = [OWN.of_call(call, run) for call in run.calls]
+    assert [tariff and tariff.card.model for tariff in found] == ["gpt-4.1", "deepseek-chat", "claude-sonnet-4-5"]
 
 
 def test_a_run_with_a_call_that_has_no_price_has_none() -> None:

@@ -182,7 +182,9 @@ def test_truncated_gzip(tmp_path: Path) -> None:
     assert "the file is damaged from here on" in faults.named[-1].why
 
 
-@pytest.mark.parametrize("content", [b"", b"\n\n", gzip.compress(b""), b"\x1f\x8b", b"\x1f\x8b\x08\x00 no gzip"])
+@pytest.mark.parametrize(
+    "content", [b"", b"\n\n", gzip.compress(b"", mtime=0), b"\x1f\x8b", b"\x1f\x8b\x08\x00 no gzip"]
+)
 def test_file_with_nothing_in_it(tmp_path: Path, content: bytes) -> None:
     """An empty file has no run, and that is said."""
     path = tmp_path / "traces.jsonl"

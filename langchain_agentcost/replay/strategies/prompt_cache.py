@@ -57,11 +57,10 @@ class _Volatile(Session):
     def __init__(self, scene: Scene, *, at_top: bool) -> None:
         super().__init__(scene)
         self._at_top = at_top
-        self._calls = 0
 
     def before(self, call: Call, request: Request) -> Request:
-        self._calls += 1
-        item = f"The current time is {self._calls // 3600:02}:{self._calls // 60 % 60:02}:{self._calls % 60:02}."
+        seconds = self.scene.memory["seconds"] = self.scene.memory.get("seconds", 0) + 1  # no two runs at the same time
+        item = f"The current time is {seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}."
         if self._at_top:
             return request._replace(tools=Toolset(request.tools.schemas, item))
         return request._replace(messages=(SystemMessage(item), *request.messages))

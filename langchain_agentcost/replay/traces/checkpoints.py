@@ -245,7 +245,8 @@ def _new(messages: Sequence[BaseMessage], seen: set[object]) -> Iterator[tuple[S
 def _recorded(answer: AIMessage, at_s: float | None) -> Recorded:
     details = mapping_of(mapping_of(answer.usage_metadata).get("input_token_details"))
     model = _named(answer, "model_name") or _named(answer, "model")
-    return Recorded(Usage.from_message(answer), "cache_read" in details, None, at_s, model)
+    provider = _named(answer, "model_provider")
+    return Recorded(Usage.from_message(answer), "cache_read" in details, None, at_s, model, provider)
 
 
 def _named(answer: AIMessage, key: str) -> str | None:

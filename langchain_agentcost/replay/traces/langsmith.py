@@ -229,6 +229,7 @@ class _Trace:
             benchmark=benchmark,
             family=benchmark,
             task=self._labels.get("example") or self._labels.get("session") or self.id,
+            session=self._labels.get("session"),
             model=model,
             provider=provider,
             success=self._success,
@@ -378,6 +379,7 @@ def _recorded(run: _Run, fields: Mapping[str, Any], answer: AIMessage, params: M
         cost if cost is not None else nano_of(run.record.get("total_cost")),
         seconds_of(run.record.get("start_time")),
         model or None,
+        name_of(run.metadata, "ls_provider") or None,
     )
 
 

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -70,15 +70,21 @@ def episodes(ledger: Ledger, *, outcome: str | None = None, faults: Faults | Non
     noted = faults if faults is not None else Faults()
     judged = verdicts_of(ledger, outcome)
     runs: Gathering[_Run] = Gathering(_Run)
-    for entry in ledger.entries({"kind": ["llm", "correction"]}):
-        key = entry.attribution.run or (entry.parent_id if entry.kind == "correction" else None) or entry.id
-        run = runs.take(key)
-        if run is None:
-            noted.add(f"run {key}", f"entry {entry.id} came after the entries of a thousand other runs: it is left out")
-            continue
-        run.add(entry)
-        yield from _read_out(runs.put(key, run), judged, noted)
-    yield from _read_out(sorted(runs.rest(), key=lambda run: run.began), judged, noted)
+    unread = _Unread()
+    try:
+        for entry in ledger.entries({"kind": ["llm", "correction"]}):
+            key = entry.attribution.run or (entry.parent_id if entry.kind == "correction" else None) or entry.id
+            run = runs.take(key)
+            if run is None:
+                noted.add(
+                    f"run {key}", f"entry {entry.id} came after the entries of a thousand other runs: it is left out"
+                )
+                continue
+            run.add(entry)
+            yield from _read_out(runs.put(key, run), judged, unread)
+        yield from _read_out(sorted(runs.rest(), key=lambda run: run.began), judged, unread)
+    finally:
+        unread.note(noted)
 
 
 def fits(path: Path) -> bool:
@@ -127,10 +133,30 @@ def verdicts_of(ledger: Ledger, name: str | None = None) -> Mapping[tuple[str, s
     return {unit: all(said.values()) for unit, said in latest.items()}
 
 
-def _read_out(runs: Iterable[_Run], judged: Mapping[tuple[str, str], bool], faults: Faults) -> Iterator[Episode]:
+@dataclass(slots=True)
+class _Unread:
+    """Runs with calls that have no fingerprints: one fault, however many there are."""
+
+    first: str = ""
+    runs: int = 0
+    calls: int = 0
+    without: int = 0
+
+    def add(self, run: _Run) -> None:
+        self.first = self.first or shown(run.id)
+        self.runs, self.calls, self.without = self.runs + 1, self.calls + len(run), self.without + run.unread
+
+    def note(self, faults: Faults) -> None:
+        if self.runs:
+            place = f"run {self.first}" if self.runs == 1 else f"{self.runs:,} runs, the first of them {self.first}"
+            whose = "its" if self.runs == 1 else "their"
+            faults.add(place, f"{self.without:,} of {whose} {self.calls:,} calls {_UNREADABLE}")
+
+
+def _read_out(runs: Iterable[_Run], judged: Mapping[tuple[str, str], bool], unread: _Unread) -> Iterator[Episode]:
     for run in runs:
         if run.unread:
-            faults.add(f"run {run.id}", f"{run.unread} of its {len(run)} calls {_UNREADABLE}")
+            unread.add(run)
         elif len(run):
             yield run.episode(judged)
 
@@ -195,6 +221,7 @@ class _Run:
             benchmark=benchmark,
             family=benchmark,
             task=first.session or shown(self.id),
+            session=first.session,
             model=model,
             provider=provider,
             success=success if success is not None else judged.get(("session", first.session or "")),
@@ -229,7 +256,8 @@ class _Run:
         cost = entry.cost.total_nano if entry.cost is not None else None
         if entry.id in self._corrections:
             cost = (cost or 0) + self._corrections[entry.id]
-        return Recorded(usage, knows, cost, entry.at.timestamp(), entry.attribution.model)
+        of = entry.attribution
+        return Recorded(usage, knows, cost, entry.at.timestamp(), of.model, of.provider)
 
 
 def _tools(entry: Entry, ours: int) -> Piece | None:

@@ -2,12 +2,14 @@
 
 A line has `messages`, in OpenAI's form, and what is known of the run. Every assistant message was one model call, which
 was sent everything before it; one with `generated: false` was not made by a model. Its `step` says what the call was
-billed: `prompt_tokens`, `completion_tokens`, `cached_tokens`, `cost_usd`, `model`, `ts` (an ISO time or seconds).
+billed: `prompt_tokens`, `completion_tokens`, `cached_tokens`, `cost_usd`, `model`, `provider`, `ts` (an ISO time or
+seconds).
 
 | field | what it is |
 |---|---|
 | `id` | the run; a second line with the same id is left out |
 | `source`, `benchmark`, `family`, `task_id` | what it is part of; see `Episode` |
+| `session` | the conversation that the run is a turn of, where it is one |
 | `model`, `provider` | who answered |
 | `success` | true, false, or null where nobody judged it; else `reward`, 1 or 0 |
 | `caveat` | with "survivorship" in it, the run says nothing of quality |
@@ -181,6 +183,7 @@ def _episode(line: Line, beside: _Beside, faults: Faults) -> Episode:
         family=name_of(record, "family", benchmark),
         task=name_of(record, "task_id", name_of(record, "id", place)),
         model=name_of(record, "model") or None,
+        session=name_of(record, "session") or None,
         provider=name_of(record, "provider") or None,
         success=_success(record),
         biased=_SURVIVORS in str(record.get("caveat") or ""),
@@ -205,7 +208,8 @@ def recorded_of(step: Mapping[str, Any], additive: frozenset[str] = frozenset())
     prompt += cached if prompt and (model or "") in additive else 0
     usage = Usage(prompt, output, cache_read_tokens=min(cached, prompt)) if prompt else None
     knows = step.get("cached_tokens") is not None and is_count(step["cached_tokens"])
-    return Recorded(usage, knows, nano_of(step.get("cost_usd")), seconds_of(step.get("ts")), model)
+    cost, at_s = nano_of(step.get("cost_usd")), seconds_of(step.get("ts"))
+    return Recorded(usage, knows, cost, at_s, model, name_of(step, "provider") or None)
 
 
 def _additive(steps: Iterable[Mapping[str, Any]]) -> frozenset[str]:
