@@ -185,9 +185,11 @@ def harm(row: Row) -> str:
         row: The row.
     """
     said = list(_harms(row))
-    if said or row.recorded:
-        return ", ".join(said)
-    return "not measured" if row.fidelity == Fidelity.PRICE_BOUND else "none found"
+    if not said and not row.recorded:
+        said = ["not measured" if row.fidelity == Fidelity.PRICE_BOUND else "none found"]
+    if row.counts.get("tool_reads"):
+        said.append(f"{row.counts.get('tool_hits', 0):,} of {row.counts['tool_reads']:,} reads served")
+    return ", ".join(said)
 
 
 def _harms(row: Row) -> Iterator[str]:

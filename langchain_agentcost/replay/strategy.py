@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
@@ -231,15 +231,20 @@ def _own(scene: Scene, number: int) -> Scene:
     return Scene(scene.episode, scene.sizes, scene.tariff, scene.tariffs, scene.literals, memory)
 
 
-def label(strategy: Strategy) -> str:
+def label(strategy: Strategy | type[Any]) -> str:
     """Write a strategy as the command line takes it: its name, and the numbers that are not the usual ones.
 
     Args:
-        strategy: A strategy, combined or not.
+        strategy: A strategy, combined or not; one that is no dataclass has no numbers.
+
+    Raises:
+        ReplayError: If it is a class and not an object.
     """
-    if isinstance(strategy, Combined):
+    if isinstance(strategy, type):
+        raise ReplayError(f"{strategy.__name__} is a class: give an object of it, {strategy.__name__}(…).")
+    if isinstance(strategy, Combined) or not is_dataclass(strategy):
         return strategy.name
-    own = [(f.name, getattr(strategy, f.name), f.default) for f in fields(strategy)]  # type: ignore[arg-type]
+    own = [(f.name, getattr(strategy, f.name), f.default) for f in fields(strategy)]
     return ":".join([strategy.name, *(f"{name}={_written(value)}" for name, value, usual in own if value != usual)])
 
 

@@ -121,6 +121,8 @@ def test_harm_is_in_words() -> None:
         "8.4% dangling, 1 stale hit, 35 wrong actions, 2 calls of a missing tool, 1 success killed, 3 runs stopped"
     )
     assert harm(replace(row, harm={})) == "none found"
+    served = replace(row, harm={}, counts={"tool_reads": 675, "tool_hits": 266})
+    assert harm(served) == "none found, 266 of 675 reads served"
     assert harm(replace(row, harm={}, fidelity="price bound only")) == "not measured"
     assert harm(replace(row, harm={}, stopped=1, judged=0)) == "1 run stopped, successes among them unknown"
 

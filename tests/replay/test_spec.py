@@ -3,7 +3,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings
@@ -153,3 +153,14 @@ def test_a_strategy_is_a_fact(name: str) -> None:
             setattr(made, one.name, 1)
     assert hash(made) == hash(strategy(name))
     assert Nothing() == strategy("none")
+
+
+def test_a_strategy_that_is_no_dataclass_has_its_name_for_a_label() -> None:
+    """Any object that fits the protocol will do; a class in place of an object says what to do."""
+
+    class Plain:
+        name = "plain"
+
+    assert label(cast("Strategy", Plain())) == "plain"
+    with pytest.raises(ReplayError, match=r"Plain is a class: give an object of it, Plain\(…\)"):
+        label(Plain)

@@ -28,6 +28,7 @@ LINE_FORMATS: tuple[ModuleType, ...] = (openai_chat, langsmith)
 FILE_FORMATS: tuple[ModuleType, ...] = (ledger, checkpoints)
 """Formats of whole files. Each has NAME, `fits(path)` and `read(path, faults)`."""
 
+_MISSING = ("does not exist", "is no regular file, which can be read more than once: write it to one")
 _ENDINGS = (".jsonl", ".jsonl.gz")
 _SCHEME = "sqlite:///"
 
@@ -73,7 +74,7 @@ def files_of(paths: Sequence[Path | str]) -> list[Path]:
     for path in map(_path, paths):
         inside = [path] if path.is_file() else sorted(f for f in path.glob("*") if f.name.endswith(_ENDINGS))
         if not inside:
-            what = f"has no file that ends in {' or '.join(_ENDINGS)}" if path.is_dir() else "does not exist"
+            what = f"has no file that ends in {' or '.join(_ENDINGS)}" if path.is_dir() else _MISSING[path.exists()]
             raise ReplayError(f"{path} {what}.")
         files += inside
     return files
