@@ -242,9 +242,9 @@ def label(strategy: Strategy | type[Any]) -> str:
     """
     if isinstance(strategy, type):
         raise ReplayError(f"{strategy.__name__} is a class: give an object of it, {strategy.__name__}(…).")
-    if isinstance(strategy, Combined) or not is_dataclass(strategy):
-        return strategy.name
-    own = [(f.name, getattr(strategy, f.name), f.default) for f in fields(strategy)]
+    thing: Any = strategy
+    numbers = fields(thing) if is_dataclass(thing) and not isinstance(thing, Combined) else ()
+    own = [(f.name, getattr(thing, f.name), f.default) for f in numbers]
     return ":".join([strategy.name, *(f"{name}={_written(value)}" for name, value, usual in own if value != usual)])
 
 
