@@ -121,13 +121,20 @@ def test_equal_tasks_of_two_benchmarks_are_two_tasks() -> None:
 
 
 def test_sources_do_not_share_memories() -> None:
-    """A cache of one source's traffic serves nothing to another's; strategies do not share one either."""
+    """A cache of one source's traffic serves nothing to another's."""
     same = [_episode(0, source="s", task="t1", name="1"), _episode(0, source="s", task="t2", name="2")]
     apart = [_episode(0, source="s", task="t1", name="1"), _episode(0, source="r", task="t2", name="2")]
     by = "response_cache,response_cache+minify"
     for episodes, served in ((same, 7), (apart, 0)):
         rows = _rows(replay(episodes, by, tariffs=SONNET))
         assert [rows[name].served_calls for name in by.split(",")] == [served, served]
+
+
+def test_strategies_do_not_share_a_memory() -> None:
+    """What one of two that are alike has seen, the other has not: each counts the runs by itself."""
+    rows = _rows(replay(map(_episode, range(2)), "prune_tools:after=1,prune_tools:after=2", tariffs=SONNET))
+    assert (rows["prune_tools:after=1"].tokens_saved_pct or 0) > 0
+    assert rows["prune_tools:after=2"].tokens_saved_pct == 0
 
 
 def test_an_interruption_keeps_what_is_done() -> None:

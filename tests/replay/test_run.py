@@ -11,6 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_agentcost.replay.episode import Call, Episode, Recorded
 from langchain_agentcost.replay.run import Outcome, run
 from langchain_agentcost.replay.strategies import DEFAULT, STRATEGIES
+from langchain_agentcost.replay.strategies.reference import FETCH_TOKENS
 from langchain_agentcost.replay.strategy import Combined
 from langchain_agentcost.replay.tariff import Tariffs
 from langchain_agentcost.usage import Usage
@@ -156,6 +157,9 @@ def test_the_split_with_overhead_sums_to_the_bill() -> None:
         assert outcome.overhead_nano > 0
         assert outcome.on_nano == sum(parts) + outcome.overhead_nano == sum(outcome.costs)
         assert outcome.overhead_calls == outcome.tally["summaries"] + outcome.tally["fetches"]
+        written = 100 * outcome.tally["summaries"] + FETCH_TOKENS * outcome.tally["fetches"]
+        plain = outcome.input_tokens + outcome.overhead_tokens - written
+        assert outcome.off_nano == plain * 3000 + (outcome.output_tokens + written) * 15_000
 
 
 _texts = st.sampled_from(["ok", "AB-1234567 found", '{"id": "AB-1234567", "n": 1}', "word " * 300, ""])

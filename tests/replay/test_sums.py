@@ -185,15 +185,14 @@ def test_a_composition_is_drawn_as_long_as_a_tenth_of_the_runs_goes_on() -> None
     assert list(Composition().by_step()) == []
 
 
-def test_a_sub_agents_prompt_is_composed_by_itself() -> None:
-    """Where a call has another history, its parts are its own and not added to the one before."""
-    one, other = episode(says("Hi."), user="word " * 100), episode(says("Ho."), user="word")
-    mixed = Episode("mixed", (*one.calls, *other.calls))
+def test_a_prompt_that_goes_back_is_composed_as_it_is() -> None:
+    """A sub-agent's history and a retry's shorter prompt have their own parts, and not those of the call before."""
+    one, other = episode(uses("a"), uses("a"), says("Hi."), user="word " * 100), episode(says("Ho."), user="word")
+    mixed = Episode("mixed", (*one.calls, one.calls[1], *other.calls))
     made, sizes = Composition(), Sizes(mixed, TokenCounter())
     made.add(mixed, sizes)
-    assert [sum(tokens) for tokens in made.tokens[:2]] == [
-        sum(sizes.of(message).tokens for message in call.messages) for call in mixed.calls
-    ]
+    prompts = [sum(sizes.of(message).tokens for message in call.messages) for call in mixed.calls]
+    assert [sum(tokens) for tokens in made.tokens[: len(prompts)]] == prompts
 
 
 def test_what_is_neither_counts_as_the_users() -> None:

@@ -136,7 +136,6 @@ class Held(Session):
         usage = paid.usage
         taken = Taken(paid.nano, usage.input_tokens, usage.output_tokens, provider_called=usage.input_tokens > 0)
         self._settle(self._admission, taken)
-        self._admission = None
         self._watch.model_answered(
             input_tokens=usage.input_tokens,
             output_tokens=usage.output_tokens,
