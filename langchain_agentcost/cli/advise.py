@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from langchain_agentcost.cli.prices import reported_errors
+from langchain_agentcost.cli.reading import INTERRUPTED, NOTHING, prices_named, progress
 from langchain_agentcost.errors import ReplayError
 from langchain_agentcost.ledger import open_ledger
 from langchain_agentcost.ledger.kind import noun_of
@@ -29,9 +28,7 @@ from langchain_agentcost.replay.advice.written import TOP
 from langchain_agentcost.replay.tariff import Tariffs
 from langchain_agentcost.replay.traces import Faults, files_of, read_traces
 
-_PRICE_FILES = (".toml", ".json")
 _SQLITE = "sqlite:///"
-_INTERRUPTED = 130
 
 
 def register(app: typer.Typer) -> None:
@@ -48,7 +45,7 @@ def advise(
         list[str] | None,
         typer.Option(
             help="A model that stands in for those without a price, or your price file (TOML or JSON); repeat it to "
-            "give both. Every other call is priced as the model that answered.",
+            "give both. Calls whose own model has a price keep it, unlike in `replay`; a note names the others.",
             show_default=False,
         ),
     ] = None,
@@ -61,7 +58,7 @@ def advise(
 ) -> None:
     """Tell what to change, what it would save, how sure that is, what it risks, and the lines of code that do it.
 
-    Ctrl-C keeps what is done: the exit code is then 130.
+    Ctrl-C keeps what is done: the exit code is then 130. It is 1 where there are no runs to look at.
     """
     with reported_errors():
         tariffs, held = _tariffs(prices or ()), _floor(floor)
@@ -72,7 +69,7 @@ def advise(
                 made = advise_ledger(ledger, tariffs=tariffs, floor=held, faults=Faults())
         else:
             faults = Faults()
-            with _progress(sum(file.stat().st_size for file in files_of(given))) as moved:
+            with progress(files_of(given)) as moved:
                 made = advise_episodes(
                     read_traces(given, faults, moved=moved), tariffs=tariffs, floor=held, by=by, faults=faults
                 )
@@ -81,7 +78,9 @@ def advise(
                 file.write(json.dumps(made.to_dict(), indent=2).encode())
     _print(made, top)
     if not made.complete:
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
+    if not made.bills:
+        raise typer.Exit(NOTHING)
 
 
 def _is_ledger(given: Sequence[str]) -> bool:
@@ -99,13 +98,9 @@ def _holds_ledger(one: str) -> bool:
 
 
 def _tariffs(prices: Sequence[str]) -> Tariffs:
-    files = [name for name in prices if name.endswith(_PRICE_FILES) or Path(name).is_file()]
-    models = [name for name in prices if name not in files]
-    for several, what in ((files, "price file"), (models, "model")):
-        if len(several) > 1:
-            raise ReplayError(f"--prices takes one {what}, not {len(several)}: {', '.join(several)[:200]}.")
-    tariffs = Tariffs(PriceBook(files[0] if files else None))
-    return StandIn(tariffs, models[0]) if models else tariffs
+    named = prices_named(prices)
+    tariffs = Tariffs(PriceBook(named.file))
+    return StandIn(tariffs, named.model) if named.model is not None else tariffs
 
 
 def _floor(least: float) -> QualityFloor:
@@ -113,18 +108,6 @@ def _floor(least: float) -> QualityFloor:
         return QualityFloor(FLOOR.metric, min=least)
     except ValueError as error:
         raise ReplayError(f"--floor: {error}") from error
-
-
-@contextmanager
-def _progress(whole: int) -> Iterator[Callable[[int], None]]:
-    """Show how far the traces are read, where somebody is watching."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    columns = (TextColumn("Replaying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task("", total=whole)
-        yield lambda read: shown.update(task, completed=read)
 
 
 def _print(made: Advice, top: int) -> None:

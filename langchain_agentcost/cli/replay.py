@@ -15,9 +15,9 @@ from typing import IO, Annotated, Self
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
 from langchain_agentcost.cli.prices import reported_errors
+from langchain_agentcost.cli.reading import INTERRUPTED, NOTHING, prices_named, progress
 from langchain_agentcost.cli.report import instant
 from langchain_agentcost.cli.tables import print_table
 from langchain_agentcost.errors import ReplayError
@@ -28,8 +28,6 @@ from langchain_agentcost.replay.strategies import DEFAULT
 from langchain_agentcost.replay.strategy import usual_numbers
 from langchain_agentcost.replay.traces import files_of
 
-_PRICE_FILES = (".toml", ".json")
-_NOTHING, _INTERRUPTED = 1, 130
 _STOPPING = b"Stopping; what is done is kept. Press Ctrl-C again to end at once.\n"
 
 
@@ -81,7 +79,7 @@ def replay(  # noqa: PLR0913  # a command has as many arguments as it has option
         job = _job(traces or (), strategy or DEFAULT, prices or (), at, warm=warm, drive=drive)
         files = files_of(job.traces)
         with _opened(((as_json, Result.to_json), (as_html, Result.to_html)), files) as outputs:
-            with _progress(sum(file.stat().st_size for file in files)) as moved:
+            with progress(files) as moved:
                 without_played_limits_in_the_log()
                 result = replay_files(job, _Watch(moved, interrupts), processes=jobs)
             for file, write in outputs:
@@ -89,9 +87,9 @@ def replay(  # noqa: PLR0913  # a command has as many arguments as it has option
                 file.write(write(result).encode("utf-8", "backslashreplace"))
     _print(result)
     if not result.complete:
-        raise typer.Exit(_INTERRUPTED)
+        raise typer.Exit(INTERRUPTED)
     if not result.episodes:
-        raise typer.Exit(_NOTHING)
+        raise typer.Exit(NOTHING)
 
 
 class _Interrupts:
@@ -109,7 +107,7 @@ class _Interrupts:
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
         if self.asked:
-            raise SystemExit(_INTERRUPTED)
+            raise SystemExit(INTERRUPTED)
         self.asked = True
         os.write(2, _STOPPING)  # a signal must not print: it may have interrupted a print
 
@@ -129,16 +127,12 @@ def _job(
     """Read what is asked for, and refuse what cannot be before any work is done."""
     if not traces:
         raise ReplayError("No traces are named: give files of recorded runs, or --list to see the strategies.")
-    files = [name for name in prices if name.endswith(_PRICE_FILES) or Path(name).is_file()]
-    models = [name for name in prices if name not in files]
-    for several, what in ((files, "price file"), (models, "model")):
-        if len(several) > 1:
-            raise ReplayError(f"--prices takes one {what}, not {len(several)}: {', '.join(several)[:200]}.")
+    named = prices_named(prices)
     job = Job(
         traces=tuple(traces),
         strategies=",".join(strategy),
-        prices=files[0] if files else None,
-        model=models[0] if models else None,
+        prices=named.file,
+        model=named.model,
         at=instant(at) if at else datetime.now(UTC),
         warm=warm,
         drive=drive,
@@ -163,18 +157,6 @@ def _opened(
                 taken[path.resolve()] = "already being written to"
                 opened.append((stack.enter_context(whole_file(path)), write))
         yield opened
-
-
-@contextmanager
-def _progress(whole: int) -> Iterator[Callable[[int], None]]:
-    """Show how far the traces are read, where somebody is watching."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    columns = (TextColumn("Replaying"), BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
-        task = shown.add_task("", total=whole)
-        yield lambda read: shown.update(task, completed=read)
 
 
 def _print(result: Result) -> None:

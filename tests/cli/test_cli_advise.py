@@ -152,6 +152,18 @@ def test_a_model_or_a_file_prices_what_has_no_price(tmp_path: Path) -> None:
     assert "tokens without a price" in call(path).output
     for prices in ("gpt-4.1", stated):
         assert "without a price" not in call(path, "--prices", prices).output
+    assert "gpt-4.1 stands in for our-own" in call(path, "--prices", "gpt-4.1").output
+    assert "gpt-4o stands in for none" in call(path, "--prices", "gpt-4o", "--prices", stated).output
+
+
+def test_nothing_to_look_at_is_told_by_the_exit_code(tmp_path: Path) -> None:
+    """A ledger without a call, and traces without one, end with 1, as in `replay`."""
+    silent = tmp_path / "runs.jsonl"
+    silent.write_text(json.dumps({**line(clean()[0]), "messages": [{"role": "user", "content": "Hello?"}]}) + "\n")
+    for given in ("memory://", silent):
+        result = call(given)
+        assert result.exit_code == 1, result.output
+        assert "There are no runs." in result.output
 
 
 @pytest.mark.parametrize(

@@ -147,6 +147,16 @@ def test_a_stand_in_prices_only_what_has_no_price() -> None:
     assert tariffs.of("our-own") == tariff("gpt-4.1")
 
 
+def test_a_stand_in_says_what_it_stands_in_for() -> None:
+    """The note under the figures names the models that it priced, the first three of them."""
+    tariffs = StandIn(LIST, "gpt-4.1")
+    assert tariffs.of("gpt-4o")
+    assert tariffs.version.endswith("; gpt-4.1 stands in for none: every model has a price of its own")
+    for name in ("own-d", "own-b", "own-a", "own-c\x1b", "own-a"):
+        assert tariffs.of(name) == tariff("gpt-4.1")
+    assert tariffs.version == f"{LIST.version}; gpt-4.1 stands in for own-a, own-b, own-c  and 1 more"
+
+
 def test_a_price_file_prices_a_model_of_ones_own() -> None:
     """Stated prices take a model out of those that are counted in tokens."""
     stated = Tariffs(PriceBook({"models": [{"model": "our-own", "input": 1, "output": 2}]}))

@@ -8,15 +8,19 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import NamedTuple
 
+from langchain_agentcost.attribution import label
 from langchain_agentcost.pricing import PriceCard, Rate
 from langchain_agentcost.pricing.cost import PriceSource
 from langchain_agentcost.replay.advice.seen import Basis, SeenCall
-from langchain_agentcost.replay.episode import Call, Episode, Recorded
+from langchain_agentcost.replay.episode import Episode, Recorded
 from langchain_agentcost.replay.tariff import Tariff, Tariffs
 from langchain_agentcost.usage import Usage
 
 ROUNDING = 0.005
 """Costs that differ by less are the same: recorders round, and price lists differ in the last digit."""
+
+_NAMED = 3
+"""How many models without a price are named."""
 
 _PER_TOKEN = Rate(Decimal("0.001"))  # a nano-USD for each token: amounts are then tokens
 IN_TOKENS = Tariff(
@@ -38,15 +42,24 @@ class StandIn(Tariffs):
 
     def __init__(self, tariffs: Tariffs, model: str) -> None:
         super().__init__(tariffs.book, model=tariffs.model, at=tariffs.at)
+        self._name = label(model)
+        self._without: set[str] = set()
         self._stand_in = Tariffs(tariffs.book, model=model, at=tariffs.at).of(model)
 
     def of(self, model: str | None, provider: str | None = None) -> Tariff | None:
         """Give the prices of a model, or those that stand in."""
-        return super().of(model, provider) or self._stand_in
+        found = super().of(model, provider) or super().of(model)
+        if found is None:
+            self._without.add(label(model or "(no model)"))
+        return found or self._stand_in
 
-    def of_call(self, call: Call, episode: Episode) -> Tariff | None:
-        """Give the prices of a call: of the model that answered, else of the run's, else those that stand in."""
-        return super().of(call.recorded.model, episode.provider) or self.of(episode.model, episode.provider)
+    @property
+    def version(self) -> str:
+        """What the dollars rest on: the price list, and what the model stands in for by now."""
+        names = sorted(self._without)
+        more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        what = ", ".join(names[:_NAMED]) + more if names else "none: every model has a price of its own"
+        return f"{super().version}; {self._name} stands in for {what}"
 
 
 class Fixed(Tariffs):
