@@ -22,6 +22,7 @@ from tests.replay.advice_runs import MISTAKES, advice_on
 ALWAYS = {
     "marked": prompt_cache.MARKED,
     "automatic": prompt_cache.AUTOMATIC,
+    "moved and marked": volatile_prefix.MARKED,
     "no cap": failed_runs.NO_CAP,
     "tool cache": repeats.TOOL_CODE,
     "response cache": repeats.CODE,
@@ -129,6 +130,15 @@ def test_what_changes_is_said_last() -> None:
     lines = run_lines(volatile_prefix.CODE, model=model)
     lines["agent"].invoke({"messages": [SystemMessage("Be kind."), HumanMessage("Go")]})
     assert [message.text for message in model.sent[0][:2]] == ["Be kind.", "Go"]
+    assert model.sent[0][2].text.startswith("(It is ")
+
+
+def test_what_stays_is_marked_for_the_cache() -> None:
+    """Where a cache has to be asked for, the mark is on the last message that stays, in front of the time."""
+    model = clerk(AIMessage("Done."))
+    lines = run_lines(volatile_prefix.MARKED, model=model)
+    lines["agent"].invoke({"messages": [SystemMessage("Be kind."), HumanMessage("Go")]})
+    assert model.sent[0][1].content == [{"type": "text", "text": "Go", "cache_control": {"type": "ephemeral"}}]
     assert model.sent[0][2].text.startswith("(It is ")
 
 

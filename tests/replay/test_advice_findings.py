@@ -15,8 +15,23 @@ from langchain_agentcost.replay.advice.paid import StandIn
 from langchain_agentcost.replay.episode import NOTHING, Episode, Recorded
 from langchain_agentcost.replay.strategy import Fidelity
 from langchain_agentcost.replay.tariff import Tariffs
-from tests.replay.advice_runs import LIST, MISTAKES, RUNS, advice_on, billed, clean, in_a_loop, ordinary, support
-from tests.replay.made import Turn, uses
+from langchain_agentcost.usage import Usage
+from tests.replay.advice_runs import (
+    GUIDE,
+    LIST,
+    MISTAKES,
+    RUNS,
+    TOOLS,
+    advice_on,
+    billed,
+    clean,
+    in_a_loop,
+    ordinary,
+    support,
+    with_clock,
+    with_long_results,
+)
+from tests.replay.made import Turn, says, uses
 
 
 def kinds(advice: Advice) -> list[str]:
@@ -123,6 +138,87 @@ def test_a_volatile_item_is_named_and_dated() -> None:
     assert found.saving.low > 40
 
 
+def in_full(usage: Usage) -> Usage:
+    """Nothing was read, and nothing stored."""
+    return replace(usage, cache_read_tokens=0, cache_write_tokens=0)
+
+
+def stored(usage: Usage) -> Usage:
+    """All of it was stored, and nothing read."""
+    return replace(usage, cache_read_tokens=0, cache_write_tokens=usage.input_tokens)
+
+
+def counted_otherwise(told: Recorded, model: str, was: Callable[[Usage], Usage]) -> Recorded:
+    """A report of a provider that counts a third more tokens than this package, at list price."""
+    tariff = LIST.of(model)
+    assert tariff is not None
+    assert told.usage is not None
+    usage = was(replace(told.usage, input_tokens=round(1.3 * told.usage.input_tokens)))
+    return replace(told, usage=usage, cost_nano=tariff.nano(usage))
+
+
+def with_clocks(model: str, was: Callable[[Usage], Usage], **fields: Any) -> list[Episode]:
+    """Runs with a clock at the top, as such a provider reported them."""
+    runs = billed([with_clock(run) for run in support(model=model, **fields)], cached=False)
+    return retold(runs, lambda told: counted_otherwise(told, model, was))
+
+
+def at_best(runs: list[Episode], model: str) -> int:
+    """What runs would cost if each call read all that the one before it sent, and stored the rest."""
+    tariff = LIST.of(model)
+    assert tariff is not None
+    whole = 0
+    for run in runs:
+        known = 0
+        for call in run.calls:
+            usage = call.recorded.usage
+            assert usage is not None
+            reads = tariff.terms.cached(known, usage.input_tokens) if tariff.terms is not None else 0
+            whole += tariff.nano(tariff.usage(usage.input_tokens, usage.output_tokens, read_tokens=reads))
+            known = usage.input_tokens
+    return whole
+
+
+@pytest.mark.parametrize("told", ["by cost", "by usage"])
+@pytest.mark.parametrize(
+    ("model", "was"),
+    [("gpt-4.1", in_full), ("claude-sonnet-4-5", in_full), ("claude-sonnet-4-5", stored)],
+    ids=["automatic", "nobody asked", "stored in vain"],
+)
+def test_a_volatile_item_costs_no_more_than_was_billed_for_it(
+    model: str, was: Callable[[Usage], Usage], told: str
+) -> None:
+    """The saving is the bill less that of the same calls with the cache hit, sized as the provider counted."""
+    runs = with_clocks(model, was)
+    paid, best = bill(runs), at_best(runs, model)
+    if told == "by usage":
+        runs = retold(runs, lambda told: replace(told, cost_nano=None))
+    [found] = advise(runs).findings
+    assert found.kind == "volatile_prefix"
+    assert found.saving.bill == paid
+    assert 0.9 * (paid - best) < found.saving.amount <= paid - best
+    assert ("cache_control" in found.code) == (model != "gpt-4.1" and was is in_full)
+
+
+def test_what_nobody_cached_is_counted_once() -> None:
+    """Where a cache was never asked for, its finding and that of the clock save no more than both together can."""
+    manual = {"type": "function", "function": {"name": "guide", "description": GUIDE, "parameters": {}}}
+    runs = with_clocks("claude-sonnet-4-5", in_full, tools=(*TOOLS, manual))
+    made = {finding.kind: finding.saving for finding in advise(runs).findings}
+    both = made["prompt_cache"].amount + made["volatile_prefix"].amount
+    most = bill(runs) - at_best(runs, "claude-sonnet-4-5")
+    assert made["prompt_cache"].amount > 0.1 * bill(runs)
+    assert 0.9 * most < both <= most
+
+
+def test_without_usage_a_volatile_item_is_priced_as_the_replay_counts() -> None:
+    """Of runs of which nothing is reported the saving is a share of the simulated bill."""
+    runs = unheard([with_clock(run) for run in support(model="claude-sonnet-4-5")])
+    [found] = advise(runs).findings
+    assert found.kind == "volatile_prefix"
+    assert 40 < found.saving.pct < 75
+
+
 def test_loops_tell_how_many_successes_the_breaker_kills() -> None:
     """A breaker that stops runs which succeeded is unproven against the floor, with its numbers."""
     found = the("loops")
@@ -176,13 +272,41 @@ def test_tool_results_are_compared_with_prompt_caching_on_and_off() -> None:
     assert found.verdict is Verdict.YET
 
 
+def test_what_a_cut_saves_with_caching_is_a_share_of_the_bill_with_caching() -> None:
+    """The percentage with prompt caching is the same whether the recorded runs used it or not."""
+    runs = support(with_long_results)
+    one, other = (
+        next(finding for finding in advise(given).findings if finding.kind == "tool_results")
+        for given in (billed(runs), billed(runs, cached=False))
+    )
+    assert one.evidence == other.evidence
+    assert one.saving.on_pct == other.saving.on_pct == pytest.approx(one.saving.pct)
+    assert other.saving.pct < one.saving.pct
+
+
 def test_a_dominated_model_is_compared_by_its_own_tokens() -> None:
     """The cheaper model's bill is that of its own runs on the same tasks; few tasks prove nothing."""
     found = the("dominated_model")
     assert found.facts["cheaper"] == "gpt-4.1-mini"
     assert found.facts["common_tasks"] == RUNS
     assert found.saving.pct == pytest.approx(80)
-    assert found.verdict is Verdict.YET
+    assert found.saving.bill == bill(clean())
+    assert found.saving.fidelity is Fidelity.PRICE_BOUND
+    assert (found.verdict, found.why) == (Verdict.YET, "the quality floor is not proven")
+
+
+def test_each_source_of_a_dominated_model_is_compared_by_itself() -> None:
+    """Two sources of one model are two findings, each a share of its own bill; of one model none dominates."""
+    night = billed(support(source="night desk", runs=10))
+    made = advise([*MISTAKES["dominated_model"](), *night])
+    found = {finding.traffic.source: finding for finding in made.findings}
+    assert {finding.facts["cheaper"] for finding in made.findings} == {"gpt-4.1-mini"}
+    assert {source: one.saving.bill for source, one in found.items()} == {
+        "desk": bill(clean()),
+        "night desk": bill(night),
+    }
+    assert found["night desk"].facts["judged_runs"] == found["night desk"].facts["common_tasks"] == 10
+    assert "10 judged runs, billed" in "\n".join(found["night desk"].evidence)
 
 
 def test_a_model_that_does_worse_does_not_dominate() -> None:
@@ -225,6 +349,39 @@ def test_another_models_price_can_stand_in() -> None:
     made = advise([*ours(billed(support(in_a_loop))), *clean()], tariffs=StandIn(Tariffs(), "gpt-4.1"))
     assert [(one.traffic.model, one.unit) for one in made.bills] == [("our-own", "usd"), ("gpt-4.1", "usd")]
     assert made.bills[1].amount == bill(clean())
+
+
+def test_what_could_not_be_looked_at_is_told_with_its_reason() -> None:
+    """Few runs of one call, of which nothing was reported and nobody judged: next to nothing can be said of them."""
+    runs = unheard(support(lambda number: [says(f"Order {number} is lost.")], runs=3, success=lambda _: None, tools=()))
+    made = advise(runs)
+    why = {one.kind: one.why for one in made.unjudged}
+    assert why == {
+        "context_growth": "it takes 10 runs of several tasks, one with 2 times the calls of another",
+        "dominated_model": "no two models with a price were judged on the same 5 tasks",
+        "failed_runs": "nobody said of a run whether it succeeded",
+        "prompt_cache": "it is not recorded what the cache served",
+        "unused_tools": "no descriptions of tools are known",
+        "volatile_prefix": "no call follows another one whose text and price are known",
+    }
+    assert {one.runs for one in made.unjudged} == {3}
+    assert {one.kind for one in advise(retold(runs, lambda told: told, model="our-own")).unjudged} - why.keys() == {
+        "output"
+    }
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_found_was_looked_at(kind: str) -> None:
+    """No finding is said not to have been looked for."""
+    assert kind not in {one.kind for one in advice_on(kind).unjudged}
+
+
+def test_runs_in_another_order_give_the_same_figures() -> None:
+    """Savings, intervals and exponents do not depend on which run was read first."""
+    runs = MISTAKES["context_growth"]()
+    one, other = (advise(given).to_dict() for given in (runs, runs[::-1]))
+    assert one["findings"][0]["saving"] == other["findings"][0]["saving"]
+    assert one["bills"] == other["bills"]
 
 
 def test_runs_are_added_up_by_benchmark_where_asked_for() -> None:

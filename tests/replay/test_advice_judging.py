@@ -19,7 +19,7 @@ from langchain_agentcost.replay.strategy import Fidelity
 
 FLOOR = QualityFloor("successes kept", min=0.95)
 EXACT, OPEN, BOUND = Fidelity.EXACT, Fidelity.OPEN_LOOP, Fidelity.PRICE_BOUND
-PROVEN, UNPROVEN = Kept(FLOOR, 60, 60), Kept(FLOOR, 5, 5)
+PROVEN, UNPROVEN, UNKNOWN = Kept(FLOOR, 60, 60), Kept(FLOOR, 5, 5), Kept(FLOOR, 0, 0)
 
 
 def saving(pct: int, low: float | None = 1.0, *, fidelity: Fidelity = EXACT, off_pct: float | None = None) -> Saving:
@@ -40,7 +40,15 @@ def saving(pct: int, low: float | None = 1.0, *, fidelity: Fidelity = EXACT, off
             Verdict.YET,
             "information is removed that 36 of 38 successes used",
         ),
-        (saving(50, fidelity=BOUND), None, Verdict.YET, "an upper bound"),
+        (
+            saving(50, fidelity=BOUND),
+            None,
+            Verdict.YET,
+            "an upper bound, told by the lengths of prompts; quality is not touched",
+        ),
+        (saving(50, fidelity=BOUND), UNKNOWN, Verdict.YET, "an upper bound: what it does to quality is not recorded"),
+        (saving(50, fidelity=BOUND), UNPROVEN, Verdict.YET, "the quality floor is not proven"),
+        (saving(50, fidelity=BOUND), PROVEN, Verdict.WORTH, "the quality floor is proven"),
         (saving(50, None), None, Verdict.YET, "one task only"),
         (saving(50, 0.0), None, Verdict.NOT, "the interval reaches zero"),
         (saving(50, -3.0), PROVEN, Verdict.NOT, "the interval reaches zero"),
@@ -131,6 +139,25 @@ def test_savings_are_bootstrapped_by_task() -> None:
     assert (one.amount, one.bill) == (590, 5_100)
     assert one.low == pytest.approx(10)
     assert one.high == pytest.approx(90)
+
+
+def test_intervals_do_not_depend_on_the_order_of_tasks() -> None:
+    """The same tasks in another order have the same interval."""
+    amounts = [(f"task {number}", number % 7, 10 + number) for number in range(30)]
+    ends = []
+    for given in (amounts, amounts[::-1]):
+        saved = Saved()
+        for one in given:
+            saved.add(*one)
+        ends.append(saved.saving(Unit.USD, EXACT))
+    assert ends[0] == ends[1]
+
+
+def test_a_mirage_is_told_by_the_bill_with_caching() -> None:
+    """Both percentages of a mirage are shares of the bill that would be due in that case."""
+    one = Saving(Unit.USD, 1, 100, EXACT, 0.5, 1.5, off_pct=12.0, on_pct=3.0)
+    assert judge(one, None)[1] == "a mirage: 12.0% without prompt caching, 3.0% with it"
+    assert judge(Saving(Unit.USD, 1, 100, EXACT, 0.5, 1.5, off_pct=12.0, on_pct=9.0), None)[1].startswith("a small")
 
 
 def test_a_share_of_some_runs_is_told_of_the_whole_bill() -> None:

@@ -94,6 +94,7 @@ def test_an_unused_prompt_cache_is_found_by_lengths_as_an_upper_bound() -> None:
     cache = findings["prompt_cache"]
     assert cache.saving.fidelity is Fidelity.PRICE_BOUND
     assert cache.verdict is Verdict.YET
+    assert cache.why == "an upper bound, told by the lengths of prompts; quality is not touched"
     assert cache.saving.pct > 40
     assert cache.facts["read_tokens"] == 0
 
@@ -115,6 +116,39 @@ def test_fingerprints_tell_what_prompts_have_in_common() -> None:
     assert cache.saving.fidelity is Fidelity.EXACT
     assert cache.verdict is Verdict.WORTH
     assert found(*(run(number, stable=False) for number in range(20))) == {}
+
+
+def test_a_beginning_is_the_same_whatever_share_of_the_count_it_has() -> None:
+    """A first message that has fewer tokens of a later count than of the first is read all the same."""
+
+    def run(number: int) -> list[Entry]:
+        made = booked(number, read_share=0)
+        sizes = [FIRST, *(5 * STEP for _ in made)]
+        heads = ["head", *(f"message {at}" for at in range(len(made)))]
+        return [
+            replace(entry, fingerprints=tuple(zip(heads, sizes, strict=True))[: call + 1])
+            for call, entry in enumerate(made)
+        ]
+
+    cache = found(*map(run, range(20)))["prompt_cache"]
+    assert cache.saving.fidelity is Fidelity.EXACT
+    assert cache.saving.pct > 30
+
+
+def test_a_shorter_prompt_without_fingerprints_is_another_one() -> None:
+    """By lengths only, a prompt that is shorter than the one before does not go on from it."""
+    shrinking = (booked(number, read_share=0, step=-STEP) for number in range(20))
+    assert found(*shrinking) == {}
+
+
+def test_runs_of_one_call_are_not_looked_at() -> None:
+    """Single calls without fingerprints or outcomes say nothing of caches, failures, texts and tools."""
+    made = advise_ledger(ledger_of(*(booked(number, calls=1) for number in range(24))))
+    assert made.findings == ()
+    why = {one.kind: one.why for one in made.unjudged}
+    assert why["prompt_cache"] == "no run has a second call"
+    assert {"volatile_prefix", "failed_runs", "unused_tools", "repeats", "context_growth"} <= why.keys()
+    assert "Nothing was found in what could be looked at" in str(made)
 
 
 def test_a_prompt_that_comes_too_late_reads_nothing() -> None:

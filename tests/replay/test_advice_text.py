@@ -46,7 +46,7 @@ def test_the_text_has_all_that_a_reader_needs(several: Advice) -> None:
     assert said.splitlines()[0].startswith("Advice on 72 runs with ")
     assert "tokens without a price" in said.splitlines()[0]
     assert "1 worth it, 1 not worth it yet, 1 not worth it" in said
-    for part in ("saves $0.417, 63.1% [61.6, 64.3] - worth it", "evidence", "fidelity", "effort", "latency", "risk"):
+    for part in ("saves $0.417, 63.1% [61.6, 64.4] - worth it", "evidence", "fidelity", "effort", "latency", "risk"):
         assert part in said
     assert "             agent = create_agent(model, tools, middleware=[caching])" in said
     assert "Without a price" in said
@@ -88,9 +88,18 @@ def test_hostile_names_never_reach_a_terminal() -> None:
 
 
 def test_no_runs_are_told_as_such() -> None:
-    """Without runs there is nothing to advise, and a good agent is told that it is one."""
+    """Without runs there is nothing to advise; without findings no more is claimed than could be looked at."""
     assert "There are no runs." in str(advise([]))
-    assert "Nothing was found" in str(advise(support(runs=3)))
+    few = advise(support(runs=3))
+    assert "Nothing was found in what could be looked at; what could not is named below." in str(few)
+    assert "Not looked at" in str(few)
+    assert "unused_tools: it takes 21 runs of known texts (3 runs)" in str(few)
+    assert "Nothing was found, of all that is looked for." in str(replace(few, unjudged=()))
+    assert few.to_dict()["not_looked_at"][-1] == {
+        "kind": "unused_tools",
+        "why": "it takes 21 runs of known texts",
+        "runs": 3,
+    }
 
 
 def test_what_is_not_complete_says_so(several: Advice) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from langchain_agentcost.ledger import Ledger
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.replay.advice.bills import Bill
 from langchain_agentcost.replay.advice.data import as_data
-from langchain_agentcost.replay.advice.detector import Detector
+from langchain_agentcost.replay.advice.detector import Detector, Unjudged
 from langchain_agentcost.replay.advice.finding import Finding
 from langchain_agentcost.replay.advice.findings import COMPARISONS, DETECTORS
 from langchain_agentcost.replay.advice.from_episodes import EpisodeReader, Grouping
@@ -37,6 +38,7 @@ class Advice:
         prices: What the dollars rest on.
         faults: What could not be read.
         complete: Whether all runs were looked at: False where somebody stopped it.
+        unjudged: What could not be looked at, in how many runs, and why.
     """
 
     findings: tuple[Finding, ...]
@@ -45,6 +47,7 @@ class Advice:
     prices: str = ""
     faults: Faults = field(default_factory=Faults)
     complete: bool = True
+    unjudged: tuple[Unjudged, ...] = ()
 
     def __str__(self) -> str:
         """Write it as text."""
@@ -91,7 +94,7 @@ class Adviser:
         """
         bills = sorted(self._bills.values(), key=lambda bill: (bill.unit is not Unit.USD, -bill.amount))
         found = sorted(self._found(), key=lambda one: (one.saving.unit is not Unit.USD, -one.saving.amount))
-        return Advice(tuple(found), tuple(bills), self._floor, prices, faults, complete)
+        return Advice(tuple(found), tuple(bills), self._floor, prices, faults, complete, tuple(self._unjudged()))
 
     def _found(self) -> Iterator[Finding]:
         for detectors in self._detectors.values():
@@ -101,6 +104,20 @@ class Adviser:
                     yield found
         for comparison in self._comparisons:
             yield from comparison.findings()
+
+    def _unjudged(self) -> Iterator[Unjudged]:
+        """What could not be looked at, the runs of all traffics with the same reason together."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for key, detectors in self._detectors.items():
+            for detector in detectors:
+                why = detector.unjudged()
+                if why is not None:
+                    counts[detector.kind, why] += self._bills[key].runs
+        for comparison in self._comparisons:
+            why = comparison.unjudged()
+            if why is not None and self._bills:
+                counts[comparison.kind, why] += sum(bill.runs for bill in self._bills.values())
+        yield from (Unjudged(kind, why, runs) for (kind, why), runs in sorted(counts.items()))
 
 
 def advise(
@@ -139,7 +156,7 @@ def advise(
     prices, noted = tariffs or Tariffs(), faults if faults is not None else Faults()
     needs = (strategy for kind in DETECTORS for strategy in kind.needs)
     runs = EpisodeReader(needs, prices, by=by).read(episodes)
-    return _advised(runs, floor, prices=prices.version, faults=noted, seen=seen)
+    return _advised(runs, floor, prices=prices, faults=noted, seen=seen)
 
 
 def advise_ledger(
@@ -172,11 +189,11 @@ def advise_ledger(
     """
     prices, noted = tariffs or Tariffs(), faults if faults is not None else Faults()
     runs = LedgerReader(prices, noted).read(ledger)
-    return _advised(runs, floor, prices=prices.version, faults=noted, seen=seen)
+    return _advised(runs, floor, prices=prices, faults=noted, seen=seen)
 
 
 def _advised(
-    runs: Iterable[SeenRun], floor: QualityFloor, *, prices: str, faults: Faults, seen: Callable[[], None]
+    runs: Iterable[SeenRun], floor: QualityFloor, *, prices: Tariffs, faults: Faults, seen: Callable[[], None]
 ) -> Advice:
     adviser, complete = Adviser(floor), True
     try:
@@ -185,4 +202,4 @@ def _advised(
             seen()
     except KeyboardInterrupt:
         complete = False
-    return adviser.advice(prices=prices, faults=faults, complete=complete)
+    return adviser.advice(prices=prices.version, faults=faults, complete=complete)

@@ -118,7 +118,7 @@ class Cuts:
         done = [(name, tried) for name, tried in self._tried.items() if tried.runs]
         if not done:
             return None
-        name, most = max(done, key=lambda item: sum(saved for saved, _ in item[1].saved.tasks.values()))
+        name, most = max(done, key=lambda item: item[1].saved.amount)
         return self._strategies[name], most
 
     def evidence(self) -> Iterator[str]:
@@ -127,11 +127,9 @@ class Cuts:
             if not tried.runs:
                 continue
             strategy = self._strategies[name]
-            saving = tried.saved.saving_pct()
-            off = 100 * tried.saved.off_saved / max(1, tried.saved.off_bill)
+            on, off = tried.saved.on_pct() or 0.0, tried.saved.off_pct() or 0.0
             yield (
-                f"{name} ({strategy.fidelity}): saves {saving:.1f}% with prompt caching, {off:.1f}% without; "
-                f"{_harm(tried)}"
+                f"{name} ({strategy.fidelity}): saves {on:.1f}% with prompt caching, {off:.1f}% without; {_harm(tried)}"
             )
 
     def kept(self, tried: WhatIf, floor: QualityFloor) -> Kept:

@@ -7,6 +7,7 @@
 | `saving.unit`, `.amount`, `.bill` | what acting on it saves of which bill: "usd" as text, or "tokens" |
 | `saving.pct`, `.ci_low`, `.ci_high` | 100 * amount / bill, and its 95 % bootstrap interval over tasks |
 | `saving.pct_cache_off` | the same without prompt caching, at list price; null where that is not the question |
+| `saving.pct_cache_on` | the amount in percent of what the same runs would cost with prompt caching; null likewise |
 | `saving.fidelity` | how far it can be believed: `replay.Fidelity` |
 | `verdict`, `why` | "worth it", "not worth it yet" or "not worth it", and the reason |
 | `quality` | good trials of all, what they prove of the floor; null where quality is not touched |
@@ -50,6 +51,7 @@ def as_data(advice: Advice) -> dict[str, Any]:
         "floor": {"metric": floor.metric, "min": floor.min, "confidence": floor.confidence},
         "faults": {"count": advice.faults.count, "named": [str(fault) for fault in advice.faults.named]},
         "bills": [_bill(bill) for bill in advice.bills],
+        "not_looked_at": [one._asdict() for one in advice.unjudged],
         "findings": [_finding(finding) for finding in advice.findings],
     }
 
@@ -86,6 +88,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
             "ci_low": saving.low,
             "ci_high": saving.high,
             "pct_cache_off": saving.off_pct,
+            "pct_cache_on": saving.on_pct,
             "fidelity": saving.fidelity.value,
         },
         "verdict": finding.verdict.value,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import ClassVar, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.replay.advice.bills import Bill
@@ -12,6 +12,20 @@ from langchain_agentcost.replay.advice.finding import Finding, Kept, Manner
 from langchain_agentcost.replay.advice.saved import Saving, WhatIf
 from langchain_agentcost.replay.advice.seen import SeenRun
 from langchain_agentcost.replay.strategy import Strategy
+
+
+class Unjudged(NamedTuple):
+    """What could not be looked at.
+
+    Args:
+        kind: The kind of finding that was looked for.
+        why: What is missing.
+        runs: In how many runs.
+    """
+
+    kind: str
+    why: str
+    runs: int
 
 
 class Detector(ABC):
@@ -42,6 +56,10 @@ class Detector(ABC):
     @abstractmethod
     def finding(self) -> Finding | None:
         """Say what was found; None where it is as it should be, or not known."""
+
+    @abstractmethod
+    def unjudged(self) -> str | None:
+        """Say why the runs do not tell whether there is something to find; None where they do."""
 
     def found(
         self, saving: Saving, evidence: Iterable[str], facts: dict[str, object], *, code: str, kept: Kept | None = None
@@ -80,4 +98,8 @@ class Comparison(Protocol):
 
     def findings(self) -> Iterable[Finding]:
         """Say what was found."""
+        ...
+
+    def unjudged(self) -> str | None:
+        """Say, after `findings`, why the runs do not tell; None where they do."""
         ...

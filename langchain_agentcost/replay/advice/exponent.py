@@ -82,7 +82,7 @@ class Growth:
         Returns:
             The exponent; None where there are too few runs, or all are about as long.
         """
-        points = list(self._tasks.values())
+        points = [self._tasks[task] for task in sorted(self._tasks)]  # the interval must not depend on their order
         whole = _sum(points)
         p = whole.slope()
         if p is None or whole.n < FIT_RUNS or len(points) < 2 or self._most < FIT_SPREAD * self._least:

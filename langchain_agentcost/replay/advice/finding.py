@@ -155,7 +155,9 @@ def judge(saving: Saving, kept: Kept | None) -> tuple[Verdict, str]:
         return Verdict.YET, "one task only: nothing is known of others"
     if saving.low <= 0:
         return Verdict.NOT, "the interval reaches zero"
-    if saving.fidelity is Fidelity.PRICE_BOUND:
+    if saving.fidelity is Fidelity.PRICE_BOUND and kept is None:
+        return Verdict.YET, "an upper bound, told by the lengths of prompts; quality is not touched"
+    if saving.fidelity is Fidelity.PRICE_BOUND and kept is not None and not kept.trials:
         return Verdict.YET, "an upper bound: what it does to quality is not recorded"
     if saving.fidelity is Fidelity.OPEN_LOOP:
         return Verdict.YET, _removed(kept)
@@ -171,9 +173,9 @@ def _removed(kept: Kept | None) -> str:
 
 
 def _too_little(saving: Saving) -> str:
-    off = saving.off_pct
-    if off is not None and off >= SMALL_PCT and off >= MIRAGE_FACTOR * saving.pct:
-        return f"a mirage: {off:.1f}% without prompt caching, {saving.pct:.1f}% with it"
+    off, on = saving.off_pct, saving.pct if saving.on_pct is None else saving.on_pct
+    if off is not None and off >= SMALL_PCT and off >= MIRAGE_FACTOR * on:
+        return f"a mirage: {off:.1f}% without prompt caching, {on:.1f}% with it"
     if saving.amount < 0:
         return f"it would cost {-saving.pct:.1f}% more"
     if not saving.amount:

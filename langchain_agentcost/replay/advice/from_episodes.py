@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal
 
-from langchain_agentcost.prefix import PrefixChange, PrefixStabilityMonitor
 from langchain_agentcost.replay.advice.paid import IN_TOKENS, Paid, billed, prices_of
 from langchain_agentcost.replay.advice.seen import AS_IT_WAS, WARM, Repetition, SeenCall, SeenRun, Unit
 from langchain_agentcost.replay.advice.traffic import Traffic
+from langchain_agentcost.replay.advice.volatility import volatility_of
 from langchain_agentcost.replay.episode import Episode
 from langchain_agentcost.replay.literals import Literals
 from langchain_agentcost.replay.run import Outcome, run
@@ -58,11 +57,12 @@ class EpisodeReader:
         source = episode.source if self._by == "source" else episode.benchmark
         traffic = Traffic(episode.family, episode.benchmark, source, episode.model)
         outcomes = self._replayed(episode, sizes, paid)
+        calls = self._calls(episode, outcomes[AS_IT_WAS], sizes, paid)
         return SeenRun(
             traffic,
             episode.task,
             Unit.USD if priced else Unit.TOKENS,
-            self._calls(episode, outcomes[AS_IT_WAS], sizes, paid),
+            calls,
             episode.success if episode.judged else None,
             outcomes,
             paid.scale,
@@ -71,7 +71,7 @@ class EpisodeReader:
             self._tool_sizes(episode, sizes) if episode.readable else {},
             frozenset(used_tools(episode)),
             _repetition(episode) if any(outcome.stopped for outcome in outcomes.values()) else None,
-            changes_of(episode, paid) if priced else (),
+            volatility_of(episode, paid, calls, outcomes[AS_IT_WAS]) if priced and episode.readable else None,
         )
 
     def _replayed(self, episode: Episode, sizes: Sizes, paid: Paid) -> Mapping[str, Outcome]:
@@ -132,37 +132,6 @@ def _parts(episode: Episode, sizes: Sizes) -> tuple[int, ...]:
         length = call.length
         sums = [a + b for a, b in zip(sums, now, strict=True)]
     return tuple(sums)
-
-
-def changes_of(episode: Episode, paid: Paid) -> tuple[PrefixChange, ...]:
-    """Give the changes in the prompts of a run, of those parts that change again and again.
-
-    Calls that go on with one history have none. What a provider said of its cache is believed, but where it was never
-    asked to cache: then the changes are priced as if it were.
-
-    Args:
-        episode: The run.
-        paid: Its prices.
-    """
-    if not episode.readable or len({id(call.history) for call in episode.calls}) == 1:
-        return ()
-    monitor = PrefixStabilityMonitor(paid.tariffs.book)
-    found = []
-    for call in episode.calls:
-        told, card = call.recorded, (paid.tariffs.of_call(call, episode) or paid.tariff).card
-        cached = told.knows_cache and told.usage is not None and told.usage.cache_read_tokens
-        change = monitor.observe(
-            episode.id,
-            call.messages,
-            tools=episode.tools,
-            model=card.model,
-            provider=card.provider,
-            at=None if told.at_s is None else datetime.fromtimestamp(told.at_s, UTC),
-            usage=told.usage if cached else None,
-        )
-        found += [change] if change is not None else []
-    again = {(change.section, change.since_call) for change in found if change.recurring}
-    return tuple(change for change in found if (change.section, change.since_call) in again)
 
 
 def _repetition(episode: Episode) -> Repetition | None:

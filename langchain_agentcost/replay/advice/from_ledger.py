@@ -234,15 +234,21 @@ def _paid(sent: Sequence[tuple[Entry, int, int, int]], tariff: Tariff) -> Outcom
 
 
 def _prefixes(entries: Sequence[Entry], terms: PromptCacheTerms | None) -> Iterator[int]:
-    """For each call the tokens that an earlier one had sent, and that are not yet forgotten."""
+    """For each call the tokens that an earlier one had sent, and that are not yet forgotten.
+
+    The sizes of a prompt are shares of the provider's count, so that a beginning that fingerprints prove to be the same
+    may be smaller than before. Where lengths only are known, a shorter prompt is another one.
+    """
     sent: dict[object, tuple[int, float]] = {}
     for entry in entries:
         at_s, found = entry.at.timestamp(), 0
         beginnings = _beginnings(entry)
         for key, tokens in reversed(beginnings):
             before = sent.get(key)
-            if before is not None and terms is not None and at_s - before[1] <= terms.ttl_s and before[0] <= tokens:
-                found = before[0]
+            if before is None or terms is None or at_s - before[1] > terms.ttl_s:
+                continue
+            if entry.fingerprints or before[0] <= tokens:
+                found = min(before[0], tokens)
                 break
         yield found
         sent.update((key, (tokens, at_s)) for key, tokens in beginnings)

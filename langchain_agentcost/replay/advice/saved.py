@@ -23,6 +23,7 @@ class Saving:
         low: The lower end of its 95 % bootstrap interval over tasks, in percent of the bill; None for fewer than two.
         high: The upper end.
         off_pct: What it would be in percent without prompt caching; None where that is not the question.
+        on_pct: What it is in percent of what the same runs would cost with prompt caching, likewise.
     """
 
     unit: Unit
@@ -32,6 +33,7 @@ class Saving:
     low: float | None = None
     high: float | None = None
     off_pct: float | None = None
+    on_pct: float | None = None
 
     @property
     def pct(self) -> float:
@@ -47,21 +49,40 @@ class Saved:
         tasks: For each task, what was saved and what was spent.
         off_saved: What would be saved without prompt caching, at list price.
         off_bill: What would be spent without it.
+        on_bill: What would be spent with it, on the same scale as the bill.
     """
 
     tasks: dict[str, tuple[int, int]] = field(default_factory=dict)
     off_saved: int = 0
     off_bill: int = 0
+    on_bill: int = 0
 
     def add(self, task: str, saved: int, bill: int) -> None:
         """Add what a run saved and spent."""
         before = self.tasks.get(task, (0, 0))
         self.tasks[task] = (before[0] + saved, before[1] + bill)
 
+    @property
+    def amount(self) -> int:
+        """What was saved."""
+        return sum(saved for saved, _ in self.tasks.values())
+
+    @property
+    def spent(self) -> int:
+        """What was spent."""
+        return sum(bill for _, bill in self.tasks.values())
+
     def saving_pct(self) -> float:
         """Give the saving in percent of what was spent, without its interval."""
-        spent = sum(bill for _, bill in self.tasks.values())
-        return 100 * sum(saved for saved, _ in self.tasks.values()) / spent if spent else 0.0
+        return 100 * self.amount / self.spent if self.spent else 0.0
+
+    def on_pct(self) -> float | None:
+        """Give the saving in percent of what would be spent with prompt caching."""
+        return 100 * self.amount / self.on_bill if self.on_bill else None
+
+    def off_pct(self) -> float | None:
+        """Give what would be saved without prompt caching, in percent of what would be spent without it."""
+        return 100 * self.off_saved / self.off_bill if self.off_bill else None
 
     def saving(self, unit: Unit, fidelity: Fidelity, *, of: int | None = None) -> Saving:
         """Give the saving.
@@ -71,9 +92,9 @@ class Saved:
             fidelity: How far they can be believed.
             of: The bill that the share is saved of, where only a part of the runs was looked at; None is theirs.
         """
-        saved = sum(one for one, _ in self.tasks.values())
-        spent = sum(bill for _, bill in self.tasks.values())
-        ends = bootstrap([bill - one for one, bill in self.tasks.values()], [bill for _, bill in self.tasks.values()])
+        saved, spent = self.amount, self.spent
+        amounts = [self.tasks[task] for task in sorted(self.tasks)]  # intervals must not depend on who came first
+        ends = bootstrap([bill - one for one, bill in amounts], [bill for _, bill in amounts])
         whole = spent if of is None else of
         return Saving(
             unit,
@@ -82,7 +103,8 @@ class Saved:
             fidelity=fidelity,
             low=ends[0] if ends else None,
             high=ends[1] if ends else None,
-            off_pct=100 * self.off_saved / self.off_bill if self.off_bill else None,
+            off_pct=self.off_pct(),
+            on_pct=self.on_pct(),
         )
 
 
@@ -119,6 +141,7 @@ class WhatIf:
         self.saved.add(run.task, run.saved(self.strategy), run.amount)
         self.saved.off_saved += before.off_nano - outcome.off_nano
         self.saved.off_bill += before.off_nano
+        self.saved.on_bill += run.billed(before.on_nano)
         self.runs += 1
         self.tally += outcome.tally
         if outcome.stopped is not None:

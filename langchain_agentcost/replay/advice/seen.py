@@ -67,6 +67,24 @@ class Repetition:
     times: int
 
 
+@dataclass(frozen=True, slots=True)
+class Volatility:
+    """What changes in a run's prompts again and again, in front of what was sent before.
+
+    Args:
+        changes: Each change.
+        lost_tokens: What the prompt cache would have served besides, but for them.
+        saved: What the run would cost less, were that said behind all that stays and the prompt cache hit, beyond what
+            the prompt cache alone saves.
+        cached: Whether a prompt cache is known to have been at work.
+    """
+
+    changes: tuple[PrefixChange, ...] = ()
+    lost_tokens: int = 0
+    saved: int = 0
+    cached: bool = True
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class SeenRun:
     """A run.
@@ -85,7 +103,7 @@ class SeenRun:
         tools: The tokens of each tool's description, as sent with a call.
         used: The tools that it called.
         repetition: Its longest repetition; None where no breaker sees one.
-        changes: The parts of its prompts that changed again and again, with each change.
+        volatility: What changes in its prompts again and again; None where prompts or prices are not known.
         surely: Whether it is known what its prompts have in common, and not only how long they are.
     """
 
@@ -101,7 +119,7 @@ class SeenRun:
     tools: Mapping[str, int] = field(default_factory=dict)
     used: frozenset[str] = frozenset()
     repetition: Repetition | None = None
-    changes: tuple[PrefixChange, ...] = ()
+    volatility: Volatility | None = None
     surely: bool = True
 
     @property

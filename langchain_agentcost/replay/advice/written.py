@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from langchain_agentcost.attribution import label
@@ -52,13 +53,22 @@ def title(advice: Advice) -> str:
 def summary(advice: Advice) -> str:
     """Say how many findings there are, by verdict."""
     if not advice.findings:
-        return "Nothing was found that costs more than it has to." if advice.bills else "There are no runs."
+        return _nothing(advice)
     counts = Counter(finding.verdict for finding in advice.findings)
     said = ", ".join(f"{counts[verdict]:,} {verdict}" for verdict in Verdict if counts[verdict])
     if len(advice.findings) == 1:
         return f"1 finding: {said}."
     head = f"{len(advice.findings):,} findings, the largest saving first: {said}."
     return f"{head} They do not add up: one takes from another."
+
+
+def _nothing(advice: Advice) -> str:
+    """Say that there are no findings, and claim no more than that."""
+    if not advice.bills:
+        return "There are no runs."
+    if not advice.unjudged:
+        return "Nothing was found, of all that is looked for."
+    return "Nothing was found in what could be looked at; what could not is named below."
 
 
 def blocks(advice: Advice, top: int) -> Iterator[Block]:
@@ -89,6 +99,8 @@ def notes(advice: Advice, top: int) -> Iterator[Note]:
     if idle:
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in idle.most_common())
         yield Note("Not listed", f"{idle.total():,} that save nothing ({kinds}); JSON has them")
+    for kind, rows in groupby(advice.unjudged, key=lambda one: one.kind):
+        yield Note("Not looked at", f"{kind}: {'; '.join(f'{one.why} ({one.runs:,} runs)' for one in rows)}")
     yield Note("Savings", "with prompt caching on, from a cold start; in brackets their 95 % interval over tasks")
     yield Note("Quality floor", f"{floor.metric}: at least {floor.min:.0%}, at {floor.confidence:.0%} confidence")
     yield Note("Prices", label(advice.prices))

@@ -34,9 +34,11 @@ class _Runs:
 
 @dataclass(slots=True)
 class _Tier:
-    """One model on one benchmark."""
+    """The judged runs of one traffic: of one model in one source."""
 
     traffic: Traffic
+    judged: int = 0
+    paid: int = 0
     bill: int = 0
     tasks: dict[str, _Runs] = field(default_factory=dict)
 
@@ -46,7 +48,7 @@ class _Tier:
 
 
 class _Pair(NamedTuple):
-    """Two models on the tasks that both were given; each task counts once, with the mean of its runs."""
+    """Two models' traffics on the tasks that both were given; each task counts once, with the mean of its runs."""
 
     dear: _Tier
     cheap: _Tier
@@ -59,6 +61,11 @@ class _Pair(NamedTuple):
 class DominatedModel:
     """Models are compared by what they really took: their own calls and tokens, with prompt caching on for both.
 
+    Each source's runs are compared by themselves, and the saving is a share of what the judged ones among them would
+    cost with prompt caching on: what caching alone saves is another finding's. It is an upper bound, though what the
+    other model achieved was recorded: another one answered, and it was picked by outcomes that only hindsight has. So
+    the quality floor decides.
+
     Args:
         floor: The quality that a saving may not go below.
     """
@@ -69,33 +76,39 @@ class DominatedModel:
 
     def __init__(self, floor: QualityFloor) -> None:
         self.floor = floor
-        self._tiers: dict[tuple[str, str], dict[str, _Tier]] = {}
+        self._tiers: dict[tuple[str, str], dict[Traffic, _Tier]] = {}
+        self._pairs = 0
 
     def see(self, run: SeenRun) -> None:
         """Add a run that was judged and has a price."""
         if run.success is None or run.unit is not Unit.USD or run.traffic.model is None:
             return
         traffic = run.traffic
-        models = self._tiers.setdefault((traffic.family, traffic.benchmark), {})
-        tier = models.setdefault(str(traffic.model), _Tier(traffic))
+        tiers = self._tiers.setdefault((traffic.family, traffic.benchmark), {})
+        tier = tiers.setdefault(traffic, _Tier(traffic))
         nano = run.billed(run.outcomes[AS_IT_WAS].on_nano)
-        tier.bill += nano
+        tier.judged, tier.paid, tier.bill = tier.judged + 1, tier.paid + run.amount, tier.bill + nano
         of = tier.tasks.setdefault(run.task, _Runs())
         of.runs, of.successes, of.nano = of.runs + 1, of.successes + run.success, of.nano + nano
 
+    def unjudged(self) -> str | None:
+        """Say that there are no two models to compare; asked for after `findings`."""
+        return None if self._pairs else f"no two models with a price were judged on the same {COMMON_TASKS} tasks"
+
     def findings(self) -> Iterator[Finding]:
-        """Give, for each model, the cheaper one that saves most and did as well as the floor asks for."""
-        for models in self._tiers.values():
-            for dear in models.values():
-                pairs = [pair for cheap in models.values() if (pair := self._compared(dear, cheap)) is not None]
+        """Give, for each traffic, the cheaper model that saves most and did as well as the floor asks for."""
+        for tiers in self._tiers.values():
+            for dear in tiers.values():
+                pairs = [pair for cheap in tiers.values() if (pair := self._compared(dear, cheap)) is not None]
                 if pairs:
-                    yield self._finding(max(pairs, key=lambda pair: sum(one for one, _ in pair.saved.tasks.values())))
+                    yield self._finding(max(pairs, key=lambda pair: pair.saved.amount))
 
     def _compared(self, dear: _Tier, cheap: _Tier) -> _Pair | None:
-        """Compare two models; None where the second is not cheaper, or surely or apparently worse."""
-        common = tuple(task for task in dear.tasks if task in cheap.tasks)
-        if cheap is dear or len(common) < COMMON_TASKS:
+        """Compare two traffics; None where they are of one model, or the second is not cheaper, or apparently worse."""
+        common = tuple(sorted(dear.tasks.keys() & cheap.tasks.keys()))
+        if cheap.traffic.model == dear.traffic.model or len(common) < COMMON_TASKS:
             return None
+        self._pairs += 1
         saved = Saved()
         for task in common:
             before, after = dear.tasks[task], cheap.tasks[task]
@@ -112,21 +125,27 @@ class DominatedModel:
             "cheaper": label(cheap.model or ""),
             "cheaper_source": label(cheap.source),
             "common_tasks": n,
+            "judged_runs": pair.dear.judged,
             "successes": pair.dear_good,
             "successes_cheaper": pair.cheap_good,
         }
-        saving = pair.saved.saving(Unit.USD, Fidelity.EXACT, of=pair.dear.bill)
+        saving = pair.saved.saving(Unit.USD, Fidelity.PRICE_BOUND, of=pair.dear.bill)
         code = CODE.format(model=label(cheap.model or ""), was=label(dear.model or "")).strip()
         said = tuple(self._evidence(pair))
         return Finding(self.kind, self.title, dear, saving, said, facts, kept, self.manner, code)
 
     def _evidence(self, pair: _Pair) -> Iterable[str]:
-        n, spent = len(pair.common), sum(bill for _, bill in pair.saved.tasks.values())
-        left = spent - sum(one for one, _ in pair.saved.tasks.values())
+        n, spent = len(pair.common), pair.saved.spent
+        left = spent - pair.saved.amount
         yield (
             f"on the same {n:,} tasks {label(pair.cheap.traffic.model or '')} ({label(pair.cheap.traffic.source)}) "
             f"succeeded in {pair.cheap_good:.3g} at {written_usd(left // n)} each, this model in {pair.dear_good:.3g} "
             f"at {written_usd(spent // n)}: own calls and tokens of each, with prompt caching on for both"
+        )
+        dear = pair.dear
+        yield (
+            f"the saving is a share of {written_usd(dear.bill)}: what its {dear.judged:,} judged runs, billed "
+            f"{written_usd(dear.paid)}, would cost with prompt caching on"
         )
         yield "the quality floor is asked of its success rate, as a share of this model's, both at their worse ends"
 

@@ -73,6 +73,10 @@ class FailedRuns(Detector):
         code = NO_CAP if cap is None or saving.amount <= 0 else CODE.format(steps=cap)
         return self.found(saving, self._evidence(cap), facts, code=code, kept=kept)
 
+    def unjudged(self) -> str | None:
+        """Say that it is not known which runs failed."""
+        return None if self.bill.judged else "nobody said of a run whether it succeeded"
+
     def _dearer(self) -> float | None:
         """How many times a success a failure costs."""
         succeeded = self._judged - self._failed

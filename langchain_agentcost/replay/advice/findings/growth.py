@@ -13,7 +13,7 @@ from langchain_agentcost.replay.advice.detector import Detector
 from langchain_agentcost.replay.advice.exponent import Exponent
 from langchain_agentcost.replay.advice.finding import Finding, Manner
 from langchain_agentcost.replay.advice.seen import SeenRun
-from langchain_agentcost.replay.advice.thresholds import SUPERLINEAR
+from langchain_agentcost.replay.advice.thresholds import FIT_RUNS, FIT_SPREAD, SUPERLINEAR
 from langchain_agentcost.replay.strategy import Strategy
 
 
@@ -51,6 +51,12 @@ class ContextGrowth(Detector):
         saving = tried.saved.saving(self.bill.unit, strategy.fidelity)
         kept, code = self._cuts.kept(tried, self.floor), CODE[tried.strategy]
         return self.found(saving, self._evidence(fitted), facts, code=code, kept=kept)
+
+    def unjudged(self) -> str | None:
+        """Say that no exponent can be fitted, or that nothing could be tried."""
+        if self.bill.growth.fit() is None:
+            return f"it takes {FIT_RUNS} runs of several tasks, one with {FIT_SPREAD:g} times the calls of another"
+        return None if self._cuts.best() is not None else "the texts of the runs are not known"
 
     def _evidence(self, fitted: Exponent) -> Iterator[str]:
         twice = 2**fitted.p

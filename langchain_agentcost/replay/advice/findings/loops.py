@@ -59,6 +59,10 @@ class Loops(Detector):
         saving = broken.saved.saving(self.bill.unit, Breakers.fidelity)
         return self.found(saving, self._evidence(), facts, code=CODE, kept=self.kept(broken))
 
+    def unjudged(self) -> str | None:
+        """Say that no run could be held against the breakers."""
+        return None if self._broken.runs else "the texts of the runs are not known"
+
     def _evidence(self) -> Iterator[str]:
         broken = self._broken
         kinds = ", ".join(f"{kind} {count:,}" for kind, count in broken.stops.most_common())

@@ -59,6 +59,10 @@ class OutputMainCost(Detector):
         code = CODE.format(most=max(1, round(ROOM * mean)))
         return self.found(saving, self._evidence(mean), facts, code=code, kept=Kept(self.floor, 0, 0))
 
+    def unjudged(self) -> str | None:
+        """Say that tokens without a price tell nothing."""
+        return None if self._whole else "no price is known"
+
     def _evidence(self, mean: float) -> Iterator[str]:
         share = written_share(self._output / self._whole)
         yield f"with prompt caching on, {share} of the bill is output: {mean:,.0f} tokens an answer"

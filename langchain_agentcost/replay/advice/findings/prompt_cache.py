@@ -45,13 +45,17 @@ class PromptCacheNotHit(Detector):
         self._cold, self._warm = Saved(), Saved()
         self._served = self._promised = self._sent = self._runs = 0
         self._automatic = False
+        self._missing = "no prompt cache of the model is known, or no price"
         self._fidelity = Fidelity.EXACT
 
     def see(self, run: SeenRun) -> None:
         """Compare a run, if it is known of all its calls what the cache served."""
         terms = run.tariff.terms if run.tariff is not None and run.unit is Unit.USD else None
         reads = [call.read_tokens for call in run.calls if call.read_tokens is not None]
-        if terms is None or len(reads) < len(run.calls):
+        if terms is None:
+            return
+        if len(reads) < len(run.calls):
+            self._missing = "it is not recorded what the cache served"
             return
         cold = run.outcomes[AS_IT_WAS]
         self._runs += 1
@@ -79,6 +83,12 @@ class PromptCacheNotHit(Detector):
         }
         return self.found(saving, self._evidence(), facts, code=AUTOMATIC if self._automatic else MARKED)
 
+    def unjudged(self) -> str | None:
+        """Say that nothing is known of the cache, or that no prompt goes on from another."""
+        if not self._runs:
+            return self._missing
+        return "no run has a second call" if not self._promised and self.bill.calls == self.bill.runs else None
+
     def _evidence(self) -> Iterator[str]:
         served, promised = self._served / self._sent, self._promised / self._sent
         yield (
@@ -89,4 +99,4 @@ class PromptCacheNotHit(Detector):
             warm = self._warm.saving_pct()
             yield f"where runs follow each other within minutes, so that the cache is warm, it saves {warm:.1f}%"
         if self._fidelity is Fidelity.PRICE_BOUND:
-            yield "how far prompts go on from each other is told by their lengths only: an upper bound"
+            yield "how far prompts go on from each other is told by their lengths only, which is an upper bound"

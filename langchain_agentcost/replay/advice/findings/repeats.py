@@ -88,6 +88,12 @@ class Repeats(Detector):
         code = CODE if by_answer else TOOL_CODE
         return self.found(saving, self._evidence(hits, wrong), facts, code=code, kept=right if hits else None)
 
+    def unjudged(self) -> str | None:
+        """Say that texts are not known, or that nobody could have asked before."""
+        if not (self._answers.runs or self._all.runs):
+            return "the texts of the runs are not known"
+        return "there is one task only" if len(self.bill.tasks) < 2 else None
+
     def _evidence(self, hits: int, wrong: int) -> Iterator[str]:
         yield (
             f"{hits:,} of {self._calls:,} prompts ({written_share(hits / self._calls)}) were sent by another task to "

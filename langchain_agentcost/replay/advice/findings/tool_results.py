@@ -55,6 +55,10 @@ class ToolResults(Detector):
         kept, code = self._cuts.kept(tried, self.floor), CODE[tried.strategy]
         return self.found(saving, self._evidence(whole), facts, code=code, kept=kept)
 
+    def unjudged(self) -> str | None:
+        """Say that it is not known what is sent."""
+        return None if self._cuts.best() is not None else "it is not known what the prompts are made of"
+
     def _evidence(self, whole: int) -> Iterator[str]:
         shares = sorted(zip(PARTS, self._parts, strict=True), key=lambda part: -part[1])
         said = ", ".join(f"{name} {written_share(tokens / whole)}" for name, tokens in shares if tokens)

@@ -71,6 +71,12 @@ class UnusedTools(Detector):
         code = CODE.format(names=sorted(map(label, unused)))
         return self.found(saving, self._evidence(unused), facts, code=code, kept=self.kept(self._pruned))
 
+    def unjudged(self) -> str | None:
+        """Say that no tools are known, or that there are too few runs to learn from."""
+        if not self._sent:
+            return "no descriptions of tools are known"
+        return None if self._pruned.runs else f"it takes {PruneTools().after + 1} runs of known texts"
+
     def _evidence(self, unused: dict[str, int]) -> Iterator[str]:
         names = ", ".join(map(label, list(unused)[:NAMED])) + (f" and {len(unused) - NAMED}" * (len(unused) > NAMED))
         wasted, after = sum(unused.values()), PruneTools().after

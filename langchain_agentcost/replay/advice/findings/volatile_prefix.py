@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import ClassVar
 
 from langchain_agentcost.attribution import label
-from langchain_agentcost.finops.amounts import written_share, written_usd
+from langchain_agentcost.finops.amounts import written_share
 from langchain_agentcost.prefix import PrefixChange
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.replay.advice.bills import Bill
@@ -34,6 +34,27 @@ def changing_part_last(request, handler):
 agent = create_agent(model, tools, middleware=[changing_part_last])
 """
 
+MARKED = """
+from datetime import UTC, datetime
+
+from langchain.agents import create_agent
+from langchain.agents.middleware import wrap_model_call
+from langchain_core.messages import HumanMessage
+
+def marked(message):  # the provider stores the prompt up to here
+    block = {"type": "text", "text": message.text, "cache_control": {"type": "ephemeral"}}
+    return message.model_copy(update={"content": [block]})
+
+@wrap_model_call
+def changing_part_last(request, handler):
+    # The time, say: no longer in the system prompt, but behind all that stays.
+    now = HumanMessage(f"(It is {datetime.now(UTC):%Y-%m-%d %H:%M}.)")
+    *before, last = request.messages
+    return handler(request.override(messages=[*before, marked(last), now]))
+
+agent = create_agent(model, tools, middleware=[changing_part_last])
+"""
+
 
 class VolatilePrefix(Detector):
     """The package's `PrefixStabilityMonitor` looks at the prompts of each run; changes that come again are counted."""
@@ -45,34 +66,45 @@ class VolatilePrefix(Detector):
     def __init__(self, bill: Bill, floor: QualityFloor) -> None:
         super().__init__(bill, floor)
         self._saved = Saved()
-        self._followers = self._changed = self._lost = self._nano = 0
+        self._followers = self._changed = self._lost = 0
+        self._cached = self._automatic = True
         self._items: Counter[tuple[str, str]] = Counter()
         self._first: PrefixChange | None = None
 
     def see(self, run: SeenRun) -> None:
-        """Count the changes of a run."""
+        """Count the changes of a run whose prompts are known."""
+        if run.volatility is None:
+            return
+        found = run.volatility
         self._followers += len(run.calls) - 1
-        self._changed += len(run.changes)
-        nano = sum(change.lost_nano or 0 for change in run.changes)
-        self._saved.add(run.task, run.billed(nano), run.amount)
-        for change in run.changes:
+        self._changed += len(found.changes)
+        self._lost += found.lost_tokens
+        self._saved.add(run.task, found.saved, run.amount)
+        for change in found.changes:
             self._items[change.place, change.kind] += 1
-            self._lost += change.invalidated_tokens
             self._first = earlier(self._first, change)
-        self._nano += nano
+        if run.tariff is not None and run.tariff.terms is not None:
+            self._automatic = run.tariff.terms.automatic
+        self._cached &= found.cached
 
     def finding(self) -> Finding | None:
         """Say so where a tenth of the calls changes it."""
-        if self._first is None or self._changed < VOLATILE_SHARE * self._followers or not self._nano:
+        if self._first is None or self._changed < VOLATILE_SHARE * self._followers or not self._lost:
             return None
         facts: dict[str, object] = {
             "items": [{"place": p, "kind": kind, "changes": n} for (p, kind), n in self._items.most_common()],
             "calls_changed": self._changed,
-            "invalidated_tokens": self._lost,
+            "lost_tokens": self._lost,
+            "cached": self._cached,
             "since": None if self._first.since is None else self._first.since.isoformat(),
         }
         saving = self._saved.saving(self.bill.unit, Fidelity.SAME_INFORMATION)
-        return self.found(saving, self._evidence(self._first), facts, code=CODE)
+        code = CODE if self._cached or self._automatic else MARKED
+        return self.found(saving, self._evidence(self._first), facts, code=code)
+
+    def unjudged(self) -> str | None:
+        """Say that no call with known prompts and prices follows another one."""
+        return None if self._followers else "no call follows another one whose text and price are known"
 
     def _evidence(self, first: PrefixChange) -> Iterator[str]:
         [((place, kind), _)] = self._items.most_common(1)
@@ -81,10 +113,12 @@ class VolatilePrefix(Detector):
             f"{label(place)} changes ({kind}) in {self._changed:,} of {self._followers:,} calls that follow another "
             f"one ({written_share(self._changed / self._followers)}); first in call {first.since_call} of a run{since}"
         )
-        yield (
-            f"each time what stands behind it and was sent before is billed anew: {tokens_of(self._lost)}, which cost "
-            f"{written_usd(self._nano)} more than a cache would take"
-        )
+        yield f"what stands behind it was sent before, and a cache would have served {tokens_of(self._lost)} more"
+        if not self._cached:
+            yield (
+                "no cache is known to have been at work in all calls: there the saving takes the cache too, and is "
+                "what both save beyond the cache alone"
+            )
         yield first.advice
 
 
