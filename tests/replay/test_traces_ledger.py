@@ -132,6 +132,18 @@ def test_without_fingerprints_the_runs_are_faults() -> None:
     assert "CostMeter(fingerprint_key=" in fault.why
 
 
+def test_many_runs_without_fingerprints_are_one_fault() -> None:
+    """The same reason is told once, with how many runs it holds for, however early the reading ends."""
+    with CostMeter() as meter:
+        for _ in range(4):
+            desk(meter)
+        faults = Faults()
+        assert list(traces.episodes(meter.ledger, faults=faults)) == []
+    assert faults.count == 1
+    assert faults.named[0].place.startswith("4 runs, the first of them ")
+    assert faults.named[0].why.startswith("12 of their 12 calls have no fingerprints")
+
+
 def test_sub_agent_has_a_history_of_its_own() -> None:
     """Another agent's prompts are another history, and the first one is gone on with; all prompts come out again."""
     counted = FakeMeteredChatModel(answers=["Light."], counts=FakeCounts(170, 5))
