@@ -52,6 +52,7 @@ class Sizes:
         self._tools: dict[tuple[int, str], Piece] = {}
         self._answers: dict[int, int] = {}
         self._scales: dict[int, float] = {}
+        self._sums: dict[int, list[int]] = {}
         self._held: list[object] = []  # an id is another object's once its own is gone
         self._calibrate()
 
@@ -88,7 +89,7 @@ class Sizes:
         if known is None:
             usage = call.recorded.usage
             counted = usage.input_tokens if usage is not None else 0
-            ours = self.tokens(Toolset(self.episode.tools), call.messages) if counted else 0
+            ours = self._recorded(call) if counted else 0
             known = self._scales[id(call)] = counted / ours if ours else 1.0
         return known
 
@@ -133,6 +134,13 @@ class Sizes:
                 self._tools_factor = shares[-1] / described
             ours, theirs, length = ours + sum(weights), theirs + sum(shares), call.length
         self.factor = theirs / ours if ours else 1.0
+
+    def _recorded(self, call: Call) -> int:
+        """The sum of the pieces of a recorded prompt: of a history that calls share, each message is added once."""
+        sums = self._sums.setdefault(id(call.history), [0])
+        for message in call.history[len(sums) - 1 : call.length]:
+            sums.append(sums[-1] + self.of(message).tokens)
+        return self.of_tools(Toolset(self.episode.tools)).tokens + sums[call.length]
 
     def _described(self, schemas: Sequence[Mapping[str, Any]]) -> Piece:
         return Piece(key_of_tools(schemas), round(self._raw_tools(schemas) * self._tools_factor))

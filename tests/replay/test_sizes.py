@@ -68,6 +68,20 @@ def test_a_call_that_was_made_again_does_not_end_what_is_learned() -> None:
     assert [_prompt(sizes, call, again) for call in again.calls] == [1000, 1000, 1400, 1900]
 
 
+def test_the_scale_of_a_call_makes_its_recorded_count_come_out() -> None:
+    """Prompts that are no shares of one growing count are scaled to what was counted; the rest stays as it is."""
+    main, sub = (
+        episode(*(uses("a", recorded=counted(n)) for n in (1000, 1400))),
+        episode(says("Hi.", recorded=counted(900))),
+    )
+    of = Episode("mixed", (main.calls[0], *sub.calls, main.calls[1], *episode(says("Ho.")).calls))
+    sizes = Sizes(of, TokenCounter())
+    scaled = [round(_prompt(sizes, call, of) * sizes.scale(call)) for call in of.calls[:3]]
+    assert scaled == [1000, 900, 1400]
+    assert [sizes.scale(call) for call in of.calls][0::2] == [1.0, 1.0]
+    assert sizes.scale(of.calls[3]) == 1.0
+
+
 def test_fewer_tools_are_sized_by_their_share_of_the_recorded_ones() -> None:
     """Leaving out nothing saves nothing, and a part has its share of what the provider counted for all."""
     run = episode(says("Hello.", recorded=counted(5000)), tools=TOOLS)

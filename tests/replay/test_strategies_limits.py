@@ -226,6 +226,14 @@ def test_what_is_sent_is_what_counts(tmp_path: Path) -> None:
         assert played(of, by).stopped is None
 
 
+def test_a_prompt_is_as_long_as_the_provider_counted_it() -> None:
+    """A sub-agent's prompt, which our counts would put far lower, is held by what it was billed."""
+    one, other = _steps(1000), episode(says("Hi.", recorded=counted(5000)), user="word")
+    mixed = Episode("mixed", (*one.calls, *other.calls))
+    assert played(mixed).steps == [1000, 5000]
+    assert _made(mixed, Budget(input_tokens=4000, per="step")) == (1, "budget")
+
+
 def test_a_prompt_that_is_no_continuation_is_weighed_as_it_is() -> None:
     """A sub-agent's short prompt is not added to the long one before it."""
     long, short = episode(uses("a", "x"), user="word " * 3000), episode(uses("a", "x"), user="word")

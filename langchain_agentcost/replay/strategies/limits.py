@@ -126,7 +126,7 @@ class Held(Session):
         if self._stop is None:
             self._number += 1
             self._chain.follow(request)
-            tokens = self._chain.tokens
+            tokens = round(self._chain.tokens * self.scene.sizes.scale(call))
             self._note(self._watch.before_model(input_tokens=tokens, at_s=self._time(call)))
             self._admission = self._admit(self._demand(call, tokens), "model")
         return request if self._stop is None else Stopped(self._stop)
