@@ -35,7 +35,7 @@ _READING_COMMANDS = frozenset(
 )  # fmt: skip
 
 _WRITING_ARGUMENTS = {
-    "awk": re.compile(r"-i|.*system\("),
+    "awk": re.compile(r"-i|.*\bsystem\b"),
     "date": re.compile(r"-s|--set"),
     "find": re.compile(r"-(delete|exec|ok|fprint|fls)"),
     "git branch": re.compile(r"(?!(-a|-r|-v+|--all|--list|--show-current)$)"),
@@ -49,7 +49,7 @@ _WRITING_ARGUMENTS = {
 }
 """How an argument begins with which a command that reads writes after all."""
 
-_HARMLESS = re.compile(r"[0-9&]?>{1,2}\s*/dev/null(?![\w./-])|[0-9]?>&[0-9-]")
+_HARMLESS = re.compile(r"[0-9&]?>{1,2}\s*/dev/null(?![\w./-])|[0-9]?>&[0-9-](?![\w./-])")
 """Output that is thrown away, or goes where other output goes."""
 
 _WRITING = re.compile(r">|<<|<\(|\btee\b|\bxargs\b|`|\$\(")

@@ -125,6 +125,8 @@ def test_commands_that_only_read(command: str) -> None:
         "sort -uo a.txt a.txt",
         "awk -i inplace '{print}' a",
         "awk 'BEGIN{system(\"rm a\")}'",
+        "awk 'BEGIN{system (\"rm a\")}'",
+        "ls >&2.txt",
         "date -s tomorrow",
         "xxd -r a b",
         "tree -o out.txt",
