@@ -200,6 +200,41 @@ def test_a_volatile_item_costs_no_more_than_was_billed_for_it(
     assert ("cache_control" in found.code) == (model != "gpt-4.1" and was is in_full)
 
 
+def numbered(runs: list[Episode], change: Callable[[int, Recorded], Recorded]) -> list[Episode]:
+    """The same runs, with what was reported of each call changed by its number in its run."""
+    return [
+        replace(
+            run, calls=tuple(replace(call, recorded=change(at, call.recorded)) for at, call in enumerate(run.calls))
+        )
+        for run in runs
+    ]
+
+
+def test_a_cache_has_no_more_than_was_sent_before() -> None:
+    """Where what a turn adds is much larger than this package counts, the part behind the clock is not taken for it."""
+
+    def larger(at: int, told: Recorded) -> Recorded:
+        assert told.usage is not None
+        return replace(told, cost_nano=None, usage=replace(told.usage, input_tokens=2_000 * (at + 1)))
+
+    runs = numbered(with_clocks("gpt-4.1", in_full), larger)
+    [found] = advise(runs).findings
+    assert found.kind == "volatile_prefix"
+    assert found.saving.amount <= found.saving.bill - at_best(runs, "gpt-4.1")
+
+
+def test_no_call_saves_more_than_it_was_billed() -> None:
+    """Where all calls but the first were nearly free, so is what their prompts lost."""
+    runs = numbered(
+        with_clocks("gpt-4.1", in_full),
+        lambda at, told: replace(told, cost_nano=(told.cost_nano or 0) // (100 if at else 1)),
+    )
+    later = sum(call.recorded.cost_nano or 0 for run in runs for call in run.calls[1:])
+    [found] = advise(runs).findings
+    assert found.kind == "volatile_prefix"
+    assert 0 < found.saving.amount <= later
+
+
 def test_what_nobody_cached_is_counted_once() -> None:
     """Where a cache was never asked for, its finding and that of the clock save no more than both together can."""
     manual = {"type": "function", "function": {"name": "guide", "description": GUIDE, "parameters": {}}}

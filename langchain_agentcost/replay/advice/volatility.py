@@ -130,9 +130,14 @@ def _lost(one: _Sent, change: PrefixChange | None, *, most: int) -> int:
         change: Its change.
         most: The tokens of the longest prompt before it: a cache has no more of it than that.
     """
-    usage = one.usage
-    known = (change.lost_tokens or 0) if change is not None else 0
-    return max(0, min(known, min(most, usage.input_tokens) - usage.cache_read_tokens))
+    told = (change.lost_tokens or 0) if change is not None else 0
+    return max(0, min(told, _known(one, most) - one.usage.cache_read_tokens))
+
+
+def _known(one: _Sent, most: int) -> int:
+    """What a cache could serve at best of a call, where the longest prompt before it had so many tokens."""
+    terms, sent = one.tariff.terms, one.usage.input_tokens
+    return terms.cached(min(most, sent), sent) if terms is not None else 0
 
 
 def _dearer(one: _Sent, lost: int) -> int:
@@ -154,7 +159,6 @@ def _moved(one: _Sent, lost: int, *, most: int) -> int:
 
     It is no less than if all that was sent before were read.
     """
-    usage, terms = one.usage, one.tariff.terms
-    known = terms.cached(min(most, usage.input_tokens), usage.input_tokens) if terms is not None else 0
-    least = one.tariff.nano(one.tariff.usage(usage.input_tokens, usage.output_tokens, read_tokens=known))
+    served = one.tariff.usage(one.usage.input_tokens, one.usage.output_tokens, read_tokens=_known(one, most))
+    least = one.tariff.nano(served)
     return max(one.on_nano - _dearer(one, lost), min(one.on_nano, least))
