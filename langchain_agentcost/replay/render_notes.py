@@ -79,6 +79,10 @@ def _basis(result: Result) -> Iterator[Note]:
     if warm:
         start = "warm: the cache has tools and system message when a run starts, as where runs follow within minutes"
     yield Note("Prompt cache", f"simulated from the provider's published terms; {start}")
+    verified = sum(sums.verified for sums in result.sums.values())
+    if verified:
+        how = "made in a real LangGraph graph as well, request by request, and billed the same by a real meter"
+        yield Note("Verified", f"{verified:,} of the replays, a run under a strategy each, were {how}")
 
 
 def _terms(blocks: tuple[Block, ...]) -> Iterator[Note]:

@@ -148,6 +148,13 @@ def test_notes_say_what_is_missing() -> None:
     assert "  1 of 2  " in line_of(result, "minify")
 
 
+def test_runs_that_a_real_graph_confirmed_are_counted() -> None:
+    """Who asks for a real graph is told how many replays it confirmed; where nobody asked there is no such line."""
+    driven = replay([shopping("a"), shopping("b")], "minify", tariffs=SONNET, drive=1)
+    assert re.search(r"Verified +2 of the replays, a run under a strategy each", str(driven))
+    assert "Verified" not in str(shop("minify"))
+
+
 def test_a_result_without_runs_says_so() -> None:
     """Nothing to replay is no table of zeros."""
     text = str(replay([], "minify", tariffs=SONNET))
