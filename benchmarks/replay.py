@@ -93,6 +93,9 @@ BILLED = {
 }
 """What DeepSeek billed while the runs were recorded; the price list has other dates' prices."""
 
+CACHED_SHARE = "(validation: share of the input that was cached)"
+COST = "(validation: cost of each call)"
+
 WITHIN_NANO = 10
 """1e-8 USD a call."""
 
@@ -139,41 +142,31 @@ def episodes(folder: Path) -> Iterator[Episode]:
     return read_traces([folder], Faults())
 
 
+COLUMNS = (
+    "system", "benchmark_set", "family", "strategy", "tokens_saved_pct", "usd_saved_pct_cache_on", "ci_low", "ci_high",
+    "usd_saved_pct_cache_off", "usd", "usd_per_success", "usd_failed", "cache_read_pct", "step_tokens_p50",
+    "step_tokens_p90", "harm", "fidelity", "n",
+)  # fmt: skip
+"""What every row has; rows that are about no strategy have None for most of it."""
+
+
 def _row(system: str, row: Row) -> dict[str, Any]:
-    return {
-        "system": system,
-        "benchmark_set": row.benchmark_set,
-        "family": row.family,
-        "strategy": row.strategy,
-        "tokens_saved_pct": row.tokens_saved_pct,
-        "usd_saved_pct_cache_on": row.usd_saved_pct_cache_on,
-        "ci_low": row.ci_low,
-        "ci_high": row.ci_high,
-        "usd_saved_pct_cache_off": row.usd_saved_pct_cache_off,
-        "usd": row.usd,
-        "usd_per_success": row.usd_per_success,
-        "usd_failed": row.usd_failed,
-        "cache_read_pct": row.cache_read_pct,
-        "step_tokens_p50": row.step_tokens_p50,
-        "step_tokens_p90": row.step_tokens_p90,
-        "harm": {name: count for name, count in {**row.harm, **row.counts}.items() if count},
-        "fidelity": row.fidelity,
-        "n": row.episodes,
-    }
+    found: dict[str, Any] = {name: getattr(row, name, None) for name in COLUMNS}
+    harm = {name: count for name, count in {**row.harm, **row.counts}.items() if count}
+    return found | {"system": system, "harm": harm, "n": row.episodes}
+
+
+def _about(benchmark_set: str, family: str, what: str, n: int) -> dict[str, Any]:
+    """A row about no strategy."""
+    empty: dict[str, Any] = dict.fromkeys(COLUMNS)
+    named = {"benchmark_set": benchmark_set, "family": family, "strategy": what}
+    return empty | named | {"system": "agentcost", "harm": {}, "fidelity": Fidelity.EXACT.value, "n": n}
 
 
 def _speed(result: Result, seconds: float, count: int) -> dict[str, Any]:
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {
-        "system": "agentcost",
-        "benchmark_set": "*",
-        "family": "*",
-        "strategy": f"(speed: {count} strategies, one process)",
-        "calls": result.calls,
-        "seconds": round(seconds, 1),
-        "peak_mb": round(peak_mb),
-        "n": result.episodes,
-    }
+    row = _about("*", "*", f"(speed: {count} strategies, one process)", result.episodes)
+    return row | {"calls": result.calls, "seconds": round(seconds, 1), "peak_mb": round(peak_mb)}
 
 
 @dataclass
@@ -206,19 +199,16 @@ def validations(runs: Iterable[Episode]) -> Iterator[dict[str, Any]]:
     for name, source in sorted(sources.items()):
         if not source.calls:
             continue
-        shown = {"system": "agentcost", "benchmark_set": name, "family": source.family, "n": source.calls}
         recorded, simulated = (
             100 * reads / source.input_tokens for reads in (source.recorded_reads, source.simulated_reads)
         )
-        yield shown | {
-            "strategy": "(validation: share of the input that was cached)",
+        yield _about(name, source.family, CACHED_SHARE, source.calls) | {
             "recorded_pct": recorded,
             "simulated_pct": simulated,
             "points_off": simulated - recorded,
         }
         if source.recorded_nano:
-            yield shown | {
-                "strategy": "(validation: cost of each call)",
+            yield _about(name, source.family, COST, source.calls) | {
                 "calls_off_by_more_than_1e-8": source.off_by_more,
                 "furthest_off_usd": from_nano(source.furthest_nano),
                 "usd": from_nano(source.recorded_nano),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import replay as benchmark
-from replay import COLD, OURS, Peer, main
+from replay import CACHED_SHARE, COLD, COLUMNS, COST, OURS, Peer, main
 
 RATE_USD = {"input": 0.28e-6, "read": 0.028e-6, "output": 0.42e-6}
 
@@ -62,16 +62,17 @@ def test_there_is_a_row_for_every_strategy_and_the_peer(rows: list[dict[str, Any
     of_mills = {row["strategy"]: row for row in rows if row["benchmark_set"] == "mills"}
     assert of_mills.keys() >= {"none", *(name for name in OURS if name != "limits:preset=support"), "limits", COLD}
     assert of_mills[Peer.name]["system"] == "langchain"
-    columns = {"tokens_saved_pct", "usd_saved_pct_cache_on", "usd_saved_pct_cache_off", "ci_low", "ci_high", "harm"}
-    assert all(columns | {"fidelity", "family"} <= row.keys() for row in of_mills.values())
+    assert all(set(COLUMNS) <= row.keys() for row in rows)
+    saved = ("tokens_saved_pct", "usd_saved_pct_cache_on", "usd_saved_pct_cache_off", "ci_low", "ci_high", "fidelity")
+    assert all(row[name] is not None for row in of_mills.values() for name in saved)
     assert of_mills["volatile_head"]["usd_saved_pct_cache_on"] < 0 < of_mills["prompt_cache"]["usd_saved_pct_cache_off"]
 
 
 def test_what_providers_reported_is_met(rows: list[dict[str, Any]]) -> None:
     """DeepSeek's cached share within 1.5 points, and its cost of every call to 1e-8."""
     reported = {row["strategy"]: row for row in rows if row["benchmark_set"] == "mills by DeepSeek"}
-    assert abs(reported["(validation: share of the input that was cached)"]["points_off"]) < 1.5
-    cost = reported["(validation: cost of each call)"]
+    assert abs(reported[CACHED_SHARE]["points_off"]) < 1.5
+    cost = reported[COST]
     assert (cost["calls_off_by_more_than_1e-8"], cost["n"]) == (0, 8)
 
 
