@@ -95,6 +95,11 @@ def _terms(blocks: tuple[Block, ...]) -> Iterator[Note]:
         "dollars with prompt caching on, against the recorded runs billed alike; 95% interval by bootstrap over tasks; "
         f"{OFF}: the same comparison without prompt caching",
     )
+    yield Note(
+        "bill by part",
+        "input that the prompt cache served / written to it / outside it / answers / calls that only the strategy "
+        "makes; in failed: the part of the bill of runs that failed or were stopped",
+    )
     names = {row.strategy for row in rows}
     if "prompt_cache" in names:
         yield Note("prompt_cache", f"is in every bill already; what caching itself saves stands under {OFF!r}")

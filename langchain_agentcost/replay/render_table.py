@@ -22,6 +22,9 @@ UNKNOWN = "-"
 SAVED, OFF = "saved", "caching off"
 """The headings of what is saved with the provider's prompt caching, and without."""
 
+PARTS = ("read", "write", "uncached", "output", "overhead")
+"""What a bill is cut into, as `Row.split_usd` names it."""
+
 MIRAGE, DEARER = "mirage", "costs more"
 
 MIRAGE_FROM_PCT = 5.0
@@ -223,6 +226,18 @@ def _each(row: Row, _: Block) -> str:
     return "no success" if row.judged and row.usd_per_success is None else _usd(row.usd_per_success)
 
 
+def parts(row: Row) -> str:
+    """Write what the bill went into, in percent of it: cached, written, uncached, output, overhead.
+
+    Args:
+        row: The row.
+    """
+    amounts = [row.split_usd.get(name) for name in PARTS]
+    if not row.usd or None in amounts:
+        return UNKNOWN
+    return " / ".join(f"{100 * (amount or 0) / row.usd:.0f}" for amount in amounts)
+
+
 def _share_of_runs(row: Row, block: Block) -> str:
     """How many runs a strategy could read; nothing where it read them all."""
     whole = block.rows[0].episodes
@@ -243,7 +258,9 @@ COLUMNS = (
     Column("", lambda row, _: mark(row), left=True),
     Column("tokens saved", lambda row, _: saved(row.tokens_saved_pct), drop=6),
     Column("bill", lambda row, _: _usd(row.usd), money=True, drop=7),
+    Column("in failed", lambda row, _: _usd(row.usd_failed) if row.judged else UNKNOWN, money=True, drop=10),
     Column("$ per success", _each, money=True, drop=4),
+    Column("bill by part, %", lambda row, _: parts(row), drop=11),
     Column("p50 input", lambda row, _: _tokens(row.step_tokens_p50), drop=8),
     Column("p90 input", lambda row, _: _tokens(row.step_tokens_p90), drop=9),
     Column("harm", lambda row, _: harm(row), left=True, drop=3),

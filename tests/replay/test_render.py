@@ -20,7 +20,7 @@ from langchain_agentcost.finops.render_text import text_width
 from langchain_agentcost.replay import Episode, Faults, Result, Tariffs, replay
 from langchain_agentcost.replay.episode import Piece
 from langchain_agentcost.replay.render_plot import Scale, spread
-from langchain_agentcost.replay.render_table import DEARER, MIRAGE, harm, mark
+from langchain_agentcost.replay.render_table import DEARER, MIRAGE, PARTS, harm, mark, parts
 from langchain_agentcost.replay.strategies import STRATEGIES
 from langchain_agentcost.replay.sums import Key
 from tests.replay.made import SONNET, Turn, episode, says, uses
@@ -155,6 +155,14 @@ def test_runs_that_a_real_graph_confirmed_are_counted() -> None:
     assert "Verified" not in str(shop("minify"))
 
 
+def test_a_bill_is_cut_into_its_parts() -> None:
+    """Cached, written, uncached, output and overhead in percent; a bill of nothing has no parts."""
+    row = shop("minify").rows()[0]
+    split = {name: Decimal(usd) for name, usd in zip(PARTS, ("0.5", "0.2", "0.1", "0.15", "0.05"), strict=True)}
+    assert parts(replace(row, usd=Decimal(1), split_usd=split)) == "50 / 20 / 10 / 15 / 5"
+    assert parts(replace(row, usd=Decimal(0), split_usd=dict.fromkeys(PARTS, Decimal(0)))) == "-"
+
+
 def test_a_result_without_runs_says_so() -> None:
     """Nothing to replay is no table of zeros."""
     text = str(replay([], "minify", tariffs=SONNET))
@@ -182,7 +190,7 @@ def test_plain_columns_line_up() -> None:
     assert all(row[end - 1].isdigit() and row[end] == " " for row in rows)
 
 
-@pytest.mark.parametrize("width", [80, 100, 160])
+@pytest.mark.parametrize("width", [80, 100, 160, 220])
 def test_a_terminal_keeps_the_headline(width: int) -> None:
     """At any usual width the saving, its interval, the saving without caching and the mark are there, and fit."""
     lines = terminal(shop("mask_sliding,volatile_head"), width)
@@ -193,7 +201,7 @@ def test_a_terminal_keeps_the_headline(width: int) -> None:
     for kept in ("saved", "95% interval", "caching off"):
         assert kept in heading
     assert DEARER in text
-    assert ("Left out for width" in text) == (width < 160)
+    assert ("Left out for width" in text) == (width < 220)
 
 
 def test_json_is_the_dictionary() -> None:
