@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+from langchain_agentcost.attribution import label
+from langchain_agentcost.errors import ReplayError
 from langchain_agentcost.replay.cache import PROMPTS_KEPT, PrefixCache, Sent
 from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.request import Request
@@ -33,8 +35,7 @@ class Provider:
 
     Args:
         sizes: The pieces of the run's prompts.
-        tariff: The prices of the run's own model.
-        tariffs: Those of others, which answered single calls or which a request names.
+        tariffs: The prices of the models that answered its calls, and of those that a request names.
         warm: Whether another run has just sent the same tools and system message.
         conversation: The prompts of earlier turns of the same conversation, by model; those of this run are added.
     """
@@ -42,14 +43,12 @@ class Provider:
     def __init__(
         self,
         sizes: Sizes,
-        tariff: Tariff,
         tariffs: Tariffs,
         *,
         warm: bool = False,
         conversation: Conversation | None = None,
     ) -> None:
         self._sizes = sizes
-        self._tariff = tariff
         self._tariffs = tariffs
         self._warm = warm
         self._conversation = {} if conversation is None else conversation
@@ -73,8 +72,14 @@ class Provider:
         Args:
             call: The recorded call.
             model: The model that it is sent to; None is the one that was recorded.
+
+        Raises:
+            ReplayError: If no price is known of the model that was recorded.
         """
-        own = self._tariffs.of_call(call, self._sizes.episode) or self._tariff
+        own = self._tariffs.of_call(call, self._sizes.episode)
+        if own is None:
+            asked = call.recorded.model or self._sizes.episode.model or "(no model)"
+            raise ReplayError(f"No price is known for {label(asked)!r}: name another model, or state it in a file.")
         return own if model is None else self._tariffs.named(model, own)
 
     def _cache(self, model: str | None, tariff: Tariff) -> PrefixCache:

@@ -28,8 +28,6 @@ class Request(NamedTuple):
 class Served:
     """The call is not made: the answer comes from a cache."""
 
-    by: str
-
 
 @dataclass(frozen=True, slots=True)
 class Stopped:

@@ -13,7 +13,7 @@ from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.provider import Provider
 from langchain_agentcost.replay.request import Overhead, Request, Served, Stopped
 from langchain_agentcost.replay.sizes import Toolset
-from langchain_agentcost.replay.strategy import Fidelity, Paid, Scene, Session, Strategy
+from langchain_agentcost.replay.strategy import Fidelity, Paid, Scene, Strategy
 from langchain_agentcost.replay.tariff import Tariff
 from langchain_agentcost.usage import Usage
 
@@ -116,21 +116,20 @@ def run(
     Raises:
         ReplayMismatch: If the strategy claims to send what was recorded, and does not.
     """
-    replayed = _Replay(scene, strategy.begin(scene), sent, warm=warm)
-    replayed.exact = strategy.fidelity is Fidelity.EXACT
-    return replayed.go()
+    return _Replay(scene, strategy, sent, warm=warm).go()
 
 
 class _Replay:
     """A run under way."""
 
-    def __init__(self, scene: Scene, session: Session, sent: Callable[[Call, Request], object], *, warm: bool) -> None:
+    def __init__(
+        self, scene: Scene, strategy: Strategy, sent: Callable[[Call, Request], object], *, warm: bool
+    ) -> None:
         self._scene = scene
-        self._session = session
+        self._session = strategy.begin(scene)
+        self._exact = strategy.fidelity is Fidelity.EXACT
         self._sent = sent
-        self.exact = False
-        """Whether what is sent has to be what was recorded."""
-        self._provider = Provider(scene.sizes, scene.tariff, scene.tariffs, warm=warm, conversation=scene.conversation)
+        self._provider = Provider(scene.sizes, scene.tariffs, warm=warm, conversation=scene.conversation)
         self._outcome = Outcome()
 
     def go(self) -> Outcome:
@@ -156,7 +155,7 @@ class _Replay:
     def _send(self, call: Call, request: Request) -> Paid:
         """Make a call: see what of it the prompt cache has, and pay."""
         self._sent(call, request)
-        if self.exact:
+        if self._exact:
             self._compare(call, request)
         billed = self._provider.answer(request, call)
         if call.answer.tool_calls:

@@ -223,7 +223,7 @@ def provider_of(
     if tariff is None:
         model = label(tariffs.unpriced(episode) or "no model")
         raise ReplayError(f"{_named(episode)} is of {model}, of which no price is known: name one, Tariffs(model=…).")
-    return Provider(sizes, tariff, tariffs, warm=warm, conversation=conversation)
+    return Provider(sizes, tariffs, warm=warm, conversation=conversation)
 
 
 def _named(episode: Episode) -> str:

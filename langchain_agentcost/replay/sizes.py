@@ -30,10 +30,10 @@ class Toolset(NamedTuple):
 class Sizes:
     """The pieces of an episode's prompts.
 
-    Where a provider counted the prompts, each message has its share of what its call added to the count before: the
-    recorded input comes out again, call by call. Everything else (what a strategy puts in a prompt, the prompts of a
-    sub-agent, a run that nobody counted) is counted by this package, times what the provider's counts were off in this
-    episode; tools times what they were off for the run's own.
+    Where a provider counted the prompts of a history that grows, each message has its share of what its call added to
+    the count before. Everything else (what a strategy puts in a prompt, the prompts of a sub-agent, a run that nobody
+    counted) is counted by this package, times what the provider's counts were off in this episode; tools times what
+    they were off for the run's own. `scale` then makes the recorded input of every call come out again.
 
     Args:
         episode: The run.

@@ -33,7 +33,7 @@ def metered(run: Episode, *, cached: bool = True, output_tokens: int | None = No
     """The same run with what its provider would have reported and billed, with its prompt cache or without."""
     sizes, tariff = Sizes(run, TokenCounter()), LIST.of_episode(run)
     assert tariff is not None
-    provider = Provider(sizes, tariff, LIST)
+    provider = Provider(sizes, LIST)
     calls = []
     for number, call in enumerate(run.calls):
         usage = provider.answer(Request(Toolset(run.tools), call.messages), call).usage

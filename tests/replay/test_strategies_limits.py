@@ -31,7 +31,7 @@ def _steps(*totals: int, output: int = 10) -> Episode:
 def _made(of: Episode, *limits: Limit) -> tuple[int, str | None]:
     """How many calls a run makes under limits, and what stops it."""
     given = scene(of)
-    held, provider = Held(given, limits), Provider(given.sizes, given.tariff, given.tariffs)
+    held, provider = Held(given, limits), Provider(given.sizes, given.tariffs)
     for number, call in enumerate(of.calls):
         request = Request(Toolset(of.tools), call.messages)
         if isinstance(decision := held.before(call, request), Stopped):

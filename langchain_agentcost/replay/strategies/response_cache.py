@@ -61,4 +61,4 @@ class _Answering(Session):
             return request
         self.tally["response_hits"] += 1
         self.tally["wrong_action_hits"] += stored.action != action_key(call.answer)
-        return Served("response cache")
+        return Served()
