@@ -11,6 +11,10 @@ AgentCostError
 ├── BudgetError           a budget, breaker or webhook that cannot be; the message says what to change
 ├── PolicyError           a policy file with a fault; the message names the key
 ├── HoldConflict          a reservation's id was used before for another amount
+├── CacheError            a cache that cannot be: a lifetime, scope or policy that makes no sense
+│   ├── Unkeyable         a value that cannot be told from others of its kind: what depends on it is not cached
+│   ├── Unstorable        a value that cannot be stored and read back as it was: it is not cached
+│   └── Unreadable        stored bytes that are not what they should be: a miss
 ├── ReplayError           traces, a strategy or a price that a replay cannot use; the message says which
 │   └── ReplayMismatch    what would have been sent is not what was recorded, where it has to be
 ├── MissingExtra          an optional dependency; the message names the extra
@@ -19,6 +23,7 @@ AgentCostError
     ├── BreakerTripped    a circuit breaker saw a run that gets nowhere
     └── LimitUnavailable  a limit could not be checked, or not acted on as it was asked to: the call is not made
 AgentCostWarning (UserWarning)
+├── CacheWarning          a cache failed or was passed by; the call was made
 ├── MeteringWarning       the meter itself failed; the run went on, an event may be missing
 ├── PrefixUnstableWarning  prompts change where they were sent before: the provider's prompt cache is lost
 ├── PriceNotFoundWarning  a model without a price: its cost is None, never 0
@@ -42,6 +47,8 @@ __all__ = [
     "BreakerTripped",
     "BudgetError",
     "BudgetExceeded",
+    "CacheError",
+    "CacheWarning",
     "HoldConflict",
     "InvalidEntry",
     "InvalidUsage",
@@ -59,6 +66,9 @@ __all__ = [
     "ReplayMismatch",
     "StoreUnavailable",
     "UnenforcedBudgetWarning",
+    "Unkeyable",
+    "Unreadable",
+    "Unstorable",
     "UsageMissingWarning",
     "give_warning",
 ]
@@ -106,6 +116,22 @@ class HoldConflict(AgentCostError, ValueError):
     """A reservation's id was used before for other amounts: give every call an id of its own."""
 
 
+class CacheError(AgentCostError, ValueError):
+    """A cache that cannot be: a lifetime, scope or policy that makes no sense; the message says what to change."""
+
+
+class Unkeyable(CacheError):
+    """A value that cannot be told from others of its kind. What depends on it is not cached."""
+
+
+class Unstorable(CacheError):
+    """A value that cannot be stored and read back as it was. It is not cached."""
+
+
+class Unreadable(CacheError):
+    """Stored bytes that are not what they should be, damaged or put there by somebody else: a miss."""
+
+
 class ReplayError(AgentCostError, ValueError):
     """Traces that cannot be read, a strategy that does not exist, or prices that are not known."""
 
@@ -133,6 +159,10 @@ class MissingExtra(AgentCostError, ImportError):
 
 class AgentCostWarning(UserWarning):
     """Base of every warning that this package gives."""
+
+
+class CacheWarning(AgentCostWarning):
+    """A cache failed, or cannot be used where it is; the user's call was made as if there were none."""
 
 
 class MeteringWarning(AgentCostWarning):

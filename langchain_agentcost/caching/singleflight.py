@@ -1,0 +1,165 @@
+"""Of equal calls at the same time, one is made, and the others wait for what it gives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
+from threading import Lock, get_ident
+from typing import Any, Generic, NamedTuple, TypeVar
+
+T = TypeVar("T")
+
+_LEADING: ContextVar[frozenset[tuple[int, str]]] = ContextVar("agentcost_leading", default=frozenset())
+"""The flights that this code is a part of, so that a call within an equal call does not wait for itself."""
+
+
+class Landed(NamedTuple, Generic[T]):
+    """What a call gave, and whether it was another one's."""
+
+    value: T
+    shared: bool
+
+
+class SingleFlight:
+    """Makes one call of many equal ones, in threads and asyncio tasks alike.
+
+    A leader that fails or is cancelled hands over: the next one makes the call itself, so nobody gets an error that is
+    not of its own call. A call that would wait for itself is simply made.
+
+    Example:
+        >>> flights = SingleFlight()
+        >>> flights.do("key", lambda: 42)
+        Landed(value=42, shared=False)
+    """
+
+    def __init__(self) -> None:
+        self._calls: dict[str, _Call] = {}
+        self._lock = Lock()
+
+    def do(self, key: str, call: Callable[[], T]) -> Landed[T]:
+        """Make a call, or wait for the one that is under way.
+
+        Args:
+            key: What equal calls have in common.
+            call: Makes it.
+
+        Returns:
+            Its result.
+
+        Raises:
+            BaseException: Whatever this caller's own call raises.
+        """
+        while True:
+            flight = self.join(key)
+            if flight is None or flight.blocks_this_loop():
+                return Landed(call(), shared=False)
+            if flight.leads:
+                with self._leading(key, flight):
+                    return flight.land(call())
+            landed = flight.wait()
+            if landed is not None:
+                return landed
+
+    async def ado(self, key: str, call: Callable[[], Awaitable[T]]) -> Landed[T]:
+        """Make an async call, or wait for the one that is under way; see `do`."""
+        while True:
+            flight = self.join(key)
+            if flight is None:
+                return Landed(await call(), shared=False)
+            if flight.leads:
+                with self._leading(key, flight):
+                    return flight.land(await call())
+            landed = await flight.await_it()
+            if landed is not None:
+                return landed
+
+    def join(self, key: str) -> Flight | None:
+        """Board a flight, for calls that are more than one function: streams.
+
+        Args:
+            key: What equal calls have in common.
+
+        Returns:
+            The flight; who leads it must `land` or `give_up`. None where waiting could never end.
+        """
+        with self._lock:
+            call = self._calls.get(key)
+            if call is None:
+                call = _Call(Future(), get_ident(), *_here(), end=lambda: self._calls.pop(key, None))
+                self._calls[key] = call
+                return Flight(call, leads=True)
+        flight = Flight(call, leads=False)
+        return None if (id(self), key) in _LEADING.get() or flight.is_of_this_code() else flight
+
+    @contextmanager
+    def _leading(self, key: str, flight: Flight) -> Iterator[None]:
+        token = _LEADING.set(_LEADING.get() | {(id(self), key)})
+        try:
+            yield
+        finally:
+            _LEADING.reset(token)
+            flight.give_up()
+
+
+class _Call(NamedTuple):
+    """A call under way, as all who take part in it share it."""
+
+    done: Future[Landed[Any] | None]
+    thread: int
+    loop: asyncio.AbstractEventLoop | None
+    task: asyncio.Task[Any] | None
+    end: Callable[[], object]
+
+
+class Flight:
+    """A call under way, as its leader or one who waits sees it.
+
+    Args:
+        call: What all of them share.
+        leads: Whether this one makes the call.
+    """
+
+    __slots__ = ("_call", "leads")
+
+    def __init__(self, call: _Call, *, leads: bool) -> None:
+        self._call = call
+        self.leads = leads
+
+    def is_of_this_code(self) -> bool:
+        """Whether this very thread and task leads it: a stream whose reader asks the same thing."""
+        return self._call.thread == get_ident() and self._call.task is _here()[1]
+
+    def blocks_this_loop(self) -> bool:
+        """Whether its leader needs the event loop of this thread, which waiting without `await` would hold up."""
+        return not self.leads and self._call.loop is not None and self._call.loop is _here()[0]
+
+    def land(self, value: T) -> Landed[T]:
+        """Give the result to all who wait, and to the leader."""
+        self._call.end()
+        self._call.done.set_result(Landed(value, shared=True))
+        return Landed(value, shared=False)
+
+    def give_up(self) -> None:
+        """Say that there will be no result, unless there is one: of those who wait, one makes the call."""
+        if not self._call.done.done():
+            self._call.end()
+            self._call.done.set_result(None)
+
+    def wait(self) -> Landed[Any] | None:
+        """Wait for the result; None where there will be none."""
+        return self._call.done.result()
+
+    async def await_it(self) -> Landed[Any] | None:
+        """Wait without blocking; one who is cancelled takes nobody with it."""
+        return await asyncio.shield(asyncio.wrap_future(self._call.done))
+
+
+def _here() -> tuple[asyncio.AbstractEventLoop | None, asyncio.Task[Any] | None]:
+    """The event loop and the task that this code runs in."""
+    try:
+        return asyncio.get_running_loop(), asyncio.current_task()
+    except RuntimeError:
+        return None, None

@@ -1,0 +1,1 @@
+"""The stores that caches can keep their entries in, by URL."""
