@@ -9,8 +9,8 @@ from pathlib import Path
 
 from langchain_agentcost.errors import StoreUnavailable
 
-NOUNS = {0x61676374: "ledger", 0x61676362: "budget store"}
-"""Our application ids, "agct" and "agcb", which a SQLite file's header holds, and what such a file is called."""
+NOUNS = {0x61676374: "ledger", 0x61676362: "budget store", 0x61676363: "cache"}
+"""Our application ids, "agct", "agcb" and "agcc", which the header of a file holds, and what such a file is called."""
 
 
 @dataclass(frozen=True, slots=True)
