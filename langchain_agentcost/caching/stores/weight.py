@@ -17,12 +17,12 @@ _FRAME_BYTES = 1_000
 
 
 def weight(entry: Cached) -> int:
-    """Estimate what an entry takes, in bytes: its vector is there whole, and in half precision for searches.
+    """Estimate what an entry takes, in bytes: its vector is there whole, and rounded for searches.
 
     Example:
         >>> weight(Cached(partition="p", key="k", value=bytes(500), epoch=0, created_s=0))
         1500
     """
     text = len(entry.text.encode(errors="replace")) if entry.text else 0
-    vector = len(entry.vector or b"") * 3 // 2
+    vector = len(entry.vector or b"") * 5 // 4
     return _FRAME_BYTES + len(entry.value) + text + vector + sum(64 + len(tag) for tag in entry.tags)
