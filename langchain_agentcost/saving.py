@@ -15,6 +15,13 @@ from langchain_agentcost.usage import Usage
 CACHE_HIT = "agentcost.cache_hit"
 """The name of the custom event."""
 
+LANGCHAIN_CACHE = "langchain"
+"""What the cache of `set_llm_cache` is called: LangChain itself says that it answered, and no event does."""
+
+CACHE_PURPOSE = "cache"
+"""The purpose of the calls that a cache itself makes, for embeddings and judges: what it saves is less what they cost.
+A model call has it by its metadata, `{"agentcost_purpose": "cache"}`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SparedCall:
@@ -65,6 +72,9 @@ class CacheHit:
             spared calls.
         similarity: How near the text of a semantic hit was, a cosine; None for an exact one.
         age_s: How old the entry was, in seconds.
+        entry: A hash of the entry's key; None does not say. Two hits with the same one are the same call with the same
+            result, which tells a meter of a run that goes round in circles.
+        failed: Whether what was served is a failure that the cache remembers.
 
     Example:
         >>> hit = CacheHit(id="1", cache="tool", spared=(SparedCall(tool="search"),))
@@ -78,6 +88,8 @@ class CacheHit:
     saved_nano: int | None = None
     similarity: float | None = None
     age_s: float | None = None
+    entry: str | None = None
+    failed: bool = False
 
     def as_event(self) -> dict[str, Any]:
         """Give the event's data: plain values that JSON can hold."""
@@ -88,6 +100,8 @@ class CacheHit:
             "saved_nano": self.saved_nano,
             "similarity": self.similarity,
             "age_s": self.age_s,
+            "entry": self.entry,
+            "failed": self.failed,
         }
 
     @classmethod
@@ -96,9 +110,11 @@ class CacheHit:
 
         Raises:
             KeyError: If it has no id or no cache.
-            TypeError: If a field is not one of a hit.
+            TypeError: If a field is not one of a hit, or an amount is not a whole number.
             InvalidUsage: If a count is not a whole number of at least 0.
         """
+        if not isinstance(data.get("saved_nano"), int | None):
+            raise TypeError("saved_nano is a whole number of nano-USD, or None.")
         spared = tuple(SparedCall.from_dict(call) for call in data.get("spared", ()))
         return cls(**{**data, "id": data["id"], "cache": data["cache"], "spared": spared})
 

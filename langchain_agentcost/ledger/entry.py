@@ -65,8 +65,8 @@ class Entry:
     `Total.unpriced_calls`. Any other name ("repriced") moves money only.
 
     Args:
-        id: `str(run_id)` of the LangChain run for model, tool and retriever calls and cache hits, else `event_id(...)`.
-            Appending the same id again changes nothing, so nothing is counted twice.
+        id: `str(run_id)` of the LangChain run for model, tool and retriever calls, and for those that LangChain's own
+            cache answered; else `event_id(...)`. Appending the same id again changes nothing, so nothing counts twice.
         kind: "llm", "embedding", "tool", "retriever"; "cache_hit" (served without the provider), "saving" (avoided in
             another way), "outcome" (what a run achieved), "correction" (what a re-pricing adds or takes away).
         at: When the call started, UTC.
@@ -75,7 +75,8 @@ class Entry:
         first_token_s: Seconds until the first streamed token; None where nothing was streamed.
         usage: What it consumed; None where that is not known or makes no sense.
         cost: What it cost; None where that is not known. A tool without a price has None too.
-        saved: What it would have cost, where it cost nothing. Of a cache hit or a saving, None is not known.
+        saved: What it would have cost, where it cost nothing. Of a cache hit or a saving, None is not known; 0 where
+            there was no price to save, as with a tool without one.
         status: "ok", "error", or "aborted" for a stream or run that was left.
         error_type: The class name of the error, never its message.
         parent_id: The parent run; for a correction, the entry that it corrects.

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
-from typing import Any, NamedTuple, TypedDict
+from typing import Any
 from uuid import UUID, uuid4
 
 from langchain_core.outputs import LLMResult
@@ -16,12 +16,13 @@ from langgraph.errors import GraphBubbleUp
 
 from langchain_agentcost.attribution import Attribution, AttributionMap, label
 from langchain_agentcost.errors import UsageMissingWarning
-from langchain_agentcost.ledger.entry import Entry, Kind, Status
-from langchain_agentcost.limits.demand import Taken
+from langchain_agentcost.ledger.entry import Entry, Kind
 from langchain_agentcost.meter.answer import Answer
 from langchain_agentcost.meter.calls import OpenCall
+from langchain_agentcost.meter.ending import Ending, failure
 from langchain_agentcost.meter.fingerprints import Fingerprinter
 from langchain_agentcost.meter.gate import Gate
+from langchain_agentcost.meter.hits import HitBook
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_metadata, current_run_id, labels_of
 from langchain_agentcost.meter.prefix_watch import PrefixWatch
@@ -30,9 +31,10 @@ from langchain_agentcost.meter.till import NOT_BILLED, Till
 from langchain_agentcost.pricing import Cost, PriceBook
 from langchain_agentcost.recent import Recent
 from langchain_agentcost.reported import billed_tier
+from langchain_agentcost.saving import LANGCHAIN_CACHE
 from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.tokens.encodings import openai_encoding
-from langchain_agentcost.uncounted import LEFT, Prompt, was_under_way
+from langchain_agentcost.uncounted import Prompt, was_under_way
 from langchain_agentcost.usage import Usage
 
 
@@ -48,6 +50,7 @@ class Books:
         fingerprinter: What fingerprints prompts; None leaves them without.
 
     Attributes:
+        hits: What books the hits of caches.
         gate: What every call has to pass before it is made; None lets all pass.
         prefix: What looks whether prompts only grow; None where nobody asked.
     """
@@ -62,6 +65,7 @@ class Books:
         self.runs = RunBook()
         self.counter = TokenCounter()
         self._till = Till(prices, journal)
+        self.hits = HitBook(self.runs, self._till, table, journal)
         self._table = table
         self._journal = journal
         self._fingerprinter = fingerprinter
@@ -173,7 +177,7 @@ class Books:
         elif not rest.complete:
             usage = _grown(usage, call.estimated_usage(rest.text, self.counter))
         cost = NOT_BILLED if usage is None else self._till.billed(call, usage, rest)
-        self._book(run_id, call, Ending(usage, cost, **_failure(error)))
+        self._book(run_id, call, Ending(usage, cost, **failure(error)))
 
     def tool_ended(self, run_id: UUID, output: object, event: Mapping[str, Any], *, failed: bool = False) -> None:
         """Book a tool or retriever call that returned.
@@ -195,16 +199,24 @@ class Books:
         paused = isinstance(error, GraphBubbleUp)
         if paused:
             self._void(run_id, call)
-        self._book(run_id, call, Ending(cost=None if paused else self._till.tool(call), **_failure(error)))
+        self._book(run_id, call, Ending(cost=None if paused else self._till.tool(call), **failure(error)))
         if self.gate is not None and not paused:
             self.gate.tool_returned(call, error, failed=True)
 
-    def embedding_started(self, model: str | None, provider: str | None) -> OpenCall:
+    def cache_served(self, run_id: UUID, data: Mapping[str, Any], event: Mapping[str, Any]) -> None:
+        """Book a hit of a cache that tells of its hits."""
+        served = self.hits.served(run_id, data, tags=event.get("tags"), metadata=event.get("metadata"))
+        if served is not None and self.gate is not None:
+            self.gate.cache_served(*served)
+
+    def embedding_started(self, model: str | None, provider: str | None, purpose: str | None = None) -> OpenCall:
         """Open an embedding call, which LangChain does not announce, in the run that this code runs in."""
         parent_id = current_run_id()
         run = self.runs.around(parent_id)
         labels = labels_of(run, self._table, current_metadata(), None)
         labels.update(step=run.step, model=model, provider=provider)
+        if purpose is not None:
+            labels["purpose"] = purpose
         return OpenCall("embedding", run, labels, parent_id=parent_id)
 
     def embedding_ended(self, call: OpenCall, usage: Usage, error: BaseException | None = None) -> None:
@@ -214,9 +226,9 @@ class Books:
         if error is None:
             ending = Ending(usage, self._till.price(call, usage))
         elif was_under_way(error):
-            ending = Ending(usage, self._till.price(call, usage), **_failure(error))
+            ending = Ending(usage, self._till.price(call, usage), **failure(error))
         else:
-            ending = Ending(cost=NOT_BILLED, **_failure(error))
+            ending = Ending(cost=NOT_BILLED, **failure(error))
         self._book(run_id, call, ending)
         if self.gate is not None:
             self.gate.post(run_id, call, ending.taken(call.kind))
@@ -311,7 +323,7 @@ class Books:
                 status=status,
                 error_type=error_type,
                 parent_id=str(call.parent_id) if call.parent_id else None,
-                name=call.asked if call.asked != call.labels["model"] else None,
+                name=_name(call),
                 split=split,
                 fingerprints=self._fingerprints(call),
             )
@@ -347,32 +359,6 @@ class Books:
         return self._fingerprinter.of(call.prompt)
 
 
-class Ending(NamedTuple):
-    """How a call ended."""
-
-    usage: Usage | None = None
-    cost: Cost | None = None
-    saved: Cost | None = None
-    status: Status = "ok"
-    error_type: str | None = None
-
-    def taken(self, kind: Kind) -> Taken:
-        """What it means for limits."""
-        if kind == "cache_hit":
-            return Taken(provider_called=False)
-        tokens = (self.usage.input_tokens, self.usage.output_tokens) if self.usage is not None else (0, 0)
-        return Taken(self.cost.total_nano if self.cost is not None else None, *tokens)
-
-
-class _Failure(TypedDict):
-    status: Status
-    error_type: str
-
-
-def _failure(error: BaseException) -> _Failure:
-    return {"status": "aborted" if isinstance(error, LEFT) else "error", "error_type": type(error).__name__}
-
-
 def _grown(reported: Usage, estimate: Usage) -> Usage:
     """The usage of a stream that broke off: some providers report the input first and the output at the end.
 
@@ -381,6 +367,13 @@ def _grown(reported: Usage, estimate: Usage) -> Usage:
     if 2 * reported.output_tokens >= estimate.output_tokens:
         return reported
     return replace(reported, output_tokens=estimate.output_tokens, estimated=True)
+
+
+def _name(call: OpenCall) -> str | None:
+    """The cache that answered, else the model that was asked where another one answered."""
+    if call.kind == "cache_hit":
+        return LANGCHAIN_CACHE
+    return call.asked if call.asked != call.labels["model"] else None
 
 
 def _usage_missing(call: OpenCall) -> UsageMissingWarning:

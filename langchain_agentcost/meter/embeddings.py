@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NamedTuple
 
 from langchain_core.embeddings import Embeddings
 
+from langchain_agentcost.attribution import label
 from langchain_agentcost.meter.ambient import active_meters
 from langchain_agentcost.meter.calls import OpenCall
 from langchain_agentcost.meter.handler import CostMeter
@@ -15,7 +17,12 @@ from langchain_agentcost.usage import Usage
 
 
 def metered_embeddings(
-    embeddings: Embeddings, *, meter: CostMeter | None = None, model: str | None = None, provider: str | None = None
+    embeddings: Embeddings,
+    *,
+    meter: CostMeter | None = None,
+    model: str | None = None,
+    provider: str | None = None,
+    purpose: str | None = None,
 ) -> Embeddings:
     """Wrap embeddings so that each call is metered like a model call.
 
@@ -28,6 +35,8 @@ def metered_embeddings(
             `meter_costs` block, or installed globally. Without any, nothing is metered.
         model: The model's name; None reads `model` or `model_name` of the embeddings.
         provider: Who serves it, as LangChain names providers; None tells it from the class, where that is known.
+        purpose: What the calls are for, where it is not the agent's work: with "cache" they count as what a cache
+            itself costs. None leaves that to the run's metadata.
 
     Returns:
         Embeddings with the same vectors.
@@ -41,7 +50,10 @@ def metered_embeddings(
         ...     meter.report(by="model").total.cost.usd > 0
         True
     """
-    return _MeteredEmbeddings(embeddings, meter, model or _model_of(embeddings), provider or _provider_of(embeddings))
+    said = _Said(
+        model or _model_of(embeddings), provider or _provider_of(embeddings), label(purpose) if purpose else None
+    )
+    return _MeteredEmbeddings(embeddings, meter, said)
 
 
 _PROVIDERS = {
@@ -56,14 +68,21 @@ _PROVIDERS = {
 """The package an embeddings class comes from, and who serves its models."""
 
 
+class _Said(NamedTuple):
+    """What is said of each call."""
+
+    model: str | None
+    provider: str | None
+    purpose: str | None
+
+
 class _MeteredEmbeddings(Embeddings):
     """Embeddings that book each call on a meter."""
 
-    def __init__(self, inner: Embeddings, meter: CostMeter | None, model: str | None, provider: str | None) -> None:
+    def __init__(self, inner: Embeddings, meter: CostMeter | None, said: _Said) -> None:
         self.inner = inner
         self._meter = meter
-        self._model = model
-        self._provider = provider
+        self._said = said
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
         texts = list(texts)
@@ -90,7 +109,7 @@ class _MeteredEmbeddings(Embeddings):
         for meter in [self._meter] if self._meter is not None else active_meters():
             if not meter.off:
                 with meter.journal.harmless("embeddings"):
-                    open_calls.append((meter, meter.books.embedding_started(self._model, self._provider)))
+                    open_calls.append((meter, meter.books.embedding_started(*self._said)))
         failure: BaseException | None = None
         try:
             yield
@@ -103,7 +122,7 @@ class _MeteredEmbeddings(Embeddings):
                     meter.books.embedding_ended(call, self._usage(texts, meter.books.counter), failure)
 
     def _usage(self, texts: list[str], counter: TokenCounter) -> Usage:
-        tokens = sum(counter.count_text(text, model=self._model) for text in texts)
+        tokens = sum(counter.count_text(text, model=self._said.model) for text in texts)
         return Usage(input_tokens=tokens, estimated=True)
 
 

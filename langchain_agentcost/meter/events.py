@@ -17,6 +17,7 @@ from langchain_agentcost.meter.block import in_a_block, seen_by
 from langchain_agentcost.meter.books import Books
 from langchain_agentcost.meter.enforcer import Enforcer
 from langchain_agentcost.meter.journal import Journal
+from langchain_agentcost.saving import CACHE_HIT
 from langchain_agentcost.uncounted import Prompt
 
 Event = TypeVar("Event", bound=Callable[..., None])
@@ -177,6 +178,12 @@ class MeterEvents(GraphCallbackHandler):
     def on_retriever_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
         """Book a retriever call that raised."""
         self.books.tool_failed(run_id, error, kwargs)
+
+    @_harmless
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Book a hit of a cache; other events are none of ours."""
+        if name == CACHE_HIT:
+            self.books.cache_served(run_id, data, kwargs)
 
     def _open_model(self, run_id: UUID, prompt: Prompt, event: Mapping[str, Any]) -> None:
         if self.enforcer is None and in_a_block():

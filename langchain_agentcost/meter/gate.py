@@ -13,6 +13,7 @@ from uuid import UUID, uuid4, uuid5
 
 from langchain_core.messages import AIMessage, BaseMessage
 
+from langchain_agentcost.attribution import label
 from langchain_agentcost.limits.demand import Demand, Taken
 from langchain_agentcost.limits.limiter import Admission
 from langchain_agentcost.meter.answer import Answer
@@ -25,6 +26,7 @@ from langchain_agentcost.meter.permit import UNCAPPED_TOKENS, Permit, taken_perm
 from langchain_agentcost.meter.runs import WorkflowRun
 from langchain_agentcost.meter.worst_case import Request, WorstCase
 from langchain_agentcost.pricing import PriceBook
+from langchain_agentcost.saving import CacheHit
 from langchain_agentcost.uncounted import Prompt
 from langchain_agentcost.usage import Usage
 
@@ -124,6 +126,14 @@ class Gate:
             result = fingerprint(type(output).__name__ if raised else getattr(output, "content", output))
             self.enforcer.of(call.run).watch.tool_returned(
                 tool=call.labels["tool"] or "", call=call.arguments or "", result=result, failed=failed
+            )
+
+    def cache_served(self, hit: CacheHit, run: WorkflowRun) -> None:
+        """Tell the breakers of a tool's result that came out of a cache: a run may go round in circles on those too."""
+        tool = hit.spared[0].tool if len(hit.spared) == 1 else None
+        if self._watches and tool is not None and hit.entry is not None:
+            self.enforcer.of(run).watch.tool_returned(
+                tool=label(tool), call=hit.entry, result=hit.entry, failed=hit.failed
             )
 
     def _open(self, call: OpenCall, call_id: str, admissions: Sequence[Admission]) -> None:

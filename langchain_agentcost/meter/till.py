@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from langchain_agentcost.meter.answer import Answer
 from langchain_agentcost.meter.calls import OpenCall
 from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.pricing import Cost, PriceBook
+from langchain_agentcost.pricing.spared import saved_by
+from langchain_agentcost.saving import CacheHit
 from langchain_agentcost.usage import Usage
 
 NOT_BILLED = Cost(flags=("failed before any output: assumed not billed",))
@@ -60,6 +63,14 @@ class Till:
         """Price a tool call; None where no price is stated for the tool."""
         try:
             return self._prices.tool_cost(call.labels["tool"] or "", duration_s=call.duration_s)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with a price, the run goes on
+            self._journal.trouble("pricing", error)
+            return None
+
+    def saved(self, hit: CacheHit, at: datetime) -> Cost | None:
+        """Price what a hit took the place of; None where that is not known."""
+        try:
+            return saved_by(hit, self._prices, at=at)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with a price, the run goes on
             self._journal.trouble("pricing", error)
             return None
