@@ -5,13 +5,13 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.access import Access
 from langchain_agentcost.ledger.file import prepare
+from langchain_agentcost.ledger.steps import Steps
 from langchain_agentcost.limits import sqlite_steps as steps
 from langchain_agentcost.limits.holds import Account, Denied, Drift, Granted, Hold, HoldState, Line, Settled, Window
 from langchain_agentcost.limits.room import check, check_raise, check_text, check_ttl
@@ -78,8 +78,8 @@ class SQLiteBudgetStore:
         prepare(self.path, create=create, kind=BUDGETS)
         self._writer = Access(self.path, exclusive=True, noun=BUDGETS.noun)
         self._reader = Access(self.path, exclusive=False, noun=BUDGETS.noun)
-        self._write = _Steps(self._writer, "BEGIN IMMEDIATE")
-        self._read = _Steps(self._reader, "BEGIN")
+        self._write = Steps(self._writer, "BEGIN IMMEDIATE")
+        self._read = Steps(self._reader, "BEGIN")
 
     def __reduce__(self) -> tuple[type[SQLiteBudgetStore], tuple[Path]]:
         """Let a spawned process open the same file."""
@@ -254,29 +254,3 @@ class SQLiteBudgetStore:
 
 def _order(row: AccountRow) -> tuple[str, str]:
     return row.scope, WINDOWS[row.window]
-
-
-class _Steps:
-    """Transactions over one `Access`.
-
-    The garbage collector may close an abandoned stream, and so settle it, within a step on the same thread. Such a step
-    becomes part of the one that it is in, and is kept or undone with it.
-    """
-
-    def __init__(self, access: Access, begin: str) -> None:
-        self._access = access
-        self._begin = begin
-
-    @contextmanager
-    def __call__(self) -> Iterator[sqlite3.Connection]:
-        with self._access as connection:
-            if connection.in_transaction:
-                yield connection
-                return
-            try:
-                connection.execute(self._begin)
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.rollback()
-                raise

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from langchain_agentcost.caching.store import CacheStore
 from langchain_agentcost.caching.stores.memory import MemoryStore
+from langchain_agentcost.caching.stores.sqlite import SQLiteStore
 from langchain_agentcost.errors import StoreUnavailable
 
-__all__ = ["MemoryStore", "open_cache_store"]
+__all__ = ["MemoryStore", "SQLiteStore", "open_cache_store"]
 
 
 def open_cache_store(url: str | Path, *, create: bool = True) -> CacheStore:
@@ -28,8 +29,11 @@ def open_cache_store(url: str | Path, *, create: bool = True) -> CacheStore:
         >>> open_cache_store("memory://").room()
         Room(entries=0, bytes=0)
     """
-    if str(url) == "memory://":
+    scheme, separator, rest = str(url).partition("://")
+    if not separator:
+        return SQLiteStore(url, create=create)
+    if scheme == "memory" and not rest:
         return MemoryStore()
-    raise StoreUnavailable(
-        f"No cache store can be opened at {str(url)[:200]!r}; use memory:// or sqlite:///path/to/file.db."
-    )
+    if scheme == "sqlite" and len(rest) > 1 and rest.startswith("/"):
+        return SQLiteStore(rest[1:], create=create)
+    raise StoreUnavailable(f"No cache store is known for {scheme}://; use memory:// or sqlite:///path/to/file.db.")

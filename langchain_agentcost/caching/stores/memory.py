@@ -13,6 +13,7 @@ from langchain_agentcost.caching.stores.marks import Marks
 from langchain_agentcost.caching.stores.vectors import Vectors, is_usable
 from langchain_agentcost.caching.stores.weight import MOST_AUDITS, MOST_SERIES, weight
 from langchain_agentcost.errors import StoreUnavailable
+from langchain_agentcost.ledger.fork import rest_at_fork
 
 _Place = tuple[str, str]
 """A partition and a key in it."""
@@ -48,6 +49,7 @@ class MemoryStore:
         self._number = 0
         self._bytes = 0
         self._closed = False
+        rest_at_fork(self)
 
     def epoch(self) -> int:
         """Give the number of invalidations so far; see `CacheStore.epoch`."""
@@ -150,6 +152,14 @@ class MemoryStore:
     def __exit__(self, *exc: object) -> None:
         """Close it."""
         self.close()
+
+    def hold(self) -> None:
+        """Let nobody in while the process forks: a child would wait for ever for a thread that it does not have."""
+        self._lock.acquire()
+
+    def resume(self) -> None:
+        """Let others in again, in the parent and in the child."""
+        self._lock.release()
 
     def _opened(self) -> RLock:
         if self._closed:

@@ -70,8 +70,7 @@ def is_usable(vector: bytes | None) -> bool:
     if not vector or len(vector) % 4:
         return False
     numpy = _numpy()
-    with numpy.errstate(all="ignore"):
-        return bool(abs(numpy.linalg.norm(numpy.frombuffer(vector, "<f4").astype("f8")) - 1) < _LENGTH_SLACK)
+    return bool(_are_usable(numpy, numpy.frombuffer(vector, "<f4"))[()])
 
 
 class Vectors:
@@ -105,9 +104,11 @@ class Vectors:
         return int(self._index.ntotal) - len(self._removed)
 
     def add(self, vectors: Mapping[int, bytes]) -> None:
-        """Add usable vectors of this size under numbers that were never used."""
-        numbers = self._numpy.fromiter(vectors, self._numpy.int64, len(vectors))
-        self._index.add_with_ids((self._rows(vectors.values()) * _STEPS).round(), numbers)
+        """Add vectors of this size under numbers that were never used; those that are not usable are left out."""
+        numbers, rows = self._numpy.fromiter(vectors, self._numpy.int64, len(vectors)), self._rows(vectors.values())
+        usable = _are_usable(self._numpy, rows)
+        with _one_thread(self._faiss):
+            self._index.add_with_ids((rows[usable] * _STEPS).round(), numbers[usable])
 
     def discard(self, number: int) -> None:
         """Remove a vector that is there. The index closes up now and then, as that moves all that is behind."""
@@ -153,14 +154,21 @@ class Vectors:
 
     def _compared(self, query: Floats, vectors: Mapping[int, bytes]) -> list[tuple[int, float]]:
         """Cosines from whole vectors. Row by row: a matrix product may give equal rows unequal results."""
-        if not vectors:
-            return []
-        cosines = (self._rows(vectors.values()).astype("f8") * query).sum(axis=1).round(7).clip(-1, 1)
-        return list(zip(vectors, cosines.tolist(), strict=True))
+        rows = self._rows(vectors.values()).astype("f8")
+        cosines = (rows * query).sum(axis=1).round(7).clip(-1, 1).tolist()
+        usable = _are_usable(self._numpy, rows).tolist()
+        return [pair for pair, good in zip(zip(vectors, cosines, strict=True), usable, strict=True) if good]
 
     def _rows(self, vectors: Any) -> Floats:
         rows = self._numpy.frombuffer(b"".join(vectors), "<f4").astype(self._numpy.float32, copy=False)
         return rows.reshape(-1, self._index.d)  # type: ignore[no-any-return]
+
+
+def _are_usable(numpy: Any, rows: Any) -> Any:
+    """Say of each row whether its length is 1."""
+    whole = rows.astype("f8")
+    with numpy.errstate(all="ignore"):
+        return abs((whole * whole).sum(axis=-1) - 1) < 2 * _LENGTH_SLACK
 
 
 @contextmanager
