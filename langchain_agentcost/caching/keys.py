@@ -8,19 +8,33 @@ BerriAI/litellm#19575 are what happens otherwise).
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_core.runnables import Runnable
-from langchain_core.runnables.base import RunnableBinding
+from langchain_core.messages import (
+    AIMessage,
+    BaseMessage,
+    BaseMessageChunk,
+    HumanMessage,
+    RemoveMessage,
+    SystemMessage,
+    ToolMessage,
+    message_chunk_to_message,
+)
+from langchain_core.runnables import Runnable, RunnableConfig, RunnableWithFallbacks
+from langchain_core.runnables.base import RunnableBindingBase
+from langchain_core.runnables.config import ensure_config, merge_configs
+from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import BaseModel
 
 from langchain_agentcost.caching.plain import plain_json
 from langchain_agentcost.caching.scope import Namespace
+from langchain_agentcost.errors import Unkeyable
 
 _SCHEMA = "1"
 """Part of every key: a change of what goes into keys makes all earlier entries unreachable."""
@@ -100,9 +114,9 @@ def prompt_key(
     """
     said = canonical_messages(messages)
     text = _user_text(messages[-1]) if messages else None
-    head = said if text is None else said[:-1]
+    head = said if text is None else [*said[:-1], {**said[-1], "content": None}]  # by whom it is said stays in
     partition = keyed("prompt", *namespace, model, version, plain_json(head), secret=secret)
-    exact = keyed(partition, plain_json(said[len(head) :]), secret=secret)
+    exact = keyed(partition, None if text is None else plain_json(said[-1]["content"]), secret=secret)
     first = all(isinstance(message, SystemMessage) for message in messages[:-1])
     return PromptKey(partition, exact, text, first)
 
@@ -110,14 +124,18 @@ def prompt_key(
 def canonical_messages(messages: Sequence[BaseMessage]) -> list[Any]:
     """Give what messages say: type, name, content, tool calls.
 
-    Ids, `response_metadata`, `usage_metadata` and `additional_kwargs` change from call to call and are left out. A tool
-    call's id is the number of its first mention, so that results stay with their calls.
+    Ids, `response_metadata`, `usage_metadata` and most of `additional_kwargs` change from call to call and are left out,
+    and so is `cache_control`, which changes what is paid and not what is said. A tool call's id is the number of its
+    first mention, so that results stay with their calls. A chunk is what it is a chunk of.
 
     Args:
         messages: Any LangChain messages.
 
     Returns:
         Plain lists and mappings, one for each message.
+
+    Raises:
+        Unkeyable: If one is a `RemoveMessage`, which says nothing by itself.
     """
     numbers: dict[str, str] = {}
 
@@ -132,13 +150,22 @@ _Number = Callable[[str | None], str | None]
 _CALL_ID_KEYS = ("tool_use_id", "tool_call_id", "call_id")
 """Under which names content blocks refer to a tool call."""
 
+_SENT_KWARGS = ("function_call", "__openai_role__", "reasoning_content", "audio")
+"""What providers' classes send of `additional_kwargs`."""
+
 _CALL_BLOCKS = ("tool_use", "tool_call", "function_call", "server_tool_use", "server_tool_call", "tool_result")
 
 
 def _said(message: BaseMessage, number: _Number) -> Any:
+    if isinstance(message, BaseMessageChunk):
+        message = message_chunk_to_message(message)
+    if isinstance(message, RemoveMessage):
+        raise Unkeyable("A RemoveMessage is no part of a prompt. Apply it to the messages first, as add_messages does.")
     said: dict[str, Any] = {"type": message.type, "content": _content(message.content, number)}
     if message.name is not None:
         said["name"] = message.name
+    if sent := {key: message.additional_kwargs[key] for key in _SENT_KWARGS if key in message.additional_kwargs}:
+        said["sent"] = sent
     if isinstance(message, AIMessage):
         calls = [*message.tool_calls, *message.invalid_tool_calls]
         said["calls"] = [[call["name"], call["args"], number(call["id"])] for call in calls]
@@ -153,11 +180,16 @@ def _content(content: Any, number: _Number) -> Any:
     return content if isinstance(content, str) else [_block(block, number) for block in content]
 
 
+_BLOCK_NOISE = ("id", "index", "cache_control")
+
+
 def _block(block: Any, number: _Number) -> Any:
     """A content block without the ids that providers give it, and with tool calls numbered."""
     if not isinstance(block, Mapping):
         return block
-    kept = {key: value for key, value in block.items() if key not in ("id", "index")}
+    kept = {key: value for key, value in block.items() if key not in _BLOCK_NOISE}
+    if block.get("source_type") == "id" or set(kept) <= {"type"}:  # a file's, or all there is
+        kept["id"] = block.get("id")
     for key in _CALL_ID_KEYS:
         if isinstance(kept.get(key), str):
             kept[key] = number(kept[key])
@@ -179,22 +211,28 @@ def _user_text(message: BaseMessage) -> str | None:
 def _text_of(block: str | dict[Any, Any]) -> str | None:
     if isinstance(block, str):
         return block
-    text = block.get("text") if set(block) <= {"type", "text", "id", "index"} else None
+    text = block.get("text") if set(block) <= {"type", "text", *_BLOCK_NOISE} else None
     return text if isinstance(text, str) else None
 
 
 _NOISE = frozenset(
     ("callbacks", "callback_manager", "cache", "verbose", "tags", "metadata", "name", "custom_get_token_ids",
-     "rate_limiter", "max_retries", "request_timeout", "timeout", "stream_usage", "streaming", "disable_streaming",
-     "http_client", "http_async_client", "output_version", "profile")
+     "rate_limiter", "max_retries", "request_timeout", "default_request_timeout", "stream_chunk_timeout", "timeout",
+     "stream_usage", "streaming", "stream", "disable_streaming", "http_client", "http_async_client", "openai_proxy",
+     "anthropic_proxy", "include_response_headers", "default_metadata", "output_version", "profile",
+     "cache_control", "prompt_cache_key", "prompt_cache_retention",
+     "i")  # at which answer LangChain's fake models are
 )  # fmt: skip
-"""Fields of a model that do not change what it answers."""
+"""Parameters of a model that do not change what it answers."""
+
+_SECRET = re.compile(r"(^|_)(api_key|secret|password|token|credentials|headers)$")
 
 
 def model_fingerprint(model: Runnable[Any, Any], *, sent: Mapping[str, Any] | None = None) -> str:
     """Write which model answers, and how it is asked: class, parameters, tools, structured output.
 
-    Tools are sorted by name. API keys are not part of it.
+    Tools are sorted by name. API keys are not part of it. Retries do not show, fallbacks do, and what is configurable
+    is taken as the run configures it.
 
     Args:
         model: A chat model, or one with things bound to it.
@@ -204,39 +242,80 @@ def model_fingerprint(model: Runnable[Any, Any], *, sent: Mapping[str, Any] | No
         JSON; equal for models that would be asked alike.
 
     Raises:
-        Unkeyable: If a parameter has no value of its own.
+        Unkeyable: If a parameter has no value of its own, or it is no model but a chain.
     """
-    bound: dict[str, Any] = {}
-    inner: Any = model
-    while isinstance(inner, RunnableBinding):
-        bound = {**inner.kwargs, **bound}
-        inner = inner.bound
-    bound.update(sent or {})
-    if "tools" in bound:
-        bound["tools"] = sorted((_schema(tool) for tool in bound["tools"] or ()), key=plain_json)
-    return plain_json([_identity(inner), {key: value for key, value in bound.items() if value is not None}])
+    return plain_json(_asked(model, dict(sent or {}), None))
 
 
-def _schema(tool: Any) -> Any:
-    """A tool as it is described to a model; a provider's own form stays as it is."""
-    return tool if isinstance(tool, Mapping) else convert_to_openai_tool(tool)
+def _asked(model: Any, sent: dict[str, Any], config: RunnableConfig | None) -> list[Any]:
+    """A model and what is sent to it; the outer binding counts before the inner one, as it does in a call."""
+    while isinstance(model, RunnableBindingBase | DynamicRunnable):
+        if isinstance(model, DynamicRunnable):
+            model, config = model.prepare(ensure_config(config))
+        else:
+            sent = {**model.kwargs, **sent}
+            config = merge_configs(model.config, config)
+            model = model.bound
+    if isinstance(model, RunnableWithFallbacks):
+        return ["fallbacks", *(_asked(one, sent, config) for one in (model.runnable, *model.fallbacks))]
+    if callable(made := vars(type(model)).get("_model")):  # of init_chat_model: what it makes depends on the run
+        return _asked(made(model, config), sent, config)
+    return [_identity(model), _bound(sent)]
+
+
+def _bound(sent: Mapping[str, Any]) -> dict[str, Any]:
+    """What is sent, without what is for tracers alone."""
+    kept = {name: value for name, value in sent.items() if value is not None and not name.startswith("ls_")}
+    told = {name: _told(name, value) for name, value in kept.items() if name not in _NOISE}
+    if "tools" in told:
+        told["tools"] = sorted((_schema(tool) for tool in sent["tools"]), key=plain_json)
+    return told
+
+
+def _told(name: str, value: Any) -> Any:
+    if _SECRET.search(name):
+        return keyed(plain_json(value))
+    return _schema(value) if isinstance(value, type) else None if name == "tools" else value
+
+
+def _schema(described: Any) -> Any:
+    """A tool or a class as it is described to a model; a provider's own form stays as it is."""
+    if isinstance(described, Mapping):
+        return {name: value for name, value in described.items() if name != "cache_control"}
+    try:
+        return convert_to_openai_tool(described)
+    except (TypeError, ValueError, AttributeError) as error:
+        raise Unkeyable(f"{described!r} cannot be described to a model, and so not compared: {error}") from error
 
 
 def _identity(model: Any) -> list[Any]:
     """A model's class and every parameter that may change its answers; secrets and clients have no say in them."""
-    kind = type(model)
-    name = f"{kind.__module__}.{kind.__qualname__}"
     if not isinstance(model, BaseLanguageModel):
-        return [name, getattr(model, "get_name", str)()]
-    fields = {name: getattr(model, name, None) for name in type(model).model_fields}
-    fields.update(getattr(model, "_identifying_params", {}))  # what LangChain's own caches tell models apart by
-    return [name, {key: value for key, value in fields.items() if key not in _NOISE and _is_parameter(value)}]
+        raise Unkeyable(
+            f"A {type(model).__name__} is no chat model, and what it does cannot be compared. Put the cache around the "
+            "model inside of it."
+        )
+    fields = {name: model.__dict__.get(name) for name in type(model).model_fields}
+    fields.update(model._identifying_params)  # noqa: SLF001  # what LangChain's own caches tell models apart by
+    secrets = model.lc_secrets
+    told = {
+        name: _parameter(value, hidden=name in secrets or _SECRET.search(name) is not None)
+        for name, value in fields.items()
+        if value is not None and name not in _NOISE
+    }
+    name = f"{type(model).__module__}.{type(model).__qualname__}"
+    return [name, {name: value for name, value in told.items() if value is not None}]
 
 
-def _is_parameter(value: Any) -> bool:
-    """Whether a field is plain data: clients, callbacks and secrets are objects."""
-    if value is None or isinstance(value, str | bool | int | float):
-        return value is not None
-    if isinstance(value, Mapping):
-        return all(_is_parameter(item) for item in value.values() if item is not None)
-    return isinstance(value, Sequence) and all(_is_parameter(item) for item in value if item is not None)
+def _parameter(value: Any, *, hidden: bool) -> Any:
+    """A parameter's value; None where it is a client, a callback or an API key."""
+    if isinstance(value, str | bool | int | float):
+        return None if hidden else value
+    if isinstance(value, BaseLanguageModel):
+        return _identity(value)
+    if not isinstance(value, Mapping | Sequence | Set | BaseModel):
+        return None
+    try:
+        return keyed(plain_json(value)) if hidden else plain_json(value)
+    except Unkeyable:
+        return None

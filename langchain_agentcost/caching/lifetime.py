@@ -7,6 +7,7 @@ from random import uniform
 from typing import NamedTuple
 
 from langchain_agentcost.errors import CacheError
+from langchain_agentcost.recent import Recent
 
 
 class Terms(NamedTuple):
@@ -55,3 +56,21 @@ class Lifetime:
             None if soft is None else now_s + soft * factor,
             None if hard is None else now_s + hard * factor,
         )
+
+
+class Renewals:
+    """Sees to it that one caller renews what is past its soft end, while the others are served what there is."""
+
+    def __init__(self) -> None:
+        self._claimed: Recent[str, float] = Recent()
+
+    def claim(self, key: str, now_s: float) -> bool:
+        """Take it upon oneself to renew an entry; whoever does not come back loses it after a minute."""
+        since = self._claimed.get(key)
+        if since is not None and now_s - since < _CLAIM_S:
+            return False
+        self._claimed.put(key, now_s)
+        return True
+
+
+_CLAIM_S = 60.0

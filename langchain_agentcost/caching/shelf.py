@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 from threading import Lock
 from time import time
 from typing import Generic, NamedTuple, ParamSpec, TypeVar
@@ -12,10 +13,11 @@ from typing import Generic, NamedTuple, ParamSpec, TypeVar
 from langchain_core.runnables import RunnableConfig
 
 from langchain_agentcost.attribution import AttributionMap
+from langchain_agentcost.caching.keys import keyed
 from langchain_agentcost.caching.scope import Caller, Runs
 from langchain_agentcost.caching.store import Audit, Cached, CacheStore, Near
 from langchain_agentcost.caching.stores import open_cache_store
-from langchain_agentcost.errors import CacheWarning, StoreUnavailable, Unreadable, give_warning
+from langchain_agentcost.errors import CacheError, CacheWarning, StoreUnavailable, Unreadable, give_warning
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -37,7 +39,7 @@ class Shelf:
         attribution: Which metadata names tenant, user and session: the same that the meter has.
 
     Attributes:
-        counts: What happened, by name: "poisoned" entries, "store_faults", and what caches add.
+        counts: What happened, by name: "poisoned" entries, "faults", and what caches add.
     """
 
     def __init__(
@@ -53,7 +55,7 @@ class Shelf:
         self._table = attribution
         self._lock = Lock()
         self._counts: Counter[str] = Counter()
-        self._warned = False
+        self._warned: set[str] = set()
 
     @property
     def counts(self) -> dict[str, int]:
@@ -122,13 +124,48 @@ class Shelf:
         """
         self.store.invalidate(tags)
 
-    def delete(self, tags: Iterable[str] = (), *, before_s: float | None = None) -> int:
-        """Delete entries for good; see `CacheStore.delete`.
+    def forget(
+        self,
+        *,
+        tenant: str | None = None,
+        user: str | None = None,
+        session: str | None = None,
+        model: str | None = None,
+        before: datetime | None = None,
+    ) -> int:
+        """Delete entries for good: those of a tenant, of a user or session of it, of a model, or all that are old.
+
+        Args:
+            tenant: Whose; with a user or session, whose they are.
+            user: Only this user's.
+            session: Only this session's.
+            model: Only this model's answers.
+            before: Only what was put before this instant.
+
+        Returns:
+            How many entries were deleted.
 
         Raises:
-            StoreUnavailable: If the store cannot be reached.
+            CacheError: If nothing is named, or more than one of user, session and model.
+            StoreUnavailable: If the store cannot be reached: nothing is sure to be deleted.
         """
-        return self.store.delete(tags, before_s=before_s)
+        tag = self._owner_tag(tenant, user, session, model)
+        if tag is None and before is None:
+            raise CacheError("Name what to forget: tenant=, user=, session=, model= or before=.")
+        tags = () if tag is None else (tag,)
+        if before is None:
+            self.store.invalidate(tags)
+        return self.store.delete(tags, before_s=None if before is None else before.timestamp())
+
+    def _owner_tag(self, tenant: str | None, user: str | None, session: str | None, model: str | None) -> str | None:
+        named = {"user": user, "session": session, "model": model}
+        wanted = [(kind, name) for kind, name in named.items() if name is not None]
+        if len(wanted) > 1:
+            raise CacheError("Name one of user=, session= and model= at a time.")
+        for kind, name in wanted:
+            parts = (name,) if kind == "model" else (tenant, name)
+            return keyed(kind, *parts, secret=self.secret)
+        return None if tenant is None else keyed("tenant", tenant, secret=self.secret)
 
     def add_audit(self, series: str, audit: Audit) -> None:
         """Remember an audit."""
@@ -147,8 +184,25 @@ class Shelf:
         try:
             return call()
         except StoreUnavailable as error:
-            self.count("store_faults")
-            if not self._warned:
-                self._warned = True
-                give_warning(CacheWarning(f"The cache is passed by, its store cannot be used: {error}"))
+            self.fault("the cache is passed by, its store failed", error)
             return otherwise
+
+    def unscoped(self) -> None:
+        """Count a call that nobody can share, and say once what would change that."""
+        self.count("refused_unscoped")
+        self._warn_first(
+            "Nothing is cached: neither a tenant nor a session nor a LangGraph run is known here. Pass them with the "
+            'call, config={"metadata": {"tenant": …, "session": …}}, or share with everybody: scope="global".'
+        )
+
+    def fault(self, what: str, error: Exception) -> None:
+        """Count a fault of the cache, and warn about the first of each kind."""
+        self.count("faults")
+        self._warn_first(f"Caching: {what}", f": {type(error).__name__}: {error}")
+
+    def _warn_first(self, what: str, because: str = "") -> None:
+        with self._lock:
+            first = what not in self._warned
+            self._warned.add(what)
+        if first:
+            give_warning(CacheWarning(what + because))

@@ -32,6 +32,11 @@ def owner_tags(caller: Caller, scope: Scope, *, secret: bytes | None = None) -> 
     return tuple(tags)
 
 
+def model_tag(model: str, *, secret: bytes | None = None) -> str:
+    """Give the tag of a model's answers."""
+    return keyed("model", model, secret=secret)
+
+
 def named_tags(names: Iterable[str], caller: Caller, scope: Scope, *, secret: bytes | None = None) -> tuple[str, ...]:
     """Give the tags that a user's names stand for: within a tenant, or of what everybody shares.
 
