@@ -64,7 +64,7 @@ class Ask:
     def call_of(self, answer: AIMessage) -> SparedCall:
         """Give what the call consumed, by the answer that it got."""
         answered_by = answer.response_metadata.get("model_name") or answer.response_metadata.get("model")
-        return SparedCall(model=answered_by or self.model, provider=self.provider, usage=_usage(answer))
+        return SparedCall(model=answered_by or self.model, provider=self.provider, usage=usage_of(answer))
 
 
 def messages_of(asked: LanguageModelInput) -> list[BaseMessage]:
@@ -74,16 +74,16 @@ def messages_of(asked: LanguageModelInput) -> list[BaseMessage]:
     return [HumanMessage(asked)] if isinstance(asked, str) else convert_to_messages(asked)
 
 
-def _fingerprint(model: Runnable[Any, Any], sent: Mapping[str, Any] | None) -> str | None:
-    with suppress(Unkeyable):
-        return model_fingerprint(model, sent=sent)
+def usage_of(answer: AIMessage) -> Usage | None:
+    """Give what a provider says that an answer took; None where it says nothing, or what cannot be."""
+    with suppress(InvalidUsage):
+        return Usage.from_message(answer)
     return None
 
 
-def _usage(answer: AIMessage) -> Usage | None:
-    """What a provider says that an answer took; None where it says nothing, or what cannot be."""
-    with suppress(InvalidUsage):
-        return Usage.from_message(answer)
+def _fingerprint(model: Runnable[Any, Any], sent: Mapping[str, Any] | None) -> str | None:
+    with suppress(Unkeyable):
+        return model_fingerprint(model, sent=sent)
     return None
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from langchain_agentcost.pricing.prompt_caching import terms_of
+from langchain_agentcost.recent import Recent
 from langchain_agentcost.saving import SparedCall
 
 
@@ -51,3 +52,19 @@ def billed_now(call: SparedCall, *, shared_share: float, idle_s: float) -> Spare
         cache_write_1h_tokens=marked if for_an_hour else 0,
     )
     return replace(call, usage=again)
+
+
+class LastAsked:
+    """Remembers when something was last asked for, by a call or by a hit that took the place of one."""
+
+    def __init__(self) -> None:
+        self._asked_at: Recent[str, float] = Recent()
+
+    def idle_s(self, key: str, now_s: float) -> float:
+        """Note that this is asked for now, and say how long it was not; 0 where this process does not know.
+
+        So no saving is overstated: what was asked for a moment ago is in the provider's own cache.
+        """
+        before = self._asked_at.get(key)
+        self._asked_at.put(key, now_s)
+        return 0.0 if before is None else now_s - before

@@ -16,7 +16,7 @@ from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.caching.answer import StoredAnswer, complete
 from langchain_agentcost.caching.ask import Ask
 from langchain_agentcost.caching.auditor import Auditor
-from langchain_agentcost.caching.billed_now import billed_now
+from langchain_agentcost.caching.billed_now import LastAsked, billed_now
 from langchain_agentcost.caching.equivalence import Judge
 from langchain_agentcost.caching.error_budget import ErrorBudget, Evidence
 from langchain_agentcost.caching.keys import PromptKey, keyed, prompt_key
@@ -30,7 +30,6 @@ from langchain_agentcost.caching.store import Cached, CacheStore
 from langchain_agentcost.caching.tags import model_tag, owner_tags
 from langchain_agentcost.caching.turn import Caution, Served, Turn, checked_cautions, refusal
 from langchain_agentcost.errors import Unkeyable, Unstorable
-from langchain_agentcost.recent import Recent
 from langchain_agentcost.saving import CacheHit, SparedCall
 from langchain_agentcost.tokens import estimate_text
 
@@ -105,7 +104,7 @@ class SemanticCache:
         self._allowed = checked_cautions(allow)
         self._version = version
         self._renewals = Renewals()
-        self._asked_at: Recent[str, float] = Recent()
+        self._asked = LastAsked()
         self._likeness = None if embeddings is False else Likeness(embeddings, verifier, on_fault=self._passed_by)
         self._auditor = Auditor(self.shelf, budget or ErrorBudget(), judge)
 
@@ -208,8 +207,8 @@ class SemanticCache:
             ask=ask,
             key=key,
             tags=(*tags, model_tag(ask.model or "", secret=self.shelf.secret)),
-            exact_idle_s=self._since_asked(key.exact, now),
-            partition_idle_s=self._since_asked(key.partition, now),
+            exact_idle_s=self._asked.idle_s(key.exact, now),
+            partition_idle_s=self._asked.idle_s(key.partition, now),
         )
 
     def _key(self, ask: Ask, namespace: Namespace) -> PromptKey | None:
@@ -266,15 +265,6 @@ class SemanticCache:
         call = billed_now(candidate.answer.call, shared_share=share, idle_s=turn.partition_idle_s)
         hit = _hit(self.name, call, age_s=now - candidate.entry.created_s, similarity=candidate.similarity)
         return Served(answer=candidate.answer, hit=hit)
-
-    def _since_asked(self, asked_for: str, now: float) -> float:
-        """Note that this is asked for, and say how long it was not; 0 where this process does not know.
-
-        So no saving is overstated: what was asked for a moment ago is in the provider's own cache.
-        """
-        before = self._asked_at.get(asked_for)
-        self._asked_at.put(asked_for, now)
-        return 0.0 if before is None else now - before
 
     def _may_be_served(self, entry: Cached) -> StoredAnswer | None:
         """Read a similar question's answer; None where it calls tools, or another caller should renew it."""

@@ -157,6 +157,10 @@ class Shelf:
             self.store.invalidate(tags)
         return self.store.delete(tags, before_s=None if before is None else before.timestamp())
 
+    def delete_all(self) -> int:
+        """Delete everything in the store, for good, and say how many entries that were."""
+        return self.store.delete()
+
     def _owner_tag(self, tenant: str | None, user: str | None, session: str | None, model: str | None) -> str | None:
         named = {"user": user, "session": session, "model": model}
         wanted = [(kind, name) for kind, name in named.items() if name is not None]
