@@ -53,7 +53,7 @@ def report(
         str,
         typer.Option(
             help="What to group by, with commas: node, agent, user, tenant, model, tool, step, day, tag:NAME, …; "
-            "driver for why it cost that much; outcome for what it achieved."
+            "driver for why it cost that much; outcome for what it achieved; cache for what caches saved."
         ),
     ] = "node",
     where: Annotated[

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from langchain_agentcost.finops.base import Note, Report
+from langchain_agentcost.finops.caches import CacheHits, CacheSavings, cache_savings
 from langchain_agentcost.finops.drivers import Drivers, drivers
 from langchain_agentcost.finops.outcomes import Outcome, Outcomes, outcomes
 from langchain_agentcost.finops.report import report
@@ -10,6 +11,8 @@ from langchain_agentcost.finops.reprice import RepriceResult, reprice
 from langchain_agentcost.finops.requests import Requests
 
 __all__ = [
+    "CacheHits",
+    "CacheSavings",
     "Drivers",
     "Note",
     "Outcome",
@@ -17,6 +20,7 @@ __all__ = [
     "Report",
     "RepriceResult",
     "Requests",
+    "cache_savings",
     "drivers",
     "outcomes",
     "report",

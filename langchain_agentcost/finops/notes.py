@@ -12,6 +12,7 @@ from langchain_agentcost.finops.amounts import (
     written_share,
 )
 from langchain_agentcost.finops.base import Note
+from langchain_agentcost.finops.caches import cache_notes
 from langchain_agentcost.finops.requests import Requests
 from langchain_agentcost.finops.selection import Selection
 from langchain_agentcost.ledger.base import Total
@@ -28,7 +29,8 @@ def standing_notes(selection: Selection, total: Total, requests: Requests | None
         requests: Its model calls per workflow run; None where they were not counted.
 
     Returns:
-        One note each for unpriced, estimated, flagged and failed calls, savings, prompt cache, latency and requests.
+        One note each for unpriced, estimated, flagged and failed calls, savings, prompt cache, latency and requests;
+        where caches were at work, one for each of them too, and one for their net.
     """
     return (
         _unpriced(selection, total),
@@ -36,6 +38,7 @@ def standing_notes(selection: Selection, total: Total, requests: Requests | None
         _count("Flagged calls", total.flagged_calls, total.calls, "their usage or price has a flag; see the entries"),
         _spend("Failed spend", failed_cost_of(total), total.failed_calls, "failed or aborted calls"),
         _spend("Saved", saved_of(total), total.cache_hits, "cache hits"),
+        *cache_notes(selection, total),
         Note("Prompt cache", _prompt_cache(total)),
         Note("Latency", _latency(total)),
         Note("Calls per request", "not counted here; the report by driver does" if requests is None else str(requests)),

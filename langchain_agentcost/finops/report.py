@@ -8,6 +8,7 @@ from datetime import datetime
 from langchain_agentcost.attribution import label
 from langchain_agentcost.errors import QueryError
 from langchain_agentcost.finops.base import Report
+from langchain_agentcost.finops.caches import cache_savings
 from langchain_agentcost.finops.drivers import drivers
 from langchain_agentcost.finops.exchange import exchange
 from langchain_agentcost.finops.notes import standing_notes
@@ -17,7 +18,7 @@ from langchain_agentcost.finops.selection import Selection, dimensions
 from langchain_agentcost.ledger.base import Ledger, Where
 from langchain_agentcost.pricing import Currency
 
-_QUESTIONS: dict[str, Callable[..., Report]] = {"driver": drivers, "outcome": outcomes}
+_QUESTIONS: dict[str, Callable[..., Report]] = {"driver": drivers, "outcome": outcomes, "cache": cache_savings}
 """What is not a dimension of an entry but a report of its own; the other names in `by` group it."""
 
 
@@ -35,12 +36,14 @@ def report(
     Args:
         ledger: The ledger.
         by: What to group by: any dimension of `Attribution`, `kind`, `status`, `day`, `hour`, `tag:NAME`, or several,
-            as a sequence or with commas between them. `driver` gives a `Drivers` report (why it cost that much) and
-            `outcome` an `Outcomes` report (what it achieved), each by the other names. Nothing gives the total.
+            as a sequence or with commas between them. `driver` gives a `Drivers` report (why it cost that much),
+            `outcome` an `Outcomes` report (what it achieved) and `cache` a `CacheSavings` report (what caches saved),
+            each by the other names. Nothing gives the total.
         where: Conditions that must all hold, such as `{"tenant": "acme", "agent": ["triage", "draft"]}`.
         since: Only entries that started at or after this instant; it must have a time zone.
         until: Only entries that started before it.
-        currency: Show the cost in this currency too, each day's at that day's rate. Not for drivers and outcomes.
+        currency: Show the cost in this currency too, each day's at that day's rate. Not for drivers, outcomes and
+            caches.
 
     Returns:
         The report, the dearest group first.

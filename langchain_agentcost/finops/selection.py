@@ -58,8 +58,12 @@ class Selection:
 
     def of_kind(self, kind: str) -> Selection | None:
         """Narrow the selection to one kind; None where its conditions exclude it."""
-        kinds = _listed((self.where or {}).get("kind", kind))
-        return replace(self, where={**(self.where or {}), "kind": kind}) if kind in kinds else None
+        return self.narrowed("kind", kind)
+
+    def narrowed(self, column: str, value: str) -> Selection | None:
+        """Narrow the selection to one value of a column; None where its conditions exclude it."""
+        wanted = _listed((self.where or {}).get(column, value))
+        return replace(self, where={**(self.where or {}), column: value}) if value in wanted else None
 
 
 def check_value(column: str, value: str | int | None) -> None:

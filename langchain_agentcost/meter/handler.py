@@ -160,7 +160,7 @@ class CostMeter(MeterEvents):
         """Report on the ledger, grouped.
 
         Args:
-            by: A dimension of `Attribution`, several, "day", "driver", or "tag:NAME".
+            by: A dimension of `Attribution`, several, "day", "driver", "cache", or "tag:NAME".
             where: Conditions that must all hold, such as {"tenant": "acme"}.
             since: Only calls that started at or after this instant, which has a time zone.
             until: Only calls that started before it.

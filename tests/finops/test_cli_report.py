@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 
 from langchain_agentcost.cli import report as command
 from langchain_agentcost.errors import QueryError
-from tests.finops.booked import Book, opened
+from tests.finops.booked import Book, cost, opened
 
 NOW = datetime.now(UTC)
 
@@ -200,6 +200,15 @@ def test_a_terminal_that_cannot_show_a_label_gets_escapes(tmp_path: Path, form: 
     command_line = [sys.executable, "-m", "langchain_agentcost.cli", *words]
     done = subprocess.run(command_line, capture_output=True, env=environment, check=True)
     assert b"\\xe9\\u65e5\\u672c" in done.stdout
+
+
+def test_what_caches_saved(tmp_path: Path) -> None:
+    """`--by cache` is a report of its own, as drivers and outcomes are."""
+    opened("sqlite", tmp_path, Book()("cache_hit", name="semantic", saved=cost(output=5 * 10**9))).close()
+    result = _run(tmp_path / "ledger.db", "--by", "cache")
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[0] == "Savings by cache"
+    assert "$5.00" in result.stdout
 
 
 def test_a_missing_ledger_is_not_made(tmp_path: Path) -> None:
