@@ -124,9 +124,9 @@ def prompt_key(
 def canonical_messages(messages: Sequence[BaseMessage]) -> list[Any]:
     """Give what messages say: type, name, content, tool calls.
 
-    Ids, `response_metadata`, `usage_metadata` and most of `additional_kwargs` change from call to call and are left out,
-    and so is `cache_control`, which changes what is paid and not what is said. A tool call's id is the number of its
-    first mention, so that results stay with their calls. A chunk is what it is a chunk of.
+    Ids, `response_metadata`, `usage_metadata` and most of `additional_kwargs` change from call to call and are left
+    out, and so is `cache_control`, which changes what is paid and not what is said. A tool call's id is the number of
+    its first mention, so that results stay with their calls. A chunk is what it is a chunk of.
 
     Args:
         messages: Any LangChain messages.

@@ -40,22 +40,43 @@ def plain_json(value: Any) -> str:
         >>> plain_json({"b": (1, 1.0), "a": None})
         '{"a":null,"b":{"!tuple":[1,1.0]}}'
     """
-    return json.dumps(_plain(value, 0), sort_keys=True, separators=(",", ":"))
+    return _json(_plain(value, 0))
+
+
+def _json(plain: Any) -> str:
+    return json.dumps(plain, sort_keys=True, separators=(",", ":"))
 
 
 def _plain(value: Any, depth: int) -> Any:
-    if value is None or type(value) in (str, bool, int, float):
+    kind = type(value)
+    if value is None or kind is bool or kind is float or (kind is str and _is_text(value)):
+        return value
+    if kind is int and value.bit_length() <= _MOST_BITS:
         return value
     if depth > MAX_DEPTH:
         raise Unkeyable(f"It is nested deeper than {MAX_DEPTH} levels, or holds itself.")
-    if type(value) is list:
+    if kind is list:
         return [_plain(item, depth + 1) for item in value]
-    if type(value) is dict and all(type(key) is str and not key.startswith("!") for key in value):
+    if kind is dict and all(type(key) is str and key[:1] != "!" and _is_text(key) for key in value):
         return {key: _plain(item, depth + 1) for key, item in value.items()}
-    for kinds, written in _FORMS:
-        if isinstance(value, kinds):
-            return {f"!{_kind(value)}": _plain(written(value), depth + 1)}
-    return {f"!{_kind(value)}": _plain(_parts(value), depth + 1)}
+    plain = {f"!{_kind(value)}": _written(value, depth + 1)}
+    state = _state(value)
+    return plain if state is None else {**plain, "!state": _plain(state, depth + 1)}
+
+
+_MOST_BITS = 4096
+"""Python refuses to write longer whole numbers in decimal."""
+
+
+def _is_text(value: str) -> bool:
+    """Whether JSON can tell it from other texts: two halves of a surrogate pair look like the character they make."""
+    if value.isascii():
+        return True
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _kind(value: Any) -> str:
@@ -63,39 +84,87 @@ def _kind(value: Any) -> str:
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
 
 
+def _written(value: Any, depth: int) -> Any:
+    for kinds, parts in _FORMS:
+        if isinstance(value, kinds):
+            return _plain(parts(value), depth)
+    if isinstance(value, Mapping):
+        pairs = [[_plain(key, depth + 1), _plain(item, depth + 1)] for key, item in value.items()]
+        return sorted(pairs, key=lambda pair: _json(pair[0]))
+    if isinstance(value, Set):
+        return sorted((_plain(item, depth + 1) for item in value), key=_json)
+    return _plain(_parts(value), depth)
+
+
+def _state(value: Any) -> Any:
+    """What a subclass of a built-in type, or of an array, holds besides: an amount's currency, a quantity's unit."""
+    built_in = isinstance(value, _BUILT_IN) or hasattr(value, "tobytes")
+    if not built_in or isinstance(value, Enum) or type(value).__module__.partition(".")[0] in _WHOLE:
+        return None
+    return object.__getstate__(value) or None
+
+
+_BUILT_IN = (str, int, float, bytes, bytearray, list, tuple, dict, set, frozenset)
+
+_WHOLE = ("builtins", "array", "numpy", "PIL")
+"""Of what these define, the forms below have everything."""
+
+
 def _parts(value: Any) -> Any:
     """What an object is made of, where it is a value."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in fields(value)}
-    if callable(bytes_of := getattr(value, "tobytes", None)):  # arrays (NumPy, array.array) and images (Pillow)
-        if str(getattr(value, "dtype", "")) == "object":
-            return [list(value.shape), value.ravel().tolist()]
-        described = [str(getattr(value, name, None)) for name in ("dtype", "shape", "typecode", "mode", "size", "info")]
-        return [*described, sha256(bytes_of()).hexdigest()]
+        return {field.name: getattr(value, field.name, None) for field in fields(value)}
+    if callable(getattr(value, "tobytes", None)) and not isinstance(value, type):
+        return _buffer(value)
     raise Unkeyable(
         f"A {_kind(value)} has no value that could be compared. Leave it out of what the cache looks at, or turn it "
         "into text or numbers first."
     )
 
 
-def _pairs(value: Mapping[Any, Any]) -> list[list[Any]]:
-    """A mapping whose keys are not plain strings, in an order of its own."""
-    return sorted(([key, item] for key, item in value.items()), key=lambda pair: plain_json(pair[0]))
+def _buffer(value: Any) -> Any:
+    """An array (NumPy, array.array) or an image (Pillow): its bytes, and what they mean."""
+    if getattr(getattr(value, "dtype", None), "hasobject", False):  # its bytes are addresses
+        return [str(value.dtype), list(value.shape), value.ravel().tolist()]
+    described = [str(getattr(value, name, None)) for name in ("dtype", "shape", "typecode", "mode", "size")]
+    palette = value.getpalette("RGBA") if getattr(value, "mode", None) in ("P", "PA") else None
+    beside = [palette, getattr(value, "info", None), getattr(value, "mask", None)]
+    return [*described, *beside, value.tobytes()]
+
+
+def _letters(value: str) -> Any:
+    exact = str.__str__(value)
+    return exact if _is_text(exact) else [exact.encode("utf-8", "surrogatepass").hex()]
+
+
+def _digits(value: int) -> Any:
+    exact = int.__int__(value)
+    return exact if exact.bit_length() <= _MOST_BITS else [hex(exact)]
+
+
+def _instant(value: datetime | time) -> Any:
+    """With its zone by name: two zones may have the same offset today."""
+    return [value.isoformat(), value.fold, None if value.tzinfo is None else [_kind(value.tzinfo), str(value.tzinfo)]]
+
+
+def _model(value: BaseModel) -> Any:
+    """Not by iterating: a model may do something else then."""
+    held = {name: value.__dict__.get(name) for name in type(value).model_fields}
+    return [held, value.__pydantic_extra__ or None, value.__pydantic_private__ or None]
 
 
 _FORMS: tuple[tuple[type | tuple[type, ...], Callable[[Any], Any]], ...] = (
-    (Enum, lambda value: value.name),
-    (str, str.__str__),
-    (bool, bool),
-    (int, int),
-    (float, float),
-    ((bytes, bytearray, memoryview), lambda value: sha256(bytes(value)).hexdigest()),
-    ((datetime, date, time), lambda value: [value.isoformat(), getattr(value, "fold", 0)]),
-    (timedelta, lambda value: [value.days, value.seconds, value.microseconds]),
+    (Enum, lambda value: value.name if value.name is not None else value.value),
+    (str, _letters),
+    (int, _digits),
+    (float, float.__float__),
+    ((bytes, bytearray), lambda value: sha256(value).hexdigest()),
+    (memoryview, lambda value: [value.format, value.shape, value.tobytes()]),
+    ((datetime, time), _instant),
+    (date, date.isoformat),
+    (timedelta, repr),
     ((Decimal, UUID, PurePath), str),
-    (BaseModel, dict),
-    (Mapping, _pairs),
-    (Set, lambda value: sorted(value, key=plain_json)),
+    (BaseModel, _model),
     ((list, tuple), list),
 )
 """How a value is written, by its type; the first row that fits counts."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, Literal, Self, get_args
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
@@ -133,10 +133,14 @@ _TABLE = AttributionMap()
 
 
 def _named(table: AttributionMap, dimension: str, sources: tuple[Mapping[str, Any], ...]) -> str | None:
-    """The first key's value as it stands: a label of the ledger is shortened, and two might become one."""
+    """The first key's value as it stands: a label of the ledger is shortened, and two might become one.
+
+    An empty name names nobody. One that is no text and no number is not taken for one: an object may be written by its
+    address, and the next tenant's may get the same.
+    """
     keys = table.keys_of(dimension)
     for source in sources:
         for key in keys:
-            if source.get(key) is not None:
-                return str(source[key])
-    return table.constants.get(dimension)
+            if (value := source.get(key)) is not None and value != "":
+                return str(value) if isinstance(value, str | int | float | UUID) else None
+    return table.constants.get(dimension) or None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from threading import Lock, get_ident
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -88,11 +88,18 @@ class SingleFlight:
         with self._lock:
             call = self._calls.get(key)
             if call is None:
-                call = _Call(Future(), get_ident(), *_here(), end=lambda: self._calls.pop(key, None))
+                done: Future[Landed[Any] | None] = Future()
+                call = _Call(done, get_ident(), *_here(), end=lambda: self._end(key, done))
                 self._calls[key] = call
                 return Flight(call, leads=True)
         flight = Flight(call, leads=False)
         return None if (id(self), key) in _LEADING.get() or flight.is_of_this_code() else flight
+
+    def _end(self, key: str, done: Future[Landed[Any] | None]) -> None:
+        """Forget a flight, and no later one: nobody but its leader ends it, so no lock is needed."""
+        call = self._calls.get(key)
+        if call is not None and call.done is done:
+            del self._calls[key]
 
     @contextmanager
     def _leading(self, key: str, flight: Flight) -> Iterator[None]:
@@ -138,8 +145,9 @@ class Flight:
 
     def land(self, value: T) -> Landed[T]:
         """Give the result to all who wait, and to the leader."""
-        self._call.end()
-        self._call.done.set_result(Landed(value, shared=True))
+        if not self._call.done.done():
+            self._call.end()
+            self._call.done.set_result(Landed(value, shared=True))
         return Landed(value, shared=False)
 
     def give_up(self) -> None:
@@ -154,7 +162,24 @@ class Flight:
 
     async def await_it(self) -> Landed[Any] | None:
         """Wait without blocking; one who is cancelled takes nobody with it."""
-        return await asyncio.shield(asyncio.wrap_future(self._call.done))
+        loop = asyncio.get_running_loop()
+        waiter: asyncio.Future[Landed[Any] | None] = loop.create_future()
+
+        def settle(landed: Landed[Any] | None) -> None:
+            if not waiter.done():
+                waiter.set_result(landed)
+
+        def wake(done: Future[Landed[Any] | None]) -> None:
+            with suppress(RuntimeError):  # its loop is closed: nobody waits there any more
+                loop.call_soon_threadsafe(settle, done.result())
+
+        self._call.done.add_done_callback(wake)
+        return await waiter
+
+    def __del__(self) -> None:
+        """Let nobody wait for a leader that is gone: a stream that was dropped before it was begun."""
+        if self.leads:
+            self.give_up()
 
 
 def _here() -> tuple[asyncio.AbstractEventLoop | None, asyncio.Task[Any] | None]:
