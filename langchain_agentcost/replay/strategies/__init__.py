@@ -14,6 +14,7 @@ from langchain_agentcost.replay.strategies.prompt_cache import PromptCache, Vola
 from langchain_agentcost.replay.strategies.reference import Reference
 from langchain_agentcost.replay.strategies.response_cache import ResponseCache
 from langchain_agentcost.replay.strategies.route import RouteReads, RouteShort
+from langchain_agentcost.replay.strategies.semantic_cache import SemanticCaching
 from langchain_agentcost.replay.strategies.summarize import Summarize
 from langchain_agentcost.replay.strategies.tool_cache import ToolCache
 from langchain_agentcost.replay.strategies.tool_schemas import PruneTools, PruneToolsOracle
@@ -26,6 +27,7 @@ _KINDS: tuple[type[Any], ...] = (
     VolatileHead,
     ToolCache,
     ResponseCache,
+    SemanticCaching,
     Breakers,
     Limits,
     MaskSliding,
