@@ -19,7 +19,9 @@ from langchain_agentcost.exporters.langsmith.pseudonyms import Mask, pseudonym
 from langchain_agentcost.exporters.langsmith.traces import MAX_TRACES, Trace
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.pricing.cost import Cost
+from langchain_agentcost.pricing.spared import saved_by
 from langchain_agentcost.recent import Recent
+from langchain_agentcost.saving import CacheHit
 from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.usage import Usage
 
@@ -142,6 +144,13 @@ class Desk:
             return None
         written = {**(usage or {}), "total_cost": usd_of(cost.total_nano)}
         return Finding(written, {}, {"tool_nano": cost.total_nano, "total_nano": cost.total_nano})
+
+    def saved(self, hit: CacheHit) -> Cost | None:
+        """Say what a hit saved; None where that is not known."""
+        try:
+            return saved_by(hit, self.prices, at=datetime.now(UTC))
+        except PriceNotFoundWarning:  # where warnings are errors, an unknown price is still no fault
+            return None
 
     def trouble(self, error: BaseException) -> None:
         """Warn, once, that pricing failed. The plain trace goes out; where warnings are errors, this is logged."""

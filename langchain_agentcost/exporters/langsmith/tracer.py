@@ -16,6 +16,7 @@ from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.desk import OF_THE_TRACE, Desk, shown
 from langchain_agentcost.exporters.langsmith.findings import Finding, find, message_of, with_usage
 from langchain_agentcost.exporters.langsmith.traces import Trace
+from langchain_agentcost.saving import CACHE_HIT, CacheHit
 
 if TYPE_CHECKING:
     from langchain_core.messages import BaseMessage
@@ -32,7 +33,8 @@ class LangSmithCostTracer(LangChainTracer):
     Pass it as a callback where LangChain's own tracer would be; where both would run, LangChain posts the runs once.
     Model runs get `input_cost`, `output_cost`, `total_cost` and details, tools with a price `total_cost`, chain runs
     never any cost, since LangSmith adds their children up. Root and model runs get `agentcost_*` metadata to filter by,
-    and the root run the sums of the trace at its end. The messages that the application sees are not changed.
+    runs in which a cache of ours served `agentcost_cache_hits` and `agentcost_saved_usd`, and the root run the sums of
+    the trace at its end. The messages that the application sees are not changed.
 
     A fault in pricing warns once and lets the plain trace through.
 
@@ -146,6 +148,11 @@ class LangSmithCostTracer(LangChainTracer):
         self._guarded(self._chain_failed, run_id, error)
         return super().on_chain_error(error, run_id=run_id, **kwargs)
 
+    def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **kwargs: Any) -> None:
+        """Show a hit of a cache on the run that it happened in; other events are none of ours."""
+        if name == CACHE_HIT:
+            self._guarded(self._cache_served, run_id, data)
+
     # What is added to LangChain's tracer
 
     def _guarded(self, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
@@ -224,6 +231,16 @@ class LangSmithCostTracer(LangChainTracer):
                 self._put(run, finding)
         finally:
             self._ended(run_id)
+
+    def _cache_served(self, run_id: UUID, data: Mapping[str, Any]) -> None:
+        """Put a hit on its run and its trace."""
+        hit, trace, run = CacheHit.from_event(data), self.desk.trace_of(run_id), self.run_map.get(str(run_id))
+        if trace is None:
+            return
+        saved = self.desk.saved(hit)
+        shown = trace.served(run_id, hit, saved.total_nano if saved is not None else None)
+        if run is not None and shown is not None:
+            _annotate(run, shown)
 
     def _chain_failed(self, run_id: UUID, error: BaseException) -> None:
         trace = self.desk.trace_of(run_id)

@@ -11,8 +11,10 @@ from uuid import UUID
 
 from langchain_core.messages import BaseMessage
 
+from langchain_agentcost.attribution import label
 from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.costs import usd_of
+from langchain_agentcost.saving import CacheHit
 
 MAX_TRACES = 100_000
 """How many open runs are remembered. A run that never ends is forgotten first, so that a process can run for months."""
@@ -30,7 +32,7 @@ class Totals:
         unpriced_calls: Those among them whose cost is not known, and missing from the total.
         estimated_calls: Those among them whose token counts are estimates.
         failed_calls: Those among them that failed or were left.
-        cache_hits: Model calls that LangChain's cache answered.
+        cache_hits: Model calls that LangChain's cache answered, and the hits of caches that tell of them.
         input_tokens: Input tokens of the model calls.
         cache_read_tokens: Those among them that the provider's prompt cache served.
     """
@@ -63,6 +65,39 @@ class Totals:
         return {f"agentcost_summary_{name}": value for name, value in summary.items() if value is not None}
 
 
+@dataclass(slots=True)
+class RunHits:
+    """The hits that caches told of in one run.
+
+    Args:
+        caches: Their caches.
+        count: How many there were.
+        unpriced: Those among them of which it is not known what they saved.
+        saved_nano: What the others saved, in nano-USD.
+    """
+
+    caches: set[str] = field(default_factory=set)
+    count: int = 0
+    unpriced: int = 0
+    saved_nano: int = 0
+
+    def add(self, cache: str, saved_nano: int | None) -> None:
+        """Count one more."""
+        self.caches.add(cache)
+        self.count += 1
+        self.unpriced += saved_nano is None
+        self.saved_nano += saved_nano or 0
+
+    def metadata(self) -> dict[str, Any]:
+        """The hits as metadata of their run. What was saved is no cost, so no key of LangSmith's says it."""
+        shown: dict[str, Any] = {"agentcost_cache": ", ".join(sorted(self.caches)), "agentcost_cache_hits": self.count}
+        if self.saved_nano:
+            shown["agentcost_saved_usd"] = usd_of(self.saved_nano)
+        if self.unpriced:
+            shown["agentcost_unpriced_hits"] = self.unpriced
+        return shown
+
+
 @dataclass(slots=True, eq=False)
 class Trace:
     """One root run with everything below it.
@@ -79,6 +114,8 @@ class Trace:
     models: dict[UUID, Asked] = field(default_factory=dict)
     orphans: dict[UUID, BaseException] = field(default_factory=dict)
     _totals: Totals = field(default_factory=Totals)
+    _hits: dict[UUID, RunHits] = field(default_factory=dict)
+    _told: set[str] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _next_step: count[int] = field(default_factory=lambda: count(1))
 
@@ -118,6 +155,27 @@ class Trace:
         with self._lock:
             for name, amount in amounts.items():
                 setattr(self._totals, name, getattr(self._totals, name) + amount)
+
+    def served(self, run_id: UUID, hit: CacheHit, saved_nano: int | None) -> dict[str, Any] | None:
+        """Add a hit that a cache told of.
+
+        Args:
+            run_id: The run that it happened in.
+            hit: The hit.
+            saved_nano: What it saved, in nano-USD; None where that is not known.
+
+        Returns:
+            What its run shows from now on; None for a hit that was told before.
+        """
+        with self._lock:
+            if hit.id in self._told:
+                return None
+            self._told.add(hit.id)
+            of_the_run = self._hits.setdefault(run_id, RunHits())
+            of_the_run.add(label(hit.cache), saved_nano)
+            self._totals.cache_hits += 1
+            self._totals.saved_nano += saved_nano or 0
+            return of_the_run.metadata()
 
     def summary(self) -> dict[str, Any]:
         """The sums as metadata."""
