@@ -87,6 +87,15 @@ class StoredAnswer:
         yield _as_chunk(whole)
 
 
+def of_a_model(message: AIMessage) -> bool:
+    """Whether a chat model said it.
+
+    LangChain gives each message of a model an id. What middleware says in a model's place, that a budget is reached or
+    that all retries failed, has none yet.
+    """
+    return message.id is not None
+
+
 def complete(message: AIMessage) -> bool:
     """Whether an answer is one that may be served again: not cut short, refused, or broken."""
     said = message.response_metadata

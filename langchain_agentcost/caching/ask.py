@@ -11,9 +11,8 @@ from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
 from langchain_core.runnables import Runnable
-from langchain_core.runnables.base import RunnableBinding
 
-from langchain_agentcost.caching.keys import model_fingerprint
+from langchain_agentcost.caching.keys import model_fingerprint, models_of
 from langchain_agentcost.errors import InvalidUsage, Unkeyable
 from langchain_agentcost.saving import SparedCall
 from langchain_agentcost.usage import Usage
@@ -26,14 +25,14 @@ class Ask:
     Args:
         messages: The prompt, system message first.
         fingerprint: See `model_fingerprint`; None where something that is sent has no value of its own.
-        temperature: What is sampled with; None where nothing is said.
+        temperature: What is sampled with, by the model or any that it falls back to; 0 where nothing is said.
         model: The model's name, for prices.
         provider: Its provider, likewise.
     """
 
     messages: Sequence[BaseMessage]
     fingerprint: str | None
-    temperature: float | None = None
+    temperature: float = 0.0
     model: str | None = None
     provider: str | None = None
 
@@ -51,12 +50,13 @@ class Ask:
             messages: The prompt.
             sent: What is sent besides.
         """
-        inner, bound = _unbound(model, sent or {})
-        named: Mapping[str, Any] = inner._get_ls_params(**bound) if isinstance(inner, BaseChatModel) else {}  # noqa: SLF001  # what every tracer reads
+        models = list(models_of(model, sent=sent))
+        first, bound = models[0]
+        named: Mapping[str, Any] = first._get_ls_params(**bound) if isinstance(first, BaseChatModel) else {}  # noqa: SLF001  # what every tracer reads
         return cls(
             messages=messages,
             fingerprint=_fingerprint(model, sent),
-            temperature=bound.get("temperature", getattr(inner, "temperature", None)),
+            temperature=max(_temperature(*one) for one in models),
             model=named.get("ls_model_name"),
             provider=named.get("ls_provider"),
         )
@@ -87,9 +87,7 @@ def _fingerprint(model: Runnable[Any, Any], sent: Mapping[str, Any] | None) -> s
     return None
 
 
-def _unbound(model: Runnable[Any, Any], sent: Mapping[str, Any]) -> tuple[Runnable[Any, Any], dict[str, Any]]:
-    bound = dict(sent)
-    while isinstance(model, RunnableBinding):
-        bound = {**model.kwargs, **bound}
-        model = model.bound
-    return model, bound
+def _temperature(model: Any, bound: Mapping[str, Any]) -> float:
+    """What a model samples with; 0 where nothing is said."""
+    value = bound.get("temperature", getattr(model, "temperature", None))
+    return value if isinstance(value, int | float) else 0.0

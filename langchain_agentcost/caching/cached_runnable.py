@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from typing import Any, Self, cast
+from typing import Any, cast
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
@@ -36,11 +36,11 @@ class CachedRunnable(Runnable[LanguageModelInput, AIMessage]):
         self.model = model
         self.cache = cache
 
-    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Self:
+    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> CachedRunnable:  # not Self: with_fallbacks reads this
         """Bind tools, as the model does it."""
         return type(self)(cast("Any", self.model).bind_tools(tools, **kwargs), self.cache)
 
-    def bind(self, **kwargs: Any) -> Self:
+    def bind(self, **kwargs: Any) -> CachedRunnable:
         """Bind arguments of the call."""
         return type(self)(self.model.bind(**kwargs), self.cache)
 

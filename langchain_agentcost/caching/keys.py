@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
@@ -244,11 +244,20 @@ def model_fingerprint(model: Runnable[Any, Any], *, sent: Mapping[str, Any] | No
     Raises:
         Unkeyable: If a parameter has no value of its own, or it is no model but a chain.
     """
-    return plain_json(_asked(model, dict(sent or {}), None))
+    return plain_json([[_identity(one), _bound(bound)] for one, bound in models_of(model, sent=sent)])
 
 
-def _asked(model: Any, sent: dict[str, Any], config: RunnableConfig | None) -> list[Any]:
-    """A model and what is sent to it; the outer binding counts before the inner one, as it does in a call."""
+def models_of(
+    model: Any, *, sent: Mapping[str, Any] | None = None, config: RunnableConfig | None = None
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Give the model inside of bindings, and each of those that it falls back to, with what is sent to it.
+
+    Args:
+        model: A chat model, or one with things bound to it.
+        sent: What is sent besides. The outer binding counts before the inner one, as it does in a call.
+        config: The config that configurable models are made by; None takes that of the run that this code is in.
+    """
+    sent = dict(sent or {})
     while isinstance(model, RunnableBindingBase | DynamicRunnable):
         if isinstance(model, DynamicRunnable):
             model, config = model.prepare(ensure_config(config))
@@ -257,10 +266,12 @@ def _asked(model: Any, sent: dict[str, Any], config: RunnableConfig | None) -> l
             config = merge_configs(model.config, config)
             model = model.bound
     if isinstance(model, RunnableWithFallbacks):
-        return ["fallbacks", *(_asked(one, sent, config) for one in (model.runnable, *model.fallbacks))]
-    if callable(made := vars(type(model)).get("_model")):  # of init_chat_model: what it makes depends on the run
-        return _asked(made(model, config), sent, config)
-    return [_identity(model), _bound(sent)]
+        for one in (model.runnable, *model.fallbacks):
+            yield from models_of(one, sent=sent, config=config)
+    elif callable(made := vars(type(model)).get("_model")):  # of init_chat_model: what it makes depends on the run
+        yield from models_of(made(model, config), sent=sent, config=config)
+    else:
+        yield model, sent
 
 
 def _bound(sent: Mapping[str, Any]) -> dict[str, Any]:

@@ -95,17 +95,24 @@ class Likeness:
             near: The nearest entries.
             opened: Reads an entry's answer; None where it cannot be served.
         """
-        verifier = self._judge_of_pairs()
-        scored = [
-            (verifier.score(entry.text, text, similarity), similarity, entry)
-            for entry, similarity in near
-            if entry.text is not None and guard(entry.text, text) is None
-        ]
+        try:
+            scored = self._scored(text, near)
+        except Exception as error:  # noqa: BLE001  # whatever a verifier raises, the user's call is made
+            self._on_fault("the verifier", error)
+            return None
         for score, similarity, entry in sorted(scored, key=lambda item: item[0], reverse=True):
             answer = opened(entry)
             if answer is not None:
                 return Candidate(entry, answer, similarity, score)
         return None
+
+    def _scored(self, text: str, near: Iterable[Near]) -> list[tuple[float, float, Cached]]:
+        verifier = self._judge_of_pairs()
+        return [
+            (verifier.score(entry.text, text, similarity), similarity, entry)
+            for entry, similarity in near
+            if entry.text is not None and guard(entry.text, text) is None
+        ]
 
     def _encoder(self) -> Embeddings:
         with self._lock:

@@ -134,7 +134,7 @@ class SemanticCache:
 
     def again(self, turn: Turn) -> Served | None:
         """Look once more for the very same prompt: another call may have answered it since."""
-        return self._exact(turn).served if turn.candidate is None else None
+        return None if turn.renews else self._exact(turn).served
 
     def finish(self, turn: Turn, message: AIMessage, pieces: Sequence[int] = ()) -> StoredAnswer:
         """Learn from the model's answer, and keep it. Never raises for what is wrong with the cache.
@@ -229,8 +229,9 @@ class SemanticCache:
             return turn
         now = time()
         found = self.shelf.get(turn.key.partition, turn.key.exact, StoredAnswer.from_bytes)
-        if found is None or self._renews(found.entry, now):
-            return replace(turn, epoch=self.shelf.epoch())
+        renews = found is not None and self._renews(found.entry, now)
+        if found is None or renews:
+            return replace(turn, renews=renews, epoch=self.shelf.epoch())
         self.shelf.count("exact")
         call = billed_now(found.value.call, shared_share=1, idle_s=turn.exact_idle_s)
         hit = _hit("exact", call, age_s=now - found.entry.created_s)

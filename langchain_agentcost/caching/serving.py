@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessageChunk, message_chunk_to_message
 from langchain_core.runnables import RunnableConfig
 
-from langchain_agentcost.caching.answer import StoredAnswer
+from langchain_agentcost.caching.answer import StoredAnswer, of_a_model
 from langchain_agentcost.caching.ask import Ask
 from langchain_agentcost.caching.reporting import atell, tell
 from langchain_agentcost.caching.semantic import SemanticCache
 from langchain_agentcost.caching.singleflight import Flight
-from langchain_agentcost.caching.turn import Served
+from langchain_agentcost.caching.turn import Served, Turn
 
 
 def through(
@@ -37,16 +37,18 @@ def through(
         return call()
     own: list[AIMessage] = []
 
-    def lead() -> StoredAnswer:
+    def lead() -> StoredAnswer | None:
         since = cache.again(turn)
         if since is not None:
             own.append(_told(since, config))
             return since.answer
         own.append(call())
-        return cache.finish(turn, own[0])
+        return cache.finish(turn, own[0]) if of_a_model(own[0]) else None
 
     landed = cache.flights.do(turn.key.exact, lead)
-    return own[0] if not landed.shared else _told(cache.shared(landed.value), config)
+    if own:
+        return own[0]
+    return call() if landed.value is None else _told(cache.shared(landed.value), config)
 
 
 async def athrough(
@@ -60,16 +62,18 @@ async def athrough(
         return await call()
     own: list[AIMessage] = []
 
-    async def lead() -> StoredAnswer:
+    async def lead() -> StoredAnswer | None:
         since = await cache.shelf.off_loop(cache.again, turn)
         if since is not None:
             own.append(await _atold(since, config))
             return since.answer
         own.append(await call())
-        return await cache.afinish(turn, own[0])
+        return await cache.afinish(turn, own[0]) if of_a_model(own[0]) else None
 
     landed = await cache.flights.ado(turn.key.exact, lead)
-    return own[0] if not landed.shared else await _atold(cache.shared(landed.value), config)
+    if own:
+        return own[0]
+    return await call() if landed.value is None else await _atold(cache.shared(landed.value), config)
 
 
 def pieces_through(
@@ -77,25 +81,24 @@ def pieces_through(
 ) -> Iterator[AIMessageChunk]:
     """Stream a model call through a cache; see `through`. Another call's answer is replayed when it is whole."""
     turn = cache.begin(ask, config)
-    served, flight = turn.served, None
-    while served is None and turn.key is not None:
-        flight = cache.flights.join(turn.key.exact)
-        if flight is None or flight.leads or flight.blocks_this_loop():
-            break
-        landed = flight.wait()
-        served = cache.shared(landed.value) if landed is not None else None
-    if served is not None:
-        tell(served.hit, config)
-        yield from served.answer.chunks(served.mark)
+    if turn.key is None:
+        yield from call()
         return
-    gathered = _Gathered()
-    with _ended(flight):
+    served, leading = (turn.served, None) if turn.served is not None else _boarded(cache, turn, turn.key.exact)
+    with _ended(leading):
+        if served is not None:
+            tell(served.hit, config)
+            _land(leading, served.answer)
+            yield from served.answer.chunks(served.mark)
+            return
+        gathered = _Gathered()
         for piece in call():
             gathered.add(piece)
-            yield piece
+            with _with_reader(leading):
+                yield piece
         message = gathered.message
-        if message is not None and turn.key is not None:
-            _land(flight, cache.finish(turn, message, gathered.lengths))
+        if message is not None:
+            _land(leading, cache.finish(turn, message, gathered.lengths))
 
 
 async def apieces_through(
@@ -106,26 +109,58 @@ async def apieces_through(
 ) -> AsyncIterator[AIMessageChunk]:
     """Stream an async model call through a cache; see `pieces_through`."""
     turn = await cache.abegin(ask, config)
-    served, flight = turn.served, None
-    while served is None and turn.key is not None:
-        flight = cache.flights.join(turn.key.exact)
-        if flight is None or flight.leads:
-            break
-        landed = await flight.await_it()
-        served = cache.shared(landed.value) if landed is not None else None
-    if served is not None:
-        await atell(served.hit, config)
-        for piece in served.answer.chunks(served.mark):
-            yield piece
+    if turn.key is None:
+        async with _closed(call()) as pieces:
+            async for piece in pieces:
+                yield piece
         return
-    gathered = _Gathered()
-    with _ended(flight):
-        async for piece in call():
-            gathered.add(piece)
-            yield piece
+    served, leading = (turn.served, None) if turn.served is not None else await _aboarded(cache, turn, turn.key.exact)
+    with _ended(leading):
+        if served is not None:
+            await atell(served.hit, config)
+            _land(leading, served.answer)
+            for piece in served.answer.chunks(served.mark):
+                yield piece
+            return
+        gathered = _Gathered()
+        async with _closed(call()) as pieces:
+            async for piece in pieces:
+                gathered.add(piece)
+                with _with_reader(leading):
+                    yield piece
         message = gathered.message
-        if message is not None and turn.key is not None:
-            _land(flight, await cache.afinish(turn, message, gathered.lengths))
+        if message is not None:
+            _land(leading, await cache.afinish(turn, message, gathered.lengths))
+
+
+def _boarded(cache: SemanticCache, turn: Turn, key: str) -> tuple[Served | None, Flight | None]:
+    """Wait for an equal call under way, for its answer, or lead one; neither where waiting would be in vain."""
+    while True:
+        flight = cache.flights.board(key)
+        if flight is None or flight.blocks_this_loop():
+            return None, None
+        if flight.leads:
+            return cache.again(turn), flight
+        landed = flight.wait()
+        if landed is not None and landed.value is not None:
+            return cache.shared(landed.value), None
+        if landed is not None or flight.stalled():
+            return None, None
+
+
+async def _aboarded(cache: SemanticCache, turn: Turn, key: str) -> tuple[Served | None, Flight | None]:
+    """Wait for an equal call under way in async code; see `_boarded`."""
+    while True:
+        flight = cache.flights.board(key)
+        if flight is None:
+            return None, None
+        if flight.leads:
+            return await cache.shelf.off_loop(cache.again, turn), flight
+        landed = await flight.await_it()
+        if landed is not None and landed.value is not None:
+            return cache.shared(landed.value), None
+        if landed is not None or flight.stalled():
+            return None, None
 
 
 class _Gathered:
@@ -151,12 +186,32 @@ def _ended(flight: Flight | None) -> Iterator[None]:
     try:
         yield
     finally:
-        if flight is not None and flight.leads:
+        if flight is not None:
             flight.give_up()
 
 
+@contextmanager
+def _with_reader(flight: Flight | None) -> Iterator[None]:
+    """Let those who wait know that the stream is with its reader."""
+    if flight is None:
+        yield
+    else:
+        with flight.with_reader():
+            yield
+
+
+@asynccontextmanager
+async def _closed(pieces: AsyncIterator[AIMessageChunk]) -> AsyncIterator[AsyncIterator[AIMessageChunk]]:
+    """See to it that a stream that is left half-way ends at once, and not when it is collected."""
+    try:
+        yield pieces
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+
+
 def _land(flight: Flight | None, answer: StoredAnswer) -> None:
-    if flight is not None and flight.leads:
+    if flight is not None:
         flight.land(answer)
 
 

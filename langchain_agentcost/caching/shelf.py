@@ -17,7 +17,14 @@ from langchain_agentcost.caching.keys import keyed
 from langchain_agentcost.caching.scope import Caller, Runs
 from langchain_agentcost.caching.store import Audit, Cached, CacheStore, Near
 from langchain_agentcost.caching.stores import open_cache_store
-from langchain_agentcost.errors import CacheError, CacheWarning, StoreUnavailable, Unreadable, give_warning
+from langchain_agentcost.errors import (
+    CacheError,
+    CacheWarning,
+    MissingExtra,
+    StoreUnavailable,
+    Unreadable,
+    give_warning,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -187,7 +194,7 @@ class Shelf:
         """Use the store; a fault of it is counted, and warned about once."""
         try:
             return call()
-        except StoreUnavailable as error:
+        except (StoreUnavailable, MissingExtra) as error:
             self.fault("the cache is passed by, its store failed", error)
             return otherwise
 

@@ -7,13 +7,19 @@ from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from threading import Lock, get_ident
+from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
 _LEADING: ContextVar[frozenset[tuple[int, str]]] = ContextVar("agentcost_leading", default=frozenset())
 """The flights that this code is a part of, so that a call within an equal call does not wait for itself."""
+
+
+PATIENCE_S = 1.0
+"""How long those who wait for a stream bear with a reader that does not read on: he may be the one who waits."""
 
 
 class Landed(NamedTuple, Generic[T]):
@@ -62,6 +68,8 @@ class SingleFlight:
             landed = flight.wait()
             if landed is not None:
                 return landed
+            if flight.stalled():
+                return Landed(call(), shared=False)
 
     async def ado(self, key: str, call: Callable[[], Awaitable[T]]) -> Landed[T]:
         """Make an async call, or wait for the one that is under way; see `do`."""
@@ -75,6 +83,8 @@ class SingleFlight:
             landed = await flight.await_it()
             if landed is not None:
                 return landed
+            if flight.stalled():
+                return Landed(await call(), shared=False)
 
     def join(self, key: str) -> Flight | None:
         """Board a flight, for calls that are more than one function: streams.
@@ -95,6 +105,13 @@ class SingleFlight:
         flight = Flight(call, leads=False)
         return None if (id(self), key) in _LEADING.get() or flight.is_of_this_code() else flight
 
+    def board(self, key: str) -> Flight | None:
+        """Board a flight from a generator, see `join`: equal calls that its own steps make are not to wait for it."""
+        flight = self.join(key)
+        if flight is not None and flight.leads:
+            _LEADING.set(_LEADING.get() | {(id(self), key)})  # LangChain runs a stream in a context of its own
+        return flight
+
     def _end(self, key: str, done: Future[Landed[Any] | None]) -> None:
         """Forget a flight, and no later one: nobody but its leader ends it, so no lock is needed."""
         call = self._calls.get(key)
@@ -111,7 +128,8 @@ class SingleFlight:
             flight.give_up()
 
 
-class _Call(NamedTuple):
+@dataclass(slots=True, eq=False)
+class _Call:
     """A call under way, as all who take part in it share it."""
 
     done: Future[Landed[Any] | None]
@@ -119,6 +137,7 @@ class _Call(NamedTuple):
     loop: asyncio.AbstractEventLoop | None
     task: asyncio.Task[Any] | None
     end: Callable[[], object]
+    with_reader_since: float | None = None
 
 
 class Flight:
@@ -143,6 +162,18 @@ class Flight:
         """Whether its leader needs the event loop of this thread, which waiting without `await` would hold up."""
         return not self.leads and self._call.loop is not None and self._call.loop is _here()[0]
 
+    @contextmanager
+    def with_reader(self) -> Iterator[None]:
+        """Hand a piece of a stream out: until the reader comes back for the next one, nothing goes on."""
+        self._call.with_reader_since = monotonic()
+        yield
+        self._call.with_reader_since = None
+
+    def stalled(self) -> bool:
+        """Whether its reader has not read on for so long that nobody should wait for it."""
+        since = self._call.with_reader_since
+        return since is not None and monotonic() - since >= PATIENCE_S
+
     def land(self, value: T) -> Landed[T]:
         """Give the result to all who wait, and to the leader."""
         if not self._call.done.done():
@@ -157,11 +188,14 @@ class Flight:
             self._call.done.set_result(None)
 
     def wait(self) -> Landed[Any] | None:
-        """Wait for the result; None where there will be none."""
-        return self._call.done.result()
+        """Wait for the result; None where there will be none, or the call is stalled."""
+        while not self.stalled():
+            with suppress(TimeoutError):
+                return self._call.done.result(timeout=PATIENCE_S)
+        return None
 
     async def await_it(self) -> Landed[Any] | None:
-        """Wait without blocking; one who is cancelled takes nobody with it."""
+        """Wait without blocking, see `wait`; one who is cancelled takes nobody with it."""
         loop = asyncio.get_running_loop()
         waiter: asyncio.Future[Landed[Any] | None] = loop.create_future()
 
@@ -174,7 +208,9 @@ class Flight:
                 loop.call_soon_threadsafe(settle, done.result())
 
         self._call.done.add_done_callback(wake)
-        return await waiter
+        while not (waiter.done() or self.stalled()):
+            await asyncio.wait((waiter,), timeout=PATIENCE_S)
+        return waiter.result() if waiter.done() else None
 
     def __del__(self) -> None:
         """Let nobody wait for a leader that is gone: a stream that was dropped before it was begun."""

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 
 from langchain_agentcost.caching.answer import StoredAnswer
 from langchain_agentcost.caching.ask import Ask
@@ -58,6 +58,7 @@ class Turn:
         vector: The embedding of the user's text.
         epoch: The store's, from before the call.
         tags: What ends the entry.
+        renews: Whether the very same prompt is there, and this call renews it.
         exact_idle_s: How long ago the same prompt was asked for before, in seconds.
         partition_idle_s: How long ago anything in the partition was.
     """
@@ -69,6 +70,7 @@ class Turn:
     vector: bytes | None = None
     epoch: int | None = None
     tags: tuple[str, ...] = ()
+    renews: bool = False
     exact_idle_s: float = 0.0
     partition_idle_s: float = 0.0
 
@@ -93,6 +95,6 @@ def refusal(ask: Ask, allowed: frozenset[Caution]) -> str | None:
         return "empty"
     if ask.temperature and "temperature" not in allowed:
         return "temperature"
-    if "timely" not in allowed and timely(ask.messages[-1].text):
+    if "timely" not in allowed and any(timely(said.text) for said in ask.messages if isinstance(said, HumanMessage)):
         return "timely"
     return None
