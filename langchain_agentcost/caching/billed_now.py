@@ -23,8 +23,9 @@ def billed_now(call: SparedCall, *, shared_share: float, idle_s: float) -> Spare
         idle_s: How long ago that was last asked for, in seconds.
 
     Returns:
-        The call, with as much of the prompt read from the prompt cache as the provider's terms promise, and nothing
-        written to it beyond the rest. Where no terms are known, or caching has to be asked for and was not, as it was.
+        The call, with as much of the prompt read from the prompt cache as the provider's terms promise (where caching
+        has to be asked for: of the part that was marked), and nothing written to it beyond the rest of that. Where no
+        terms are known, or caching has to be asked for and was not, as it was.
 
     Example:
         >>> from langchain_agentcost.usage import Usage
@@ -41,8 +42,9 @@ def billed_now(call: SparedCall, *, shared_share: float, idle_s: float) -> Spare
     written = usage.cache_write_tokens + usage.cache_write_1h_tokens
     kept_s = terms.long_ttl_s if usage.cache_write_1h_tokens and terms.long_ttl_s else terms.ttl_s
     asked_for = terms.automatic or written or usage.cache_read_tokens
-    warm = round(usage.input_tokens * shared_share) if asked_for and idle_s <= kept_s else 0
-    read = terms.cached(warm, usage.input_tokens)
+    cacheable = usage.input_tokens if terms.automatic else min(written + usage.cache_read_tokens, usage.input_tokens)
+    share = min(shared_share, 1) if asked_for and shared_share > 0 and idle_s <= kept_s else 0
+    read = terms.cached(min(round(usage.input_tokens * share), cacheable), usage.input_tokens)
     marked = max(0, min(written + usage.cache_read_tokens, usage.input_tokens) - read) if written else 0
     for_an_hour = usage.cache_write_1h_tokens > 0
     again = replace(
