@@ -272,8 +272,12 @@ def _spared(row: CacheHits) -> str:
 
 def _own_calls(whole: CacheHits) -> Note:
     overhead = whole.overhead or Total()
-    calls = f"{_written(_spent(overhead))} in {written_count(overhead.calls)} calls of caches, embeddings and judges"
-    text = f"{_written(whole.gross)} saved less {calls}" if overhead.calls else f"{_written(whole.gross)} saved"
+    text = f"{_written(whole.gross)} saved"
+    if overhead.calls:
+        calls = f"{written_count(overhead.calls)} calls of caches, embeddings and judges"
+        text = f"{text} less {_written(_spent(overhead))} in {calls}"
+    else:
+        text = f"{text}, no call had the purpose {CACHE_PURPOSE!r}"
     return Note("Own cost", text, warning=overhead.unpriced_calls > 0)
 
 

@@ -126,6 +126,13 @@ class TestUnknown:
         made = cache_savings(booked(book.hit(saved=7, tokens=1), book("llm", purpose="cache")))
         assert (made.overhead, made.net) == (Amount(None, "unknown"), Amount(None, "unknown"))
 
+    def test_overhead_that_is_known_in_part_leaves_it_unknown_too(self) -> None:
+        """The known part is a lower bound of what is taken off, which bounds nothing."""
+        book = Hits()
+        spent = book("llm", nano=3, purpose="cache"), book("llm", purpose="cache")
+        made = cache_savings(booked(book.hit(saved=7, tokens=1), *spent))
+        assert (made.overhead, made.net) == (Amount(3, "at least"), Amount(None, "unknown"))
+
     def test_a_price_that_came_later_counts(self) -> None:
         """A re-pricing of a judge's call makes its cost known."""
         book = Hits()
@@ -250,6 +257,11 @@ class TestShown:
         assert notes["Net of caches"] == (
             "$0.00000082: $0.00000105 saved less $0.00000023 in 2 calls of caches, embeddings and judges"
         )
+
+    def test_a_cache_without_calls_of_its_own(self) -> None:
+        """Whoever forgot to say the purpose of the embeddings sees that nothing was taken off."""
+        notes = _notes(cache_savings(booked(Hits().hit("tool", saved=5 * 10**9))))
+        assert notes["Own cost"] == "$5.00 saved, no call had the purpose 'cache'"
 
     def test_more_caches_than_lines(self) -> None:
         """The caches that saved most are named, the others counted."""
