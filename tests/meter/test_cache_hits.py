@@ -24,6 +24,7 @@ from langchain_agentcost import BreakerTripped, Budget, CircuitBreaker, CostMete
 from langchain_agentcost.caching.reporting import atell, new_hit_id, tell
 from langchain_agentcost.errors import PriceNotFoundWarning
 from langchain_agentcost.ledger import MemoryLedger
+from langchain_agentcost.limits.doctor import examine
 from langchain_agentcost.meter import metered_embeddings
 from langchain_agentcost.pricing.spared import TOOL_WITHOUT_A_PRICE
 from langchain_agentcost.saving import CACHE_HIT, LANGCHAIN_CACHE, CacheHit, SparedCall
@@ -341,6 +342,20 @@ class TestLimits:
         graph_of(node).invoke(QUESTION, {"callbacks": meter.callbacks})
         total = meter.report().total
         assert (total.llm_calls, total.cache_hits) == (1, 5)
+
+    def test_the_doctor_misses_nothing_where_there_were_hits(self) -> None:
+        """A hit holds nothing, so a store without a hold for it is whole."""
+        meter = metered(budgets=[Budget(steps=5)])
+        model = FakeMeteredChatModel(model="small", counts=FakeCounts(1_000, 100))
+
+        def node(state: MessagesState) -> dict[str, Any]:
+            tell(hit_of(SMALL))
+            return {"messages": [model.invoke(state["messages"])]}
+
+        graph_of(node).invoke(QUESTION, {"callbacks": meter.callbacks})
+        assert meter.enforcer is not None
+        seen = examine(meter.enforcer.store, meter.ledger)
+        assert (seen.healthy, seen.holds, seen.compared) == (True, 1, 1)
 
     def test_a_loop_over_a_cached_tool_is_stopped(self) -> None:
         """A breaker counts results that came out of a cache like others, by the entry that was served."""
