@@ -46,6 +46,7 @@ $(VENV)/.demo: pyproject.toml | $(BIN)/python
 $(VENV)/.test: pyproject.toml | $(BIN)/python
 	@echo "Installing langchain-agentcost and what its tests need into $(VENV) ..."
 	@$(INSTALL) --upgrade 'pip>=25.1'
+	@$(INSTALL) 'torch==2.13.0' # before sentence-transformers asks for one: this build needs no GPU libraries
 	@$(INSTALL) --editable '.[all,demo]' --group dev
 	@touch $@
 
