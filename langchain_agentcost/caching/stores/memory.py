@@ -85,8 +85,8 @@ class MemoryStore:
             self._drop_ended(entry.created_s)
             if self._marks.forbid(entry.tags, entry.epoch) or size > self._most.bytes or self._most.entries < 1:
                 return False
-            vectors = self._index(entry.partition, entry.vector) if searched else None
             self._drop((entry.partition, entry.key))
+            vectors = self._index(entry.partition, entry.vector) if searched else None
             self._number += 1
             self._keep(_Kept(entry, self._number, size, vectors))
             while len(self._entries) > self._most.entries or self._bytes > self._most.bytes:

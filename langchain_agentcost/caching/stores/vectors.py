@@ -136,13 +136,13 @@ class Vectors:
     def _candidates(self, query: Floats) -> Iterator[tuple[float, list[int]]]:
         """Numbers by roughly falling cosine, a block at a time, each with the rough cosine of its first."""
         asked, seen = _FIRST, self._removed.copy()
-        while True:
-            rough, numbers = self._search(query, min(asked + len(self._removed), int(self._index.ntotal)))
+        while there := int(self._index.ntotal):  # which falls when the index closes up meanwhile
+            rough, numbers = self._search(query, min(asked + len(self._removed), there))
             new = [(cosine, number) for cosine, number in zip(rough, numbers, strict=True) if number not in seen]
             for start in range(0, len(new), _BLOCK):
                 block = new[start : start + _BLOCK]
                 yield block[0][0], [number for _, number in block]
-            if len(numbers) >= self._index.ntotal:
+            if len(numbers) == there:
                 return
             seen.update(numbers)
             asked *= 16
