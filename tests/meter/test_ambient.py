@@ -162,4 +162,4 @@ class TestEmbeddings:
     def test_model_and_provider_are_read_off_the_class(self) -> None:
         """OpenAI's class says what it is."""
         made = metered_embeddings(OpenAIEmbeddings(model="text-embedding-3-large", api_key="none"))  # type: ignore[arg-type]
-        assert (vars(made)["_model"], vars(made)["_provider"]) == ("text-embedding-3-large", "openai")
+        assert tuple(vars(made)["_said"]) == ("text-embedding-3-large", "openai", None)
