@@ -160,9 +160,11 @@ class Shelf:
         if tag is None and before is None:
             raise CacheError("Name what to forget: tenant=, user=, session=, model= or before=.")
         tags = () if tag is None else (tag,)
-        if before is None:
-            self.store.invalidate(tags)
-        return self.store.delete(tags, before_s=None if before is None else before.timestamp())
+        if before is not None:
+            return self.store.delete(tags, before_s=before.timestamp())
+        deleted = self.store.delete(tags)
+        self.store.invalidate(tags)  # what is being made now is not kept, and what was kept since goes, too
+        return deleted + self.store.delete(tags)
 
     def delete_all(self) -> int:
         """Delete everything in the store, for good, and say how many entries that were."""

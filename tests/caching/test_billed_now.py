@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -22,9 +23,8 @@ MODELS = [
 
 def call(model: str | None, provider: str | None, **counts: int) -> SparedCall:
     """Give a call that consumed this."""
-    return SparedCall(
-        model=model, provider=provider, usage=Usage(**{"input_tokens": 10_000, "output_tokens": 9, **counts})
-    )
+    told: Any = {"input_tokens": 10_000, "output_tokens": 9, **counts}
+    return SparedCall(model=model, provider=provider, usage=Usage(**told))
 
 
 def parts(spared: SparedCall) -> tuple[int, int, int]:
