@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from langchain_core.embeddings import Embeddings
 
@@ -14,14 +14,30 @@ from langchain_agentcost.caching.matching.guard import guard
 from langchain_agentcost.caching.store import Cached, Near
 from langchain_agentcost.caching.stores.vectors import as_bytes
 
-if TYPE_CHECKING:
-    from langchain_agentcost.caching.matching.verifier import Verifier
-
 NEIGHBOURS = 5
 """So many of the nearest are looked at: the nearest one may be the trap, and the second the paraphrase."""
 
 MAX_TEXT_CHARS = 2_000
 """Longer texts are found only exactly: encoders cut them, and what is cut off may be what differs."""
+
+
+class Scorer(Protocol):
+    """What tells whether two questions have the same answer, such as a `Verifier`."""
+
+    @property
+    def name(self) -> str:
+        """What its scores are known by: evidence of one says nothing of another."""
+        ...
+
+    def score(self, a: str, b: str, similarity: float, /) -> float:
+        """Say how sure it is, from 0 to 1.
+
+        Args:
+            a: The text that was answered before.
+            b: The text that is asked now.
+            similarity: The cosine of their embeddings.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,7 @@ class Likeness:
     """
 
     def __init__(
-        self, embeddings: Embeddings | None, verifier: Verifier | None, *, on_fault: Callable[[str, Exception], None]
+        self, embeddings: Embeddings | None, verifier: Scorer | None, *, on_fault: Callable[[str, Exception], None]
     ) -> None:
         self._embeddings = embeddings
         self._verifier = verifier
@@ -122,7 +138,7 @@ class Likeness:
                 self._embeddings = default_embeddings()
             return self._embeddings
 
-    def _judge_of_pairs(self) -> Verifier:
+    def _judge_of_pairs(self) -> Scorer:
         with self._lock:
             if self._verifier is None:
                 from langchain_agentcost.caching.matching.verifier import Verifier  # noqa: PLC0415  # it reads a file

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
+from threading import get_ident
 from time import time
 from typing import Any
 
@@ -12,6 +14,7 @@ from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, Generation
 
 from langchain_agentcost.attribution import AttributionMap
+from langchain_agentcost.caching.answer import complete
 from langchain_agentcost.caching.ask import usage_of
 from langchain_agentcost.caching.billed_now import LastAsked, billed_now
 from langchain_agentcost.caching.codec import dump_json, load_json, message_data, message_of
@@ -23,6 +26,7 @@ from langchain_agentcost.caching.shelf import Shelf
 from langchain_agentcost.caching.store import Cached, CacheStore
 from langchain_agentcost.caching.tags import owner_tags
 from langchain_agentcost.errors import Unkeyable, Unreadable, Unstorable
+from langchain_agentcost.recent import Recent
 from langchain_agentcost.saving import SparedCall
 
 
@@ -70,9 +74,34 @@ class AgentCostLLMCache(BaseCache):
         self._lifetime = Lifetime(ttl_s=ttl_s)
         self._version = version
         self._asked = LastAsked()
+        self._epochs: Recent[tuple[_Code, str], int | None] = Recent()
+        """The store's, from before the call: what is forgotten while it is under way is not put back."""
 
     def lookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
         """Give what this prompt was answered by this model; None where that is not known."""
+        return self._looked_up(prompt, llm_string, _here())
+
+    def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+        """Keep an answer, unless it was cut short or refused."""
+        self._update(prompt, llm_string, return_val, _here())
+
+    def clear(self, **kwargs: Any) -> None:
+        """Delete everything in the store."""
+        self.shelf.delete_all()
+
+    async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
+        """Give what this prompt was answered by this model; None where that is not known."""
+        return await self.shelf.off_loop(self._looked_up, prompt, llm_string, _here())
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
+        """Keep an answer, unless it was cut short or refused."""
+        await self.shelf.off_loop(self._update, prompt, llm_string, return_val, _here())
+
+    async def aclear(self, **kwargs: Any) -> None:
+        """Delete everything in the store."""
+        await self.shelf.off_loop(self.clear)
+
+    def _looked_up(self, prompt: str, llm_string: str, code: _Code) -> RETURN_VAL_TYPE | None:
         partition = self._partition(llm_string)
         if partition is None:
             return None
@@ -80,24 +109,26 @@ class AgentCostLLMCache(BaseCache):
         idle_s = self._asked.idle_s(partition + key, time())
         found = self.shelf.get(partition, key, _generations)
         self.shelf.count("misses" if found is None else "exact")
-        return None if found is None else [_as_now(generation, idle_s) for generation in found.value]
+        if found is not None:
+            return [_as_now(generation, idle_s) for generation in found.value]
+        self._epochs.put((code, partition + key), self.shelf.epoch())
+        return None
 
-    def update(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
-        """Keep an answer."""
-        partition, epoch = self._partition(llm_string), self.shelf.epoch()
-        if partition is None or epoch is None:
+    def _update(self, prompt: str, llm_string: str, answers: RETURN_VAL_TYPE, code: _Code) -> None:
+        partition, key = self._partition(llm_string), self._key(prompt)
+        if partition is None:
             return
-        try:
-            value = dump_json([_data(generation) for generation in return_val])
-        except Unstorable:
-            self.shelf.count("refused_unstorable")
+        epoch = self._epochs.pop((code, partition + key))
+        epoch = self.shelf.epoch() if epoch is None else epoch
+        value = self._written(answers)
+        if epoch is None or value is None:
             return
         now = time()
         stale_s, expires_s = self._lifetime.terms(now)
         self.shelf.put(
             Cached(
                 partition=partition,
-                key=self._key(prompt),
+                key=key,
                 value=value,
                 epoch=epoch,
                 created_s=now,
@@ -107,21 +138,16 @@ class AgentCostLLMCache(BaseCache):
             )
         )
 
-    def clear(self, **kwargs: Any) -> None:
-        """Delete everything in the store."""
-        self.shelf.delete_all()
-
-    async def alookup(self, prompt: str, llm_string: str) -> RETURN_VAL_TYPE | None:
-        """Give what this prompt was answered by this model; None where that is not known."""
-        return await self.shelf.off_loop(self.lookup, prompt, llm_string)
-
-    async def aupdate(self, prompt: str, llm_string: str, return_val: RETURN_VAL_TYPE) -> None:
-        """Keep an answer."""
-        await self.shelf.off_loop(self.update, prompt, llm_string, return_val)
-
-    async def aclear(self, **kwargs: Any) -> None:
-        """Delete everything in the store."""
-        await self.shelf.off_loop(self.clear)
+    def _written(self, answers: RETURN_VAL_TYPE) -> bytes | None:
+        """Write an answer; None where it is not one to be served again."""
+        if not all(_complete(generation) for generation in answers):
+            self.shelf.count("refused_incomplete")
+            return None
+        try:
+            return dump_json([_data(generation) for generation in answers])
+        except Unstorable:
+            self.shelf.count("refused_unstorable")
+            return None
 
     def _partition(self, llm_string: str) -> str | None:
         namespace = self.shelf.caller().namespace(self._scope)
@@ -134,13 +160,37 @@ class AgentCostLLMCache(BaseCache):
         return keyed(_canonical(prompt), secret=self.shelf.secret)
 
 
+_Code = tuple[int, int | None]
+"""A thread and a task: LangChain looks up and updates in the same ones."""
+
+
+def _here() -> _Code:
+    try:
+        return get_ident(), id(asyncio.current_task())
+    except RuntimeError:  # no event loop
+        return get_ident(), None
+
+
+def _complete(generation: Generation) -> bool:
+    message = generation.message if isinstance(generation, ChatGeneration) else None
+    if not isinstance(message, AIMessage):
+        message = AIMessage("", response_metadata=generation.generation_info or {})
+    return complete(message)
+
+
+_DUMPED = {"lc", "type", "id", "kwargs"}
+"""What langchain-core writes of an object."""
+
+
 def _canonical(prompt: str) -> str:
     """What the dumped messages say; the prompt itself where it is no dump of messages."""
     try:
         dumped = json.loads(prompt)
+        if any(one.keys() != _DUMPED for one in dumped):  # what else it says would be lost
+            return "text" + prompt
         messages = [message_of({"type": one["kwargs"]["type"], "data": one["kwargs"]}) for one in dumped]
-        return "messages" + plain_json(canonical_messages(messages)) if messages else prompt
-    except (ValueError, TypeError, KeyError, RecursionError, Unreadable, Unkeyable):
+        return "messages" + plain_json(canonical_messages(messages)) if messages else "text" + prompt
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError, Unreadable, Unkeyable):
         return "text" + prompt
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from importlib.util import find_spec
-from typing import Any, Self
+from typing import Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import Runnable, RunnableConfig
-from pydantic import TypeAdapter
+from langchain_core.runnables.config import ensure_config
 
 from langchain_agentcost.caching.ask import Ask
 from langchain_agentcost.caching.semantic import SemanticCache
 from langchain_agentcost.caching.serving import athrough, through
+from langchain_agentcost.caching.structured import described, response_of
 from langchain_agentcost.errors import MissingExtra
 
 if find_spec("langchain") is None:
@@ -25,7 +25,14 @@ Response = ModelResponse[Any]
 
 
 class ModelCacheMiddleware(AgentMiddleware[Any, Any, Any]):
-    """Puts a cache before an agent's model calls. Put it first: a hit then needs neither retries nor a budget.
+    """Puts a cache before an agent's model calls.
+
+    Put it behind middleware that changes what is asked, such as a dynamic prompt, and before what repeats, replaces or
+    limits calls: a hit then needs neither retries nor a budget. `[*prompts, ModelCacheMiddleware(…), *limits]`.
+
+    What comes after it may answer with another model, a fallback or a cheaper one: that answer is kept as the model's
+    that was asked. An answer that no model gave, such as that a budget is reached, is not kept, and neither is
+    structured output that did not parse.
 
     Args:
         cache: The cache; many agents may share one.
@@ -51,12 +58,10 @@ class ModelCacheMiddleware(AgentMiddleware[Any, Any, Any]):
 
         def call() -> AIMessage:
             made.append(handler(request))
-            return _answer(made[0])
+            return _answer(made[0], request)
 
         message = through(self.cache, _ask(request), call)
-        if made:
-            return made[0]
-        return _response(message) if request.response_format is None else handler(_saying(request, message))
+        return made[0] if made else response_of(message, request.response_format)
 
     async def awrap_model_call(self, request: Request, handler: Callable[[Request], Awaitable[Response]]) -> Response:
         """Answer a model call from the cache, or make it, in async code."""
@@ -64,37 +69,10 @@ class ModelCacheMiddleware(AgentMiddleware[Any, Any, Any]):
 
         async def call() -> AIMessage:
             made.append(await handler(request))
-            return _answer(made[0])
+            return _answer(made[0], request)
 
         message = await athrough(self.cache, _ask(request), call)
-        if made:
-            return made[0]
-        return _response(message) if request.response_format is None else await handler(_saying(request, message))
-
-
-class _Saying(Runnable[Any, AIMessage]):
-    """A model that says what it was given, so that the agent itself makes structured output of a cached answer."""
-
-    def __init__(self, model: Any, message: AIMessage) -> None:
-        self.profile = getattr(model, "profile", None)
-        self._message = message
-
-    def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> Self:
-        """Stay as it is."""
-        return self
-
-    def bind(self, **kwargs: Any) -> Self:
-        """Stay as it is."""
-        return self
-
-    def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:  # noqa: A002  # LangChain's name
-        """Say it."""
-        return self._message
-
-
-def _saying(request: Request, message: AIMessage) -> Request:
-    model: Any = _Saying(request.model, message)
-    return request.override(model=model)
+        return made[0] if made else response_of(message, request.response_format)
 
 
 def _ask(request: Request) -> Ask:
@@ -103,24 +81,15 @@ def _ask(request: Request) -> Ask:
         **request.model_settings,
         "tools": request.tools,
         "tool_choice": request.tool_choice,
-        "response_format": _format(request.response_format),
+        "response_format": described(request.response_format),
+        "agent": ensure_config().get("metadata", {}).get("lc_agent_name"),  # it signs its messages
     }
     return Ask.of(request.model, messages, sent)
 
 
-def _format(wanted: Any) -> Any:
-    """Structured output as it can be compared: how it is asked for, and its JSON schema."""
-    if wanted is None or isinstance(wanted, dict):
-        return wanted
-    schema = getattr(wanted, "schema", wanted)
-    described = schema if isinstance(schema, dict) else TypeAdapter(schema).json_schema()
-    return {"strategy": type(wanted).__name__ if schema is not wanted else "auto", "schema": described}
-
-
-def _answer(response: Response) -> AIMessage:
-    """The model's own message; tool messages beside it are made of it."""
-    return next(message for message in response.result if isinstance(message, AIMessage))
-
-
-def _response(message: AIMessage) -> Response:
-    return ModelResponse(result=[message])
+def _answer(response: Response, request: Request) -> AIMessage:
+    """The model's own message, without its id where it is not to be kept: structured output that did not come of it."""
+    message = next((one for one in response.result if isinstance(one, AIMessage)), AIMessage(""))
+    missing = request.response_format is not None and response.structured_response is None
+    broken = missing and (len(response.result) > 1 or not message.tool_calls)
+    return message.model_copy(update={"id": None}) if broken else message

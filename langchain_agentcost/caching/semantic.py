@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from time import time
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage
@@ -21,7 +21,7 @@ from langchain_agentcost.caching.equivalence import Judge
 from langchain_agentcost.caching.error_budget import ErrorBudget, Evidence
 from langchain_agentcost.caching.keys import PromptKey, keyed, prompt_key
 from langchain_agentcost.caching.lifetime import Lifetime, Renewals
-from langchain_agentcost.caching.likeness import NEIGHBOURS, Candidate, Likeness
+from langchain_agentcost.caching.likeness import NEIGHBOURS, Candidate, Likeness, Scorer
 from langchain_agentcost.caching.reporting import new_hit_id
 from langchain_agentcost.caching.scope import Namespace, Scope, checked_scope
 from langchain_agentcost.caching.shelf import Shelf
@@ -32,9 +32,6 @@ from langchain_agentcost.caching.turn import Caution, Served, Turn, checked_caut
 from langchain_agentcost.errors import Unkeyable, Unstorable
 from langchain_agentcost.saving import CacheHit, SparedCall
 from langchain_agentcost.tokens import estimate_text
-
-if TYPE_CHECKING:
-    from langchain_agentcost.caching.matching.verifier import Verifier
 
 DAY_S = 86_400.0
 
@@ -84,7 +81,7 @@ class SemanticCache:
         store: CacheStore | Shelf | str | None = None,
         *,
         embeddings: Embeddings | Literal[False] | None = None,
-        verifier: Verifier | None = None,
+        verifier: Scorer | None = None,
         budget: ErrorBudget | None = None,
         judge: Judge | None = None,
         scope: Scope = "user",
