@@ -362,7 +362,7 @@ def test_a_search_that_comes_upon_gone_entries_finds_all_others(opens: Opens) ->
         store.put(entry(f"k{number}", vector=unit(1, number / 100)))
     assert len(store.nearest("p", unit(1, 0), most=150, now_s=1)) == 150
     other = opens() if isinstance(store, SQLiteStore) else store
-    for number in range(0, 140):
+    for number in range(140):
         other.remove("p", f"k{number}")
     assert [near.entry.key for near in store.nearest("p", unit(1, 0), most=20, now_s=1)] == [
         f"k{number}" for number in range(140, 150)
@@ -497,6 +497,7 @@ def test_a_damaged_row_is_a_miss_or_unavailable(damage: str, loaded: bool, tmp_p
         ):
             result = _unless_unavailable(step)
             if isinstance(result, list) and result and isinstance(result[0][0], Cached):
+                assert all(type(near.entry.epoch) is int for near in result)
                 assert all(abs(near.similarity - cosine(near.entry.vector, unit(1, 0))) < 1e-6 for near in result)
 
 

@@ -201,7 +201,8 @@ class SQLiteStore:
         """Give the newest audits of a series, oldest first."""
         with self._reader as db:
             rows = db.execute(_AUDITS, (_packed(series), max(0, min(newest, MOST_AUDITS)))).fetchall()
-        return [Audit(score, bool(right), at_s) for score, right, at_s in reversed(rows)]
+        whole = (row for row in reversed(rows) if all(isinstance(number, float | int) for number in row))
+        return [Audit(score, bool(right), at_s) for score, right, at_s in whole]
 
     def room(self) -> Room:
         """Give how much it holds, ended entries that are not cleared away yet included."""
@@ -232,7 +233,7 @@ class SQLiteStore:
     def _state(self, db: sqlite3.Connection) -> tuple[int, int, int]:
         """Give the epoch, and how many entries and bytes there are."""
         row: tuple[int, int, int] | None = db.execute("SELECT epoch, entries, bytes FROM state").fetchone()
-        if row is None:
+        if row is None or not all(isinstance(number, int) for number in row):
             raise StoreUnavailable(f"The cache {self.path} is damaged. Remove it: it is filled again by and by.")
         return row
 
@@ -284,19 +285,25 @@ def _row(entry: Cached) -> tuple[Any, ...]:
 
 def _entry(row: tuple[Any, ...]) -> Cached | None:
     """Read an entry; None where the row is damaged."""
-    _, _, partition, key, value, epoch, created_s, expires_s, stale_s, tags, text, vector = row
+    _, used_s, partition, key, value, epoch, created_s, expires_s, stale_s, tags, text, vector = row
+    numbers = (used_s, epoch, created_s, expires_s, stale_s)
+    blobs = (partition, key, value, tags, text, vector)
+    if not all(isinstance(one, float | int | None) for one in numbers) or not all(
+        isinstance(one, bytes | None) for one in blobs
+    ):
+        return None
     try:
         return Cached(
             partition=_unpacked(partition),
             key=_unpacked(key),
-            value=bytes(memoryview(value)),
+            value=value,
             epoch=epoch,
-            created_s=created_s + 0.0,
-            expires_s=None if expires_s is None else expires_s + 0.0,
-            stale_s=None if stale_s is None else stale_s + 0.0,
+            created_s=created_s,
+            expires_s=expires_s,
+            stale_s=stale_s,
             tags=tuple(str(tag) for tag in json.loads(tags)),
             text=None if text is None else _unpacked(text),
             vector=vector,
         )
-    except (TypeError, ValueError, AttributeError):
+    except (TypeError, ValueError):
         return None
