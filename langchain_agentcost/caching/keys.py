@@ -268,7 +268,8 @@ def models_of(
     if isinstance(model, RunnableWithFallbacks):
         for one in (model.runnable, *model.fallbacks):
             yield from models_of(one, sent=sent, config=config)
-    elif callable(made := vars(type(model)).get("_model")):  # of init_chat_model: what it makes depends on the run
+    elif not isinstance(model, BaseLanguageModel) and callable(made := vars(type(model)).get("_model")):
+        # of init_chat_model: what it makes depends on the run
         yield from models_of(made(model, config), sent=sent, config=config)
     else:
         yield model, sent

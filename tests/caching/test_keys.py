@@ -497,6 +497,16 @@ def test_a_model_within_a_model_counts() -> None:
     assert one == again != other
 
 
+def test_a_models_own_methods_are_not_called() -> None:
+    """Only what `init_chat_model` gives is asked for the model that it makes, no class with a method of that name."""
+
+    class Mine(FakeListChatModel):
+        def _model(self, _: object) -> None:
+            raise AssertionError("it was called")
+
+    assert "Mine" in model_fingerprint(Mine(responses=["a"]))
+
+
 def test_what_cannot_be_described_is_refused() -> None:
     """A tool that no provider could be told of, or a client that is sent along, has no value to compare."""
     for sent in ({"tools": [object()]}, {"client": object()}, {"response_format": int}):
