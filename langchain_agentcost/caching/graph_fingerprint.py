@@ -30,7 +30,7 @@ from langchain_agentcost.caching.keys import keyed, model_fingerprint
 from langchain_agentcost.caching.plain import MAX_DEPTH, plain_json
 from langchain_agentcost.errors import Unkeyable
 
-MAX_PARTS = 100_000
+MAX_PARTS = 50_000
 """A graph that is made of more than this captured a data set; it needs a version."""
 
 FINGERPRINT = "__agentcost_fingerprint__"
@@ -85,27 +85,22 @@ class _Description:
     def of(self, value: Any) -> Any:
         if isinstance(builder := getattr(value, "builder", None), StateGraph):
             value = builder  # a graph is what it was compiled from
+        self._parts += 1
+        if self._parts > MAX_PARTS or self._depth > 8 * MAX_DEPTH:
+            raise Unkeyable(f"The graph is made of more than {MAX_PARTS} parts. {_ADVICE}")
         if value is None or isinstance(value, str | bool | int | float | bytes):
             return plain_json(value)
         if id(value) in self._seen:
             return ["again", self._seen[id(value)]]
-        self._count(value)
-        self._depth += 1
-        try:
-            for kinds, write in _WRITERS:
-                if isinstance(value, kinds):
-                    return write(self, value)
-            return self.thing(value)
-        finally:
-            self._depth -= 1
-
-    def _count(self, value: Any) -> None:
-        self._parts += 1
-        if self._parts > MAX_PARTS or self._depth > 8 * MAX_DEPTH:
-            raise Unkeyable(f"The graph is made of more than {MAX_PARTS} parts. {_ADVICE}")
-        if not isinstance(value, tuple | frozenset | CodeType):
+        if not isinstance(value, tuple | frozenset | CodeType):  # equal constants may be one object, or not
             self._seen[id(value)] = len(self._seen)
             self._kept.append(value)
+        self._depth += 1
+        try:
+            kind: type = type(value)
+            return _writer(kind)(self, value)
+        finally:
+            self._depth -= 1
 
     def sequence(self, values: Any) -> Any:
         return [type(values).__name__, *map(self.of, values)]
@@ -240,6 +235,11 @@ _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[[_Description, Any], Any
     ((list, tuple, deque), _Description.sequence),
 )
 """How an object is written, by its type; the first row that fits counts."""
+
+
+@lru_cache(maxsize=4096)
+def _writer(kind: type) -> Callable[[_Description, Any], Any]:
+    return next((write for kinds, write in _WRITERS if issubclass(kind, kinds)), _Description.thing)
 
 
 _PYTHON_S = frozenset(("__init__", "__call__", "__post_init__", "__enter__", "__exit__"))
