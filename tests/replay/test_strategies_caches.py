@@ -111,11 +111,57 @@ def test_the_tool_cache_saves_no_tokens() -> None:
 
 
 def test_the_tool_caches_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """When it is full it starts afresh."""
+    """When it is full, what was not used for longest is forgotten."""
     monkeypatch.setattr(tool_cache, "MAX_RESULTS", 3)
     memory: dict[str, Any] = {}
     played(episode(*(uses("get_order", "x", n=n) for n in range(10))), "tool_cache:state=shared", memory=memory)
-    assert 1 <= len(memory["results"]) <= 3
+    assert memory["tool_cache"].shelf.store.room().entries == 3
+
+
+def test_results_of_a_run_are_gone_with_it() -> None:
+    """Where states are the runs' own, nothing is remembered for later ones."""
+    memory: dict[str, Any] = {}
+    played(episode(READ, READ), "tool_cache", memory=memory)
+    assert not memory
+
+
+@pytest.mark.parametrize("command", ["ls", "cat notes.txt", "rm notes.txt"])
+def test_a_shell_is_refused(command: str) -> None:
+    """Files change under it: it is a write, whatever its command says."""
+    shell = uses("bash", "notes", command=command)
+    assert _tally(("a", [shell, shell, READ, READ])) == {"tool_calls": 4, "tool_reads": 2}
+
+
+def test_what_a_run_reads_after_its_write_is_kept_for_nobody() -> None:
+    """Its world is another one by then: the next task is served what the first world began with, or nothing."""
+    shared = "tool_cache:state=shared"
+    assert _tally(("a", [WRITE, OTHER]), ("b", [READ, READ]), by=shared) == {
+        "tool_calls": 4,
+        "tool_reads": 3,
+        "tool_hits": 1,
+    }
+    assert _tally(("a", [READ, WRITE, OTHER]), ("b", [READ]), by=shared)["tool_hits"] == 1
+
+
+def test_a_run_that_is_replayed_twice_counts_the_same() -> None:
+    """A verified run is made several times with one memory; none of them is a hit of the other."""
+    memory: dict[str, Any] = {}
+    played(episode(READ, name="before", task="b"), "tool_cache:state=shared", memory=memory)
+    again = episode(READ, *(uses("get_order", "9", n=n) for n in (2, 2)), WRITE, READ, name="run", task="a")
+    tallies = [played(again, "tool_cache:state=shared", memory=memory).tally for _ in range(3)]
+    assert tallies[0] == tallies[1] == tallies[2]
+    assert tallies[0]["tool_hits"] == 2
+
+
+def test_lists_and_arguments_of_other_types_are_told_apart() -> None:
+    """The order 1 is not the order "1"."""
+    assert _tally(("a", [uses("get_order", "x", n=n) for n in (1, "1", 1.0, True)]))["tool_hits"] == 0
+
+
+def test_content_blocks_are_kept_as_they_are() -> None:
+    """A result that is a list of blocks hits and is not stale."""
+    blocks = uses("get_order", [{"type": "text", "text": "7 left"}], n=1)
+    assert _tally(("a", [blocks, blocks])) == {"tool_calls": 2, "tool_reads": 2, "tool_hits": 1}
 
 
 ASKS = [uses("get_order", "7 left", n=1, recorded=counted(2000)), says("There are 7.", recorded=counted(2500))]
