@@ -281,9 +281,13 @@ class Books:
             call.unwatch = partial(task.remove_done_callback, left)
 
     def _task_ended(self, run_id: UUID, task: asyncio.Task[Any]) -> None:
-        """Book a call whose task ended before the call did."""
+        """Book a call whose task ended before the call did.
+
+        LangChain's chains make each piece of an async stream in a task of its own, which ends with its piece: a call
+        that has begun to stream ends here only where it was cancelled.
+        """
         call = self._open.get(run_id)
-        if call is None:
+        if call is None or (call.first_token_s is not None and not task.cancelled()):
             return
         with self._journal.harmless("a cancelled call"):
             failed = self.model_failed if call.kind == "llm" else self.tool_failed
