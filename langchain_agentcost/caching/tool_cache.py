@@ -156,8 +156,9 @@ class ToolCache:
         self.shelf.count("writes")
         try:
             names = policy.tags_for(self._inputs.args(asked, policy)) if policy.tags else ()
-        except Unkeyable:
-            names = ()
+        except Unkeyable as error:
+            self._warn(asked.name, error)
+            names = ()  # nobody knows then what is written
         return self._writes.begin(asked.caller, names, scope=policy.scope)
 
     def policy_of(self, name: str, tool: BaseTool | None = None) -> ToolCachePolicy:
@@ -327,10 +328,10 @@ class ToolCache:
         )
 
     def _warn(self, tool: str, error: Unkeyable) -> None:
-        """Say once a tool that it is not cached, and why."""
+        """Say once a tool what is missing: its reads are not cached, its writes end all that their caller sees."""
         if tool not in self._warned:
             self._warned.add(tool)
-            give_warning(CacheWarning(f"A call of {tool} is not cached: {error}"))
+            give_warning(CacheWarning(f"The cache cannot tell what a call of {tool} is about: {error}"))
 
 
 class _Made(NamedTuple):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
@@ -73,6 +74,19 @@ class ToolInputs:
         Raises:
             Unkeyable: If it depends on what cannot be compared.
         """
+        with _as_unkeyable(asked.name):
+            return self._of(asked, policy)
+
+    def args(self, asked: AskedTool, policy: ToolCachePolicy) -> Mapping[str, Any]:
+        """Give the arguments alone, as they are compared: all that a write's tags need.
+
+        Raises:
+            Unkeyable: If they cannot be read.
+        """
+        with _as_unkeyable(asked.name):
+            return policy.normalised(_own_args(asked, self._injected(asked.tool)))
+
+    def _of(self, asked: AskedTool, policy: ToolCachePolicy) -> Inputs:
         injected = self._injected(asked.tool)
         if injected.unknown and policy.vary_on is None:
             given = ", ".join(sorted(injected.unknown))
@@ -87,14 +101,6 @@ class ToolInputs:
         form = "message" if asked.call_id is not None else "value"
         return Inputs(args, plain_json([asked.name, _identity(asked.tool), policy.version, form, args, varied]))
 
-    def args(self, asked: AskedTool, policy: ToolCachePolicy) -> Mapping[str, Any]:
-        """Give the arguments alone, as they are compared: all that a write's tags need.
-
-        Raises:
-            Unkeyable: If they cannot be read.
-        """
-        return policy.normalised(_own_args(asked, self._injected(asked.tool)))
-
     def _injected(self, tool: BaseTool | None) -> _Injected:
         if tool is None:
             return _NOTHING
@@ -103,6 +109,17 @@ class ToolInputs:
             known = (tool, _find_injected(tool))
             self._known.put(id(tool), known)
         return known[1]
+
+
+@contextmanager
+def _as_unkeyable(tool: str) -> Iterator[None]:
+    """Schemas, type hints and normalisers are anybody's code: what they raise must not break the call itself."""
+    try:
+        yield
+    except Unkeyable:
+        raise
+    except Exception as error:
+        raise Unkeyable(f"The arguments of {tool} cannot be read: {error!r}") from error
 
 
 class _Injected(NamedTuple):
@@ -124,10 +141,7 @@ _SEES_ARGUMENTS_ONLY = ("langchain_mcp_adapters.tools",)
 
 def _find_injected(tool: BaseTool) -> _Injected:
     function = _function(tool)
-    try:
-        hints = {**get_type_hints(function, include_extras=True), **_schema_hints(tool)}
-    except Exception as error:  # hints may be any code: a tool whose hints cannot be read is not known
-        raise Unkeyable(f"What {tool.name} is given cannot be read from its type hints: {error}") from error
+    hints = {**get_type_hints(function, include_extras=True), **_schema_hints(tool)}
     kinds = {name: _kind(name, hint) for name, hint in hints.items() if name not in _NOT_LOOKED_AT}
     state = {name: kind.field for name, kind in kinds.items() if isinstance(kind, InjectedState) and kind.field}
     names = frozenset(name for name, kind in kinds.items() if kind is not None)
@@ -176,14 +190,25 @@ def _parts(hint: Any) -> list[Any]:
 def _own_args(asked: AskedTool, injected: _Injected) -> dict[str, Any]:
     """The arguments that the model gave, as the tool's schema reads them and with its defaults."""
     given = {name: value for name, value in asked.args.items() if name not in injected.names}
-    schema = asked.tool.tool_call_schema if asked.tool is not None and asked.tool.args_schema is not None else None
-    if not (isinstance(schema, type) and issubclass(schema, BaseModel)):
+    schema = _schema(asked.tool, injected)
+    if schema is None:
         return given
     try:
         read = schema.model_validate(given)
     except ValidationError:  # the tool will say so itself
         return given
     return {**given, **{name: getattr(read, name) for name in type(read).model_fields}}
+
+
+def _schema(tool: BaseTool | None, injected: _Injected) -> type[BaseModel] | None:
+    """What reads the arguments: the tool's own schema with its validators, or its fields that the model fills in."""
+    own = tool.args_schema if tool is not None else None
+    if tool is None or not (isinstance(own, type) and issubclass(own, BaseModel)):
+        return None
+    if injected.names.isdisjoint(own.model_fields):
+        return own
+    asked_for = tool.tool_call_schema
+    return asked_for if isinstance(asked_for, type) and issubclass(asked_for, BaseModel) else None
 
 
 def _injected_state(asked: AskedTool, name: str, field: str) -> Any:

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_agentcost.caching.codec import dump_json, load_json, message_data, message_of
 from langchain_agentcost.caching.plain import plain_json
 from langchain_agentcost.caching.tool_inputs import AskedTool
-from langchain_agentcost.errors import Unkeyable, Unreadable, Unstorable
+from langchain_agentcost.errors import Unreadable, Unstorable
 
 MARK = "agentcost_cache"
 """Under which key of `response_metadata` a message says that it was served."""
@@ -38,11 +38,11 @@ class ToolResult(NamedTuple):
         """
         if not self._answers(asked.call_id):
             raise Unstorable(f"A {type(self.value).__name__} is not what answers this call.")
-        data = dump_json(_written(self.value))
         try:
+            data = dump_json(_written(self.value))
             same = plain_json(ToolResult.loaded(data).value) == plain_json(self.value)
-        except (Unkeyable, Unreadable) as error:
-            raise Unstorable(f"It cannot be stored: {error}") from error
+        except Exception as error:  # artifacts are anybody's objects; what was made must not be lost
+            raise Unstorable(f"It cannot be stored: {error!r}") from error
         if not same:
             raise Unstorable(f"A {type(self.value).__name__} does not come back from JSON as it was.")
         return data

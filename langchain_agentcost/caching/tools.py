@@ -116,17 +116,14 @@ class ToolCachePolicy:
             args: The arguments, after the tool's own schema.
 
         Raises:
-            Unkeyable: If `normalise` fails.
+            Exception: Whatever `normalise` raises.
         """
         if self.normalise is None:
             return dict(args)
-        try:
-            if callable(self.normalise):
-                return dict(self.normalise(dict(args)))
-            rules = self.normalise
-            return {name: rules[name](value) if name in rules else value for name, value in args.items()}
-        except Exception as error:  # the user's own code must not break the user's call
-            raise Unkeyable(f"normalise failed: {error!r}") from error
+        if callable(self.normalise):
+            return dict(self.normalise(dict(args)))
+        rules = self.normalise
+        return {name: rules[name](value) if name in rules else value for name, value in args.items()}
 
     def tags_for(self, args: Mapping[str, Any]) -> tuple[str, ...]:
         """Give the tags of a call.
@@ -139,8 +136,8 @@ class ToolCachePolicy:
         """
         try:
             return tuple(tag.format_map(args) for tag in self.tags)
-        except (KeyError, ValueError, TypeError) as error:
-            raise Unkeyable(f"A tag of {self.tags} cannot be filled in: {error}") from error
+        except Exception as error:  # how a value is written is its own code
+            raise Unkeyable(f"A tag of {self.tags} cannot be filled in: {error!r}") from error
 
 
 def _mapping(value: object) -> Mapping[str, Any]:

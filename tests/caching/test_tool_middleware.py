@@ -17,6 +17,7 @@ from langchain_core.tools import StructuredTool, tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
+from langchain_agentcost import CostMeter
 from langchain_agentcost.caching import tool_middleware
 from langchain_agentcost.caching.tool_cache import ToolCache
 from langchain_agentcost.caching.tool_middleware import ToolCacheMiddleware
@@ -255,3 +256,18 @@ def test_without_langchain_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -
         reload(sys.modules[tool_middleware.__name__])
     monkeypatch.undo()
     reload(tool_middleware)
+
+
+@pytest.mark.parametrize("priced", [True, False])
+def test_a_meter_books_what_was_saved_and_no_call(priced: bool) -> None:
+    """Per hit the tool's price, and not one token; the tool's calls are those that were made."""
+    meter = CostMeter()
+    policy = ToolCachePolicy("read", price=Decimal("0.01") if priced else None)
+    middleware = ToolCacheMiddleware({"stock": policy})
+    agent(Shop(), [middleware], *READS).invoke({"messages": []}, {"callbacks": meter.callbacks})
+    entries = list(meter.ledger.entries())
+    [hit] = [entry for entry in entries if entry.kind == "cache_hit"]
+    assert hit.saved is not None
+    assert hit.saved.total_nano == (10**7 if priced else 0)
+    assert not (hit.usage and hit.usage.total_tokens)
+    assert len([entry for entry in entries if entry.kind == "tool"]) == 2
