@@ -325,6 +325,8 @@ class ToolCache:
             spared=(SparedCall(tool=step.asked.name),),
             saved_nano=None if price is None else to_nano(price),
             age_s=kept.age_s,
+            entry=keyed(step.partition, step.key, kept.result.says, secret=self.shelf.secret),
+            failed=kept.result.failed,
         )
 
     def _warn(self, tool: str, error: Unkeyable) -> None:

@@ -27,6 +27,11 @@ class ToolResult(NamedTuple):
         """Whether it says that it is an error."""
         return isinstance(self.value, ToolMessage) and self.value.status == "error"
 
+    @property
+    def says(self) -> str:
+        """What it says, as JSON: equal for results that a model cannot tell apart."""
+        return plain_json(self.value.content if isinstance(self.value, ToolMessage) else self.value)
+
     def dumped(self, asked: AskedTool) -> bytes:
         """Write it.
 

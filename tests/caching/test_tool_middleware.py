@@ -13,7 +13,7 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
-from langchain_core.tools import StructuredTool, tool
+from langchain_core.tools import StructuredTool, ToolException, tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
 
@@ -271,3 +271,33 @@ def test_a_meter_books_what_was_saved_and_no_call(priced: bool) -> None:
     assert hit.saved.total_nano == (10**7 if priced else 0)
     assert not (hit.usage and hit.usage.total_tokens)
     assert len([entry for entry in entries if entry.kind == "tool"]) == 2
+
+
+def test_a_loop_over_cached_results_is_a_loop() -> None:
+    """Hits of the same call with the same result have the same entry, so that breakers see the run go in circles."""
+    shop, hits, cache = Shop(), Hits(), ToolCache({"stock": ToolCachePolicy("read", tags=("stock:{item}",))})
+    looking = [asks(("stock", item), first=n) for n, item in enumerate(["lamp", "lamp", "lamp", "chair", "chair"])]
+    given: Any = {**CONFIG, "callbacks": [hits]}
+    agent(shop, [ToolCacheMiddleware(cache)], *looking).invoke({"messages": []}, given)
+    assert [hits.heard[0].entry == hit.entry for hit in hits.heard] == [True, True, False]
+    shop.left = 6
+    agent(shop, [ToolCacheMiddleware(cache)], *looking).invoke({"messages": []}, given)
+    assert len({hit.entry for hit in hits.heard}) == 4
+
+
+def test_a_cached_error_is_told_as_one() -> None:
+    """A breaker of errors in a row counts it."""
+    hits = Hits()
+
+    @tool
+    def stock(item: str) -> str:
+        """Say how many there are."""
+        raise ToolException("no such item")
+
+    stock.handle_tool_error = True
+    policies = {"stock": ToolCachePolicy("read", negative_ttl_s=60)}
+    model = Asking(messages=iter([asks(("stock", "x")), asks(("stock", "x"), first=1), AIMessage("done")]))
+    bot: Any = create_agent(model, [stock], middleware=[ToolCacheMiddleware(policies)])
+    result = bot.invoke({"messages": []}, {"callbacks": [hits]})
+    assert [m.status for m in result["messages"] if isinstance(m, ToolMessage)] == ["error", "error"]
+    assert [hit.failed for hit in hits.heard] == [True]
