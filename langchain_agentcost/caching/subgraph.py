@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import time
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
 from langgraph.errors import GraphInterrupt, ParentCommand
@@ -19,6 +19,7 @@ from langchain_agentcost.caching.lifetime import Lifetime, Renewals
 from langchain_agentcost.caching.reporting import atell, new_hit_id, tell
 from langchain_agentcost.caching.scope import Scope, checked_scope
 from langchain_agentcost.caching.shelf import Found, Shelf
+from langchain_agentcost.caching.similar_questions import Similar, SimilarQuestions
 from langchain_agentcost.caching.singleflight import SingleFlight
 from langchain_agentcost.caching.state_change import State, StateChange, StoredChange, accumulating
 from langchain_agentcost.caching.store import Cached, CacheStore
@@ -26,6 +27,9 @@ from langchain_agentcost.caching.subgraph_question import Asking, Question, chec
 from langchain_agentcost.caching.tags import named_tags, owner_tags, written_tags
 from langchain_agentcost.errors import Unkeyable, Unstorable
 from langchain_agentcost.saving import CacheHit
+
+if TYPE_CHECKING:
+    from langchain_agentcost.caching.semantic import SemanticCache
 
 CACHE = "subgraph"
 """The cache's name in ledger and reports."""
@@ -42,6 +46,7 @@ def cached_subgraph(  # noqa: PLR0913  # the one place where such a cache is set
     version: str = "",
     ttl_s: float | None = None,
     soft_ttl_s: float | None = None,
+    semantic: SemanticCache | None = None,
     tags: Tags = (),
     read_tools: ReadTools = (),
     ignored: Sequence[str] = (),
@@ -67,6 +72,8 @@ def cached_subgraph(  # noqa: PLR0913  # the one place where such a cache is set
         version: A version of your own. Needed where a part of the graph has no value, as clients do not.
         ttl_s: How long a result is served, in seconds; None is for ever.
         soft_ttl_s: After how long the next caller renews it, while others are still served, in seconds.
+        semantic: Also serves questions whose first channel says the same in other words, once that is proven to be
+            right as often as its budget wants. None serves equal questions only.
         tags: What results depend on, for `invalidate`.
         read_tools: The tools that only read: their names, their `ToolCachePolicy`s by name, or a rule of name and
             metadata. Every other one may write, unless MCP's `readOnlyHint` says that it does not.
@@ -102,6 +109,7 @@ def cached_subgraph(  # noqa: PLR0913  # the one place where such a cache is set
         secret=shelf.secret,
     )
     terms = _Terms(
+        similar=SimilarQuestions(semantic, asking.key, ttl_s=ttl_s) if semantic is not None else None,
         asking=asking,
         scope=checked_scope(scope),
         lifetime=Lifetime(ttl_s=ttl_s, soft_ttl_s=soft_ttl_s),
@@ -137,10 +145,10 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
     def counts(self) -> dict[str, int]:
         """What happened, by name, of all caches on the shelf together.
 
-        "hits", "coalesced" (hits of a run that was still under way), "misses", "renewed", "poisoned", and of runs
-        that were not kept "refused_" with the reason: "write_tool", "tool_failed", "cut_short", "interrupted",
-        "resumed", "parent_command", "raised", "unstorable", "unkeyable", "unscoped", and "overtaken" by an
-        invalidation.
+        "hits", "coalesced" (hits of a run that was still under way), "similar" (hits in other words), "misses",
+        "renewed", "poisoned", and of runs that were not kept "refused_" with the reason: "write_tool", "tool_failed",
+        "cut_short", "interrupted", "resumed", "parent_command", "raised", "unstorable", "unkeyable", "unscoped", and
+        "overtaken" by an invalidation.
         """
         return self._shelf.counts
 
@@ -154,7 +162,10 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
         Raises:
             StoreUnavailable: If the store cannot be reached.
         """
-        self._shelf.end(written_tags(names, self._shelf.caller(config), secret=self._shelf.secret))
+        tags = written_tags(names, self._shelf.caller(config), secret=self._shelf.secret)
+        self._shelf.end(tags)
+        if self._terms.similar is not None:
+            self._terms.similar.end(tags)
 
     def _serve(self, state: Any, config: RunnableConfig) -> Any:
         ask = self._ask(state, config)
@@ -167,6 +178,8 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
                 filled = self._fill(ask, config)
             found = filled.found
             if found is None:
+                if filled.hit is not None:
+                    tell(filled.hit, config)
                 return filled.output
         hit, output = self._hit(ask, found, shared=shared)
         tell(hit, config)
@@ -183,6 +196,8 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
                 filled = await self._afill(ask, config)
             found = filled.found
             if found is None:
+                if filled.hit is not None:
+                    await atell(filled.hit, config)
                 return filled.output
         hit, output = self._hit(ask, found, shared=shared)
         await atell(hit, config)
@@ -215,10 +230,17 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
         found = self._find(ask) if renews is None else None
         if found is not None:  # kept since this caller looked
             return _Filled(None, found)
+        similar, turn = self._terms.similar, None
+        if similar is not None and renews is None:
+            turn = similar.begin(ask, config)
+            if (served := similar.served(turn)) is not None:
+                return self._in_other_words(ask, served)
         epoch = self._shelf.epoch()
         with self._begun(ask, renews):
             fill = run(self.graph, ask.state, config, is_read=self._terms.is_read)
-        self._keep(ask, fill, epoch, renews)
+        stored = self._keep(ask, fill, epoch, renews)
+        if similar is not None and turn is not None and stored is not None:
+            similar.finish(turn, stored, self._named_tags(ask))
         return _Filled(fill.output, None)
 
     async def _afill(self, ask: Question, config: RunnableConfig, renews: Found[StoredChange] | None = None) -> _Filled:
@@ -226,11 +248,23 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
         found = await off_loop(self._find, ask) if renews is None else None
         if found is not None:
             return _Filled(None, found)
+        similar, turn = self._terms.similar, None
+        if similar is not None and renews is None:
+            turn = await similar.abegin(ask, config)
+            if (served := similar.served(turn)) is not None:
+                return self._in_other_words(ask, served)
         epoch = await off_loop(self._shelf.epoch)
         with self._begun(ask, renews):
             fill = await arun(self.graph, ask.state, config, is_read=self._terms.is_read)
-        await off_loop(self._keep, ask, fill, epoch, renews)
+        stored = await off_loop(self._keep, ask, fill, epoch, renews)
+        if similar is not None and turn is not None and stored is not None:
+            await similar.afinish(turn, stored, self._named_tags(ask))
         return _Filled(fill.output, None)
+
+    def _in_other_words(self, ask: Question, served: Similar) -> _Filled:
+        self._shelf.count("similar")
+        hit = replace(served.hit, cache=CACHE)
+        return _Filled(served.stored.change.onto(ask.channels, _mark(hit)), None, hit)
 
     @contextmanager
     def _begun(self, ask: Question, renews: Found[StoredChange] | None) -> Iterator[None]:
@@ -243,20 +277,24 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
             self._shelf.count(f"refused_{_why(error)}")
             raise
 
-    def _keep(self, ask: Question, fill: Fill, epoch: int | None, renews: Found[StoredChange] | None) -> None:
+    def _keep(
+        self, ask: Question, fill: Fill, epoch: int | None, renews: Found[StoredChange] | None
+    ) -> StoredChange | None:
         """Keep what a run came to, or count why not; what it was to renew is then of no use either."""
-        refusal, value = fill.refusal, b""
+        refusal, stored = fill.refusal, None
         if refusal is None:
             try:
-                value = StoredChange(self._change(ask, fill), fill.spared).to_bytes()
+                stored = StoredChange(self._change(ask, fill), fill.spared)
+                kept = epoch is not None and self._shelf.put(self._entry(ask, stored.to_bytes(), epoch))
+                refusal = None if kept else "overtaken"
             except Unstorable:
                 refusal = "unstorable"
-        if refusal is None and (epoch is None or not self._shelf.put(self._entry(ask, value, epoch))):
-            refusal = "overtaken"
-        if refusal is not None:
-            self._shelf.count(f"refused_{refusal}")
-            if renews is not None:
-                self._shelf.remove(renews.entry)
+        if refusal is None:
+            return stored
+        self._shelf.count(f"refused_{refusal}")
+        if renews is not None:
+            self._shelf.remove(renews.entry)
+        return None
 
     def _change(self, ask: Question, fill: Fill) -> StateChange:
         channels = accumulating(getattr(self.graph, "channels", {}))
@@ -267,7 +305,6 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
     def _entry(self, ask: Question, value: bytes, epoch: int) -> Cached:
         terms, now_s = self._terms, time()
         ends = terms.lifetime.terms(now_s)
-        names = terms.tags(ask.channels) if callable(terms.tags) else terms.tags
         owners = owner_tags(ask.caller, terms.scope, secret=self._shelf.secret)
         return Cached(
             partition=ask.partition,
@@ -277,8 +314,13 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
             created_s=now_s,
             expires_s=ends.expires_s,
             stale_s=ends.stale_s,
-            tags=(*owners, *named_tags(names, ask.caller, terms.scope, secret=self._shelf.secret)),
+            tags=(*owners, *self._named_tags(ask)),
         )
+
+    def _named_tags(self, ask: Question) -> tuple[str, ...]:
+        terms = self._terms
+        names = terms.tags(ask.channels) if callable(terms.tags) else terms.tags
+        return named_tags(names, ask.caller, terms.scope, secret=self._shelf.secret)
 
     def _hit(self, ask: Question, found: Found[StoredChange], *, shared: bool) -> tuple[CacheHit, dict[str, Any]]:
         """What is told of a hit, and what is served."""
@@ -288,7 +330,7 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
         self._shelf.count("coalesced" if shared else "hits")
         spared = tuple(billed_now(call, shared_share=1, idle_s=idle_s) for call in found.value.spared)
         hit = CacheHit(id=new_hit_id(), cache=CACHE, spared=spared, age_s=age_s, entry=ask.key)
-        return hit, found.value.change.onto(ask.channels, {"cache": CACHE, "age_s": round(age_s, 3)})
+        return hit, found.value.change.onto(ask.channels, _mark(hit))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +338,7 @@ class _Terms:
     """What `cached_subgraph` was told, checked."""
 
     asking: Asking
+    similar: SimilarQuestions | None
     scope: Scope
     lifetime: Lifetime
     tags: Tags
@@ -303,10 +346,16 @@ class _Terms:
 
 
 class _Filled(NamedTuple):
-    """What this caller's run gave, or the entry that made it needless."""
+    """What this caller's run gave, or the entry that made it needless, or what a similar question's result gave."""
 
     output: Any
     found: Found[StoredChange] | None
+    hit: CacheHit | None = None
+
+
+def _mark(hit: CacheHit) -> dict[str, Any]:
+    """What served messages say of where they come from."""
+    return {"cache": hit.cache, "age_s": hit.age_s, "similarity": hit.similarity}
 
 
 def _why(error: BaseException) -> str:
