@@ -107,7 +107,7 @@ class SimilarQuestions:
         return Ask(messages=messages, fingerprint=keyed("subgraph", question.partition, rest), model="subgraph")
 
     def _drops(self, turn: Turn) -> bool:
-        """Remove the result of the very same question where it is too old, so that the new one is found in its place."""
+        """Remove the result of the very same question where it is too old: the new one takes its place."""
         if turn.key is None or not self._is_old(turn) or (turn.served and turn.served.hit.similarity is not None):
             return False
         shelf = self._cache.shelf

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import operator
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
+from langgraph.channels import DeltaChannel
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.graph import START, MessagesState, StateGraph
@@ -273,6 +275,63 @@ def test_of_a_list_only_what_was_added_is_served(runs: Runs) -> None:
     state = {"question": "a", "notes": ["yours"]}
     assert parent_of(node, Tallied).invoke(state, of()) == parent_of(inner, Tallied).invoke(state, of())
     assert node.counts == {"misses": 1, "hits": 1}
+
+
+def joined(notes: list[str], writes: Sequence[list[str]]) -> list[str]:
+    """Join lists, batch by batch."""
+    return [*notes, *(note for write in writes for note in write)]
+
+
+class Noted(TypedDict, total=False):
+    """A question with notes that a checkpoint holds as differences."""
+
+    question: str
+    notes: Annotated[list[str], DeltaChannel(joined)]
+
+
+def test_a_channel_of_differences_is_served_as_a_list_is(runs: Runs) -> None:
+    """With a DeltaChannel, in a thread of its own checkpointer, a hit gives what a run would."""
+
+    def note(state: Noted) -> Any:
+        RUNS.one_more()
+        return {"notes": ["new"]}
+
+    inner = one_node(note, Noted)
+    outs = []
+    for node in (cached_subgraph(inner, key=["question"]), inner):
+        graph = parent_of(node, Noted, checkpointer=InMemorySaver())
+        for thread, notes in (("1", ["mine"]), ("2", ["yours"]), ("2", ["more"])):
+            outs.append(graph.invoke({"question": "a", "notes": notes}, of(thread=thread))["notes"])
+    assert outs[:3] == outs[3:]
+    assert runs.number == 1 + 3
+
+
+def test_tokens_of_the_graph_inside_are_streamed() -> None:
+    """On a miss a model's pieces stream through the parent; on a hit the stored message comes whole."""
+    inner = create_agent(FakeMeteredChatModel(answers=["one two three"]))
+    graph = parent_of(cached_subgraph(inner, key=["messages"]), MessagesState)
+    pieces = []
+    for _ in range(2):
+        state = {"messages": [HumanMessage("Count.")]}
+        streamed = graph.stream(state, of(), stream_mode="messages", subgraphs=True)
+        pieces.append([str(piece.text) for _, (piece, _) in streamed if piece.type != "human" and piece.text])
+    assert len(pieces[0]) > 1
+    assert "".join(pieces[0]) == "".join(pieces[1]) == "one two three"
+
+
+def test_a_tool_that_asks_a_cached_subgraph_is_served(runs: Runs) -> None:
+    """Called in a tool of an agent, the subgraph knows who asks as it does as a node."""
+    node = cached_subgraph(one_node(shout), key=["question"])
+
+    @tool
+    def research(question: str) -> str:
+        """Look something up."""
+        return str(node.invoke({"question": question})["answer"])
+
+    asking, _ = agent(research)
+    for tenant in "aab":
+        asking.invoke({"messages": [HumanMessage("Go")]}, of(tenant))
+    assert runs.number == 2
 
 
 def test_a_run_that_removed_messages_is_not_kept(runs: Runs) -> None:
