@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langchain_agentcost.caching.cached_runnable import CachedRunnable
-    from langchain_agentcost.caching.cached_tool import cached_tool
+    from langchain_agentcost.caching.wrapped_tool import cached_tool
     from langchain_agentcost.caching.embedders import default_embeddings
     from langchain_agentcost.caching.equivalence import ModelJudge
     from langchain_agentcost.caching.error_budget import ErrorBudget
@@ -64,7 +64,7 @@ _HOMES = {
     "ToolCachePolicy": "tools",
     "Verifier": "matching.verifier",
     "cached_subgraph": "subgraph",
-    "cached_tool": "cached_tool",
+    "cached_tool": "wrapped_tool",
     "default_embeddings": "embedders",
     "fit_verifier": "matching.fitting",
     "open_cache_store": "stores",
