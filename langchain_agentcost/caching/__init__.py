@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langchain_agentcost.caching.cached_runnable import CachedRunnable
-    from langchain_agentcost.caching.wrapped_tool import cached_tool
     from langchain_agentcost.caching.embedders import default_embeddings
     from langchain_agentcost.caching.equivalence import ModelJudge
     from langchain_agentcost.caching.error_budget import ErrorBudget
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from langchain_agentcost.caching.tool_cache import ToolCache
     from langchain_agentcost.caching.tool_middleware import ToolCacheMiddleware
     from langchain_agentcost.caching.tools import ToolCachePolicy
+    from langchain_agentcost.caching.wrapped_tool import cached_tool
 
 __all__ = [
     "AgentCostLLMCache",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -69,7 +70,6 @@ def run_lines(code: str, *answers: AIMessage, **names: Any) -> dict[str, Any]:
         "tools": [page],
         "question": {"messages": [HumanMessage("Hello")]},
         "run_id": uuid4(),
-        "look_up": lambda tenant, key: f"{tenant} {key}",
         "agent": create_agent(model, []),
         **names,
     }
@@ -78,16 +78,18 @@ def run_lines(code: str, *answers: AIMessage, **names: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", MISTAKES)
-def test_the_lines_of_every_finding_run(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_lines_of_every_finding_run(kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What a finding shows is Python that runs as it stands, with the reader's own model, tools and question."""
     monkeypatch.setenv("OPENAI_API_KEY", "none")
+    monkeypatch.chdir(tmp_path)
     [finding] = advice_on(kind).findings
     assert run_lines(finding.code)
 
 
 @pytest.mark.parametrize("name", ALWAYS)
-def test_the_lines_for_every_case_run(name: str) -> None:
+def test_the_lines_for_every_case_run(name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """So do the lines of cases that the made-up runs do not have."""
+    monkeypatch.chdir(tmp_path)
     assert run_lines(ALWAYS[name])
 
 

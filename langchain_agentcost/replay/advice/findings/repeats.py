@@ -19,25 +19,20 @@ from langchain_agentcost.replay.strategies.tool_cache import ToolCache
 from langchain_agentcost.replay.strategy import Strategy, label
 
 CODE = """
-from langchain_core.caches import InMemoryCache
+from langchain_agentcost.caching import CachedRunnable, SemanticCache
 
-# Only where the same prompt may have the same answer:
-cached = model.model_copy(update={"cache": InMemoryCache()})
+# Equal prompts of one tenant; without embeddings=False, similar ones too, once audits prove that few are wrong:
+cached = CachedRunnable(model, SemanticCache("sqlite:///answers.db", scope="tenant", embeddings=False))
 """
 
 TOOL_CODE = """
-from functools import lru_cache
+from langgraph.prebuilt import ToolNode
 
-from langchain_core.tools import tool
+from langchain_agentcost.caching import ToolCache, ToolCachePolicy
 
-@lru_cache(maxsize=10_000)
-def _read(tenant: str, key: str) -> str:
-    return look_up(tenant, key)
-
-@tool
-def read(tenant: str, key: str) -> str:
-    "Read a record."
-    return _read(tenant, key)  # and _read.cache_clear() after every write
+# Say what reads, and of what; whatever is not named here writes, and ends the reads:
+cache = ToolCache({"read": ToolCachePolicy("read", scope="tenant", ttl_s=3600, tags=("records",))})
+node = ToolNode(tools, wrap_tool_call=cache.wrap_tool_call, awrap_tool_call=cache.awrap_tool_call)
 """
 
 ALL, SAFE = ToolCache(state="shared", invalidate=False), ToolCache(state="shared")
