@@ -12,6 +12,7 @@ from unicodedata import normalize
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import RunnableConfig
+from langgraph.constants import TAG_NOSTREAM
 from pydantic import BaseModel, Field
 
 from langchain_agentcost.caching.keys import canonical_messages
@@ -144,8 +145,8 @@ _INSTRUCTIONS = (
 
 _NOT_SAID = Asked("", "")
 
-_CONFIG: RunnableConfig = {"metadata": {"agentcost_purpose": "cache"}}
-"""By which the meter knows a judge's call."""
+_CONFIG: RunnableConfig = {"metadata": {"agentcost_purpose": "cache"}, "tags": [TAG_NOSTREAM]}
+"""By which the meter knows a judge's call, and LangGraph that its user is not to read the verdict."""
 
 
 def _verdict(found: object) -> bool | None:

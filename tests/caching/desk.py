@@ -165,17 +165,19 @@ def calls(asked: CachedRunnable) -> int:
     return len(asked.model.prompts)  # type: ignore[attr-defined]
 
 
-def added_up(chunks: list[Any]) -> BaseMessage:
+def added_up(chunks: list[Any]) -> AIMessage:
     """The message that chunks make."""
     whole = chunks[0]
     for chunk in chunks[1:]:
         whole += chunk
-    return message_chunk_to_message(whole)
+    message = message_chunk_to_message(whole)
+    assert isinstance(message, AIMessage)
+    return message
 
 
 async def gathered(asked: Any, config: Any = None) -> AIMessage:
     """The message that an async stream adds up to."""
-    return added_up([chunk async for chunk in asked.astream(QUESTION, config)])  # type: ignore[return-value]
+    return added_up([chunk async for chunk in asked.astream(QUESTION, config)])
 
 
 WAYS: dict[str, Callable[[Any, Any], Any]] = {
