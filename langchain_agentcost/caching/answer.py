@@ -59,7 +59,7 @@ class StoredAnswer:
         read = load_json(data)
         try:
             message, call, pieces = message_of(read["m"]), SparedCall.from_dict(read["c"]), tuple(map(int, read["p"]))
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise Unreadable(f"It is not an answer: {type(error).__name__}") from error
         if not isinstance(message, AIMessage):
             raise Unreadable("It is a message, but no model's.")
@@ -68,13 +68,16 @@ class StoredAnswer:
     def served(self, mark: dict[str, Any]) -> AIMessage:
         """Give the answer anew: with an id of its own, no usage, and a mark that says where it comes from.
 
+        Nothing of it is shared with whom it was served before.
+
         Args:
             mark: What the mark says.
         """
-        metadata = {**self.message.response_metadata, MARK: mark}
+        anew = self.message.model_copy(deep=True)
+        metadata = {**anew.response_metadata, MARK: mark}
         nothing = UsageMetadata(input_tokens=0, output_tokens=0, total_tokens=0)
         update = {"id": str(uuid4()), "usage_metadata": nothing, "response_metadata": metadata}
-        return self.message.model_copy(update=update)
+        return anew.model_copy(update=update)
 
     def chunks(self, mark: dict[str, Any]) -> Iterator[AIMessageChunk]:
         """Give the answer in the pieces that it came in; added up they are what `served` gives."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from threading import get_ident
 from time import time
 from typing import Any
+from uuid import uuid4
 
 from langchain_core.caches import RETURN_VAL_TYPE, BaseCache
 from langchain_core.messages import AIMessage
@@ -214,14 +215,14 @@ def _generation(data: dict[str, Any]) -> Generation:
 
 
 def _as_now(generation: Generation, idle_s: float) -> Generation:
-    """A generation with the usage that it would have now, and without its id: a history would take it for the first."""
+    """A generation with the usage that it would have now, and a new id: a history would take it for the first."""
     message = generation.message if isinstance(generation, ChatGeneration) else None
     if not isinstance(message, AIMessage):
         return generation
     said = message.response_metadata
     call = SparedCall(model=said.get("model_name"), provider=said.get("model_provider"), usage=usage_of(message))
     usage = billed_now(call, shared_share=1, idle_s=idle_s).usage
-    update: dict[str, Any] = {"id": None}
+    update: dict[str, Any] = {"id": str(uuid4())}
     if usage is not None and message.usage_metadata is not None:
         details = {**message.usage_metadata.get("input_token_details", {}), "cache_read": usage.cache_read_tokens}
         update["usage_metadata"] = {**message.usage_metadata, "input_token_details": details}
