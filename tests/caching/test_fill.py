@@ -14,7 +14,7 @@ from langchain_core.tools import BaseTool, StructuredTool, ToolException, tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
-from langgraph.types import Send, interrupt
+from langgraph.types import Command, Send, interrupt
 
 from langchain_agentcost.caching.fill import Fill, arun, reads, run
 from langchain_agentcost.caching.reporting import new_hit_id, tell
@@ -118,6 +118,7 @@ class Passing(BaseChatModel):
 
     inner: BaseChatModel
     as_child: bool
+    anew: bool = False
 
     @property
     def _llm_type(self) -> str:
@@ -136,6 +137,8 @@ class Passing(BaseChatModel):
             config = {"callbacks": CallbackManager(handlers, handlers, parent_run_id=run_manager.run_id)}
         answer = self.inner.invoke(messages, config)
         assert isinstance(answer, AIMessage)
+        if self.anew:
+            answer = AIMessage(f"They say: {answer.text}", usage_metadata=answer.usage_metadata)
         return ChatResult(generations=[ChatGeneration(message=answer)])
 
 
@@ -269,6 +272,25 @@ def test_a_caught_interrupt_below_refuses_the_run() -> None:
         return {"answer": "anyway"}
 
     assert filled(work).refusal == "interrupted"
+
+
+def test_a_run_that_goes_on_below_is_refused() -> None:
+    """A run in whose depths something was resumed shows only the rest of it."""
+    asks = one_node(lambda state: {"answer": interrupt("May I?")}, checkpointer=InMemorySaver())
+    own: RunnableConfig = {"configurable": {"thread_id": "own"}}
+    asks.invoke({"question": "q"}, own)
+
+    def work(state: Asked) -> Asked:
+        return {"answer": asks.invoke(Command(resume="yes"), own)["answer"]}
+
+    fill = filled(work)
+    assert (fill.output["answer"], fill.refusal) == ("yes", "resumed")
+
+
+def test_a_call_whose_answer_is_said_anew_counts_once() -> None:
+    """A model that makes an answer of its own of another one's is no second call."""
+    fill = filled(asking(Passing(inner=model_of(), as_child=True, anew=True)))
+    assert [call.usage and call.usage.input_tokens for call in fill.spared] == [100]
 
 
 def test_counts_of_a_run_add_up() -> None:

@@ -173,6 +173,19 @@ def test_whatever_differs_is_told_apart() -> None:
     assert len(set(first.values())) == len(VARIANTS)
 
 
+def test_a_constant_of_a_class_counts() -> None:
+    """Two classes that differ in a constant only are told apart."""
+
+    def toned(said: str) -> Any:
+        class Tone(Asker):
+            tone = said
+
+        return one_node(Tone("a"))
+
+    assert graph_fingerprint(toned("kind")) != graph_fingerprint(toned("loud"))
+    assert graph_fingerprint(toned("kind")) == graph_fingerprint(toned("kind"))
+
+
 def test_edges_count() -> None:
     """The same nodes in another order are another graph."""
 

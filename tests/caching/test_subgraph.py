@@ -674,6 +674,23 @@ def test_one_caller_renews_and_the_others_are_served(runs: Runs, monkeypatch: py
     assert node.counts == {"misses": 1, "renewed": 1, "hits": 2}
 
 
+def test_a_renewal_that_is_refused_ends_the_old_result(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the graph turns out to write, what it gave before is not served any longer."""
+    now = clock(monkeypatch)
+
+    def write_later(state: Asked) -> Asked:
+        if RUNS.one_more() > 1:
+            send_mail.invoke({"text": "hello"})
+        return {"answer": f"run {RUNS.number}"}
+
+    graph = parent_of(cached_subgraph(one_node(write_later), key=["question"], soft_ttl_s=100))
+    answers = []
+    for at_s in (0, 200, 201):
+        now[0] = START_S + at_s
+        answers.append(graph.invoke({"question": "a"}, of())["answer"])
+    assert answers == ["run 1", "run 2", "run 3"]
+
+
 START_S = 1_000_000.0
 
 
