@@ -49,7 +49,9 @@ TRAINED = {
 }
 SCORED = ("mqp", "sick", "qqp")
 OWN = "own"
-BUDGET = 0.02
+PROMISED = 0.02
+BUDGET = 0.015
+"""A quarter under what is promised: questions of another kind let more traps through than the sources that set it."""
 QQP_SAMPLE = 8_000
 NEIGHBOURS = {"fow": 2, OWN: 2}
 MADE_FROM = 200
@@ -280,10 +282,10 @@ def auc(true: Sequence[float], traps: Sequence[float]) -> float:
 
 
 def oracle(scores: Scores) -> float:
-    """Give the lowest threshold at which macro traps are within the budget."""
+    """Give the lowest threshold at which macro traps are within what is promised."""
     traps = [np.array([score for score, same in found if not same]) for found in scores.values()]
     candidates = sorted({score for found in scores.values() for score, _ in found if score >= 0})
-    return next((t for t in candidates if mean(float((one >= t).mean()) for one in traps) <= BUDGET), 1.0)
+    return next((t for t in candidates if mean(float((one >= t).mean()) for one in traps) <= PROMISED), 1.0)
 
 
 def provenance(pairs: Sequence[LabelledPair], rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -297,7 +299,7 @@ def provenance(pairs: Sequence[LabelledPair], rows: Sequence[Mapping[str, Any]])
         "pairs": {source: sum(p.source == source for p in pairs) for source in (*TRAINED, OWN)},
         "never_trained_on": list(SCORED),
         "how": "benchmarks/train_verifier.py: logistic regression with signs and a prior on the cosine; "
-        "threshold by upper 95 % bounds on sources left out of the fit, budget 2 % of traps",
+        f"threshold by upper 95 % bounds on sources left out of the fit, {100 * BUDGET:g} % of traps",
         "embeddings": "all-MiniLM-L6-v2, int8, onnxruntime",
         "versions": {name: version(name) for name in ("langchain-agentcost", "numpy", "scipy", "onnxruntime")},
         "measured": [dict(row) for row in rows if row["split"] != "oracle"],

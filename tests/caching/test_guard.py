@@ -39,6 +39,7 @@ FORBIDDEN = [
     ("entity", "Did Ann pass?", "Did Bob pass?"),
     ("scope", "What does a passport cost?", "What does a passport for children cost?"),
     ("scope", "Is she a singer?", "Is she a famous singer?"),
+    ("scope", "Is he a driver?", "Is he a bad driver?"),
     ("scope", "Show the tasks and the notes", "Show the tasks or the notes"),
     ("scope", "Which doors are locked?", "Which doors are only locked?"),
     ("role", "Book a train from Lyon to Turin", "Book a train from Turin to Lyon"),

@@ -16,6 +16,8 @@ _NEAR = 0.6
 """Share of equal words from which on two texts are variants of one sentence: there each difference counts."""
 _BRIEF = 8
 """So few words leave no room for a detail that does not matter."""
+_TERSE = 5
+"""In a text of so few words, any word before a noun tells which one is meant."""
 _RUN = re.compile(r"[^\W\d_]+|\d+")
 _CONNECTIVES = ("before", "after")
 _NARROWING = frozenset(("for", "in", "at", "under", "without", "within", "during", "on", "as", "by", "with", "from"))
@@ -188,7 +190,8 @@ def _narrows(text: Text, at: int) -> bool:
     word = text.words[at]
     if word.light or word.text.endswith("ly"):
         return False
-    qualifies = at + 1 < len(text.words) and not text.words[at + 1].marker and word.text.endswith(_ADJECTIVES)
+    before_noun = at + 1 < len(text.words) and not text.words[at + 1].marker
+    qualifies = before_noun and (word.text.endswith(_ADJECTIVES) or len(text.words) <= _TERSE)
     return word.name or word.marker in _NARROWING or qualifies
 
 
