@@ -83,7 +83,8 @@ class StoredAnswer:
         """Give the answer in the pieces that it came in; added up they are what `served` gives."""
         whole = self.served(mark)
         text = whole.content
-        if isinstance(text, str) and len(self.pieces) > 1 and sum(self.pieces) == len(text):
+        fits = len(self.pieces) > 1 and min(self.pieces) >= 0 and sum(self.pieces) == len(text)
+        if isinstance(text, str) and fits:
             for start, end in list(pairwise((0, *accumulate(self.pieces))))[:-1]:
                 yield AIMessageChunk(content=text[start:end], id=whole.id)
             whole = whole.model_copy(update={"content": text[len(text) - self.pieces[-1] :]})

@@ -7,7 +7,13 @@ from typing import Any, cast
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableParallel, RunnableSequence
+from langchain_core.runnables import (
+    Runnable,
+    RunnableConfig,
+    RunnableParallel,
+    RunnableSequence,
+    RunnableWithFallbacks,
+)
 
 from langchain_agentcost.caching.ask import Ask, messages_of
 from langchain_agentcost.caching.semantic import SemanticCache
@@ -46,12 +52,7 @@ class CachedRunnable(Runnable[LanguageModelInput, AIMessage]):
 
     def with_structured_output(self, schema: Any, **kwargs: Any) -> Runnable[LanguageModelInput, Any]:
         """Have the answer parsed, as the model does it; what is cached is the answer, not what is made of it."""
-        made = cast("Any", self.model).with_structured_output(schema, **kwargs)
-        first, *rest = made.steps
-        if isinstance(first, RunnableParallel):  # include_raw=True
-            raw = type(self)(cast("Any", first.steps__["raw"]), self.cache)
-            return RunnableSequence(RunnableParallel(raw=raw), *rest)
-        return RunnableSequence(type(self)(first, self.cache), *rest)
+        return self._inside(cast("Any", self.model).with_structured_output(schema, **kwargs))
 
     def invoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> AIMessage:  # noqa: A002  # LangChain's name
         """Answer a prompt."""
@@ -92,6 +93,17 @@ class CachedRunnable(Runnable[LanguageModelInput, AIMessage]):
         pieces: Any = self._apieces
         async for piece in self._atransform_stream_with_config(one(), pieces, config, **kwargs):
             yield piece
+
+    def _inside(self, made: Any) -> Runnable[LanguageModelInput, Any]:
+        """Put the cache before the model of a chain that parses its answer, and before each that it falls back to."""
+        if isinstance(made, RunnableWithFallbacks):
+            others = [self._inside(one) for one in made.fallbacks]
+            return made.model_copy(update={"runnable": self._inside(made.runnable), "fallbacks": others})
+        first, *rest = made.steps
+        if isinstance(first, RunnableParallel):  # include_raw=True
+            raw = type(self)(cast("Any", first.steps__["raw"]), self.cache)
+            return RunnableSequence(RunnableParallel(raw=raw), *rest)
+        return RunnableSequence(type(self)(first, self.cache), *rest)
 
     def _answer(self, asked: LanguageModelInput, config: RunnableConfig, **sent: Any) -> AIMessage:
         messages = messages_of(asked)

@@ -12,13 +12,14 @@ from langchain_core.runnables.config import ensure_config
 from langchain_agentcost.caching.ask import Ask
 from langchain_agentcost.caching.semantic import SemanticCache
 from langchain_agentcost.caching.serving import athrough, through
-from langchain_agentcost.caching.structured import described, response_of
 from langchain_agentcost.errors import MissingExtra
 
 if find_spec("langchain") is None:
     raise MissingExtra("langchain", extra="agents", what="ModelCacheMiddleware")
 
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse
+
+from langchain_agentcost.caching.structured import described, response_of
 
 Request = ModelRequest[Any]
 Response = ModelResponse[Any]

@@ -20,7 +20,7 @@ from langchain_core.messages import (
 )
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import ConfigurableField, RunnableLambda
+from langchain_core.runnables import ConfigurableField, Runnable, RunnableLambda
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Send
@@ -333,6 +333,14 @@ class TestWhose:
         assert calls(asked) == 2
 
 
+class Shaped(FakeMeteredChatModel):
+    """A model whose annotations fallbacks can read, as they can those of providers' classes."""
+
+    def with_structured_output(self, schema: Any, *, include_raw: bool = False, **kwargs: Any) -> Runnable[Any, Any]:
+        """As any model does."""
+        return super().with_structured_output(schema, include_raw=include_raw, **kwargs)
+
+
 class TestWhatIsAsked:
     """LangChain's ways to make a model of a model."""
 
@@ -411,6 +419,25 @@ class TestWhatIsAsked:
         assert calls(asked) == 1
         asked.with_structured_output(Parcel, include_raw=True).invoke(QUESTION)
         assert calls(asked) == 2
+
+    @pytest.mark.parametrize("outside", [True, False])
+    def test_structured_output_keeps_the_fallbacks(self, *, outside: bool) -> None:
+        """Where the first model is down, the second one's answer is parsed, and each is cached as its own."""
+
+        class Order(BaseModel):
+            number: int
+
+        call = AIMessage("", tool_calls=[{"name": "Order", "args": {"number": 7}, "id": "1"}])
+        down = Shaped(failures={number: ConnectionError("down") for number in range(1, 9)})
+        up, cache = Shaped(answers=(call,), model="gpt-5"), exact_cache()
+        both: Any = (
+            CachedRunnable(down, cache).with_fallbacks([CachedRunnable(up, cache)])
+            if outside
+            else CachedRunnable(down.with_fallbacks([up]), cache)
+        )
+        shaped = both.with_structured_output(Order)
+        assert [shaped.invoke(QUESTION) for _ in range(2)] == [Order(number=7)] * 2
+        assert (len(down.prompts), len(up.prompts)) == (2, 1)
 
     async def test_it_is_a_step_of_a_sequence(self) -> None:
         """Prompt before, parser behind, in every way of calling; streams stay streams."""

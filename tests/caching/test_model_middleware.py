@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,9 +16,11 @@ from pydantic import BaseModel
 from typing_extensions import TypedDict
 
 from langchain_agentcost import Budget, CostMeter
+from langchain_agentcost.caching import model_middleware
 from langchain_agentcost.caching.answer import MARK
 from langchain_agentcost.caching.llm_cache import AgentCostLLMCache
 from langchain_agentcost.caching.model_middleware import ModelCacheMiddleware
+from langchain_agentcost.errors import MissingExtra
 from langchain_agentcost.middleware import agentcost_middleware
 from tests.caching.desk import agent_of, booked, caller, desk_model, exact_cache, looks_once, saved_nano, texts, track
 
@@ -252,6 +255,8 @@ class TestHits:
             )
             answer = [one for one in said if not one.type.startswith("tool")]
             assert "".join(one.text for one in answer) == "Your order is in Lyon."
+            if mode == "messages":
+                assert (sum(bool(one.text) for one in answer) == 1) == hit  # word by word where the model says it
             assert any(MARK in one.response_metadata for one in answer) == hit
 
     def test_other_tools_are_another_question(self) -> None:
@@ -260,3 +265,12 @@ class TestHits:
         for tools in ([track], [], [track]):
             agent_of(model, ModelCacheMiddleware(cache), tools=tools).invoke(QUESTION)
         assert len(model.prompts) == 2
+
+
+def test_without_langchain_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says what to install."""
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(MissingExtra, match="agents"):
+        importlib.reload(model_middleware)
+    monkeypatch.undo()
+    importlib.reload(model_middleware)
