@@ -8,13 +8,24 @@ import sysconfig
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Set
+from concurrent.futures import Future
 from contextvars import ContextVar
 from enum import Enum
 from functools import cached_property, lru_cache, partial
 from logging import Logger
 from pathlib import Path
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
-from typing import Any, TypeVar, get_args, get_origin
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    CodeType,
+    FunctionType,
+    MethodDescriptorType,
+    MethodType,
+    MethodWrapperType,
+    ModuleType,
+    WrapperDescriptorType,
+)
+from typing import Any, ForwardRef, TypeVar, get_args, get_origin
 
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseLanguageModel
@@ -28,6 +39,8 @@ from pydantic_core import PydanticUndefined
 
 from langchain_agentcost.caching.keys import keyed, model_fingerprint
 from langchain_agentcost.caching.plain import MAX_DEPTH, plain_json
+from langchain_agentcost.caching.shelf import Shelf
+from langchain_agentcost.caching.singleflight import SingleFlight
 from langchain_agentcost.errors import Unkeyable
 
 MAX_PARTS = 50_000
@@ -211,9 +224,12 @@ _ADVICE = 'Give the graph a version of your own, such as version="1", and anothe
 _METHODS = (FunctionType, classmethod, staticmethod, property)
 
 _NAMED = (
-    Logger, ContextVar, TypeVar, BaseCallbackHandler, BaseCheckpointSaver, BaseStore, BaseCache, threading.Event,
-    threading.Condition, threading.Semaphore, type(threading.Lock()), type(threading.RLock()), type(PydanticUndefined),
+    Logger, ContextVar, TypeVar, BaseCallbackHandler, BaseCheckpointSaver, BaseStore, BaseCache, Shelf, SingleFlight,
+    Future, threading.Event, threading.Condition, threading.Semaphore, type(threading.Lock()), type(threading.RLock()),
+    type(PydanticUndefined),
 )  # fmt: skip
+
+_OF_C = (WrapperDescriptorType, MethodDescriptorType, MethodWrapperType, ClassMethodDescriptorType)
 
 _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[[_Description, Any], Any]], ...] = (
     (_NAMED, _Description.named),
@@ -225,10 +241,12 @@ _WRITERS: tuple[tuple[type | tuple[type, ...], Callable[[_Description, Any], Any
     (FunctionType, _Description.function),
     (MethodType, _Description.method),
     (BuiltinFunctionType, _Description.builtin),
+    (_OF_C, lambda _, value: ["builtin", value.__qualname__]),
     (partial, _Description.partial),
     ((classmethod, staticmethod, property), _Description.wrapped),
     (ModuleType, lambda _, value: ["module", value.__name__]),
     (type, _Description.kind),
+    (ForwardRef, lambda _, value: ["forward", value.__forward_arg__]),
     (re.Pattern, lambda _, value: ["pattern", value.pattern, value.flags]),
     (Mapping, _Description.mapping),
     (Set, _Description.members),
@@ -295,9 +313,10 @@ def _attributes(value: Any) -> Iterator[tuple[str, Any]]:
 
 @lru_cache(maxsize=4096)
 def _is_library(module: str | None) -> bool:
-    """Whether a module is Python's own or was installed."""
+    """Whether a module is Python's own, was installed, or is of this package."""
     path = getattr(sys.modules.get(module or ""), "__file__", None)
-    if module in (None, "builtins") or module in sys.builtin_module_names:
+    package = (module or "").partition(".")[0]
+    if module in (None, "builtins") or module in sys.builtin_module_names or package == __name__.partition(".")[0]:
         return True
     return path is not None and any(Path(path).is_relative_to(home) for home in _HOMES)
 

@@ -25,7 +25,7 @@ from langchain_agentcost.caching.state_change import State, StateChange, StoredC
 from langchain_agentcost.caching.store import Cached, CacheStore
 from langchain_agentcost.caching.subgraph_question import Asking, Question, checked_key, goes_on
 from langchain_agentcost.caching.tags import named_tags, owner_tags, written_tags
-from langchain_agentcost.errors import Unkeyable, Unstorable
+from langchain_agentcost.errors import CacheError, Unkeyable, Unstorable
 from langchain_agentcost.saving import CacheHit
 
 if TYPE_CHECKING:
@@ -79,15 +79,17 @@ def cached_subgraph(  # noqa: PLR0913  # the one place where such a cache is set
             metadata. Every other one may write, unless MCP's `readOnlyHint` says that it does not.
         ignored: Entries of `configurable` and fields of the context that do not change what the graph does.
         store: Where results are kept: a shelf, a store or its URL; None is memory.
-        secret: See `Shelf`; not with a shelf.
-        attribution: Which metadata names tenant, user and session; not with a shelf.
+        secret: See `Shelf`; a shelf has its own.
+        attribution: Which metadata names tenant, user and session; with a shelf, the same that it has.
         name: The node's name in traces; None has the graph's.
 
     Returns:
         The node, to be given to `add_node`, or invoked.
 
     Raises:
-        CacheError: If the key is empty or names no channel of the graph, or the graph keeps a state of its own.
+        CacheError: If the key is empty or names no channel of the graph, the graph keeps a state of its own, or a time
+            cannot be.
+        ValueError: If the scope is none.
         Unkeyable: If a part of the graph has no value, and no version is given.
 
     Example:
@@ -100,6 +102,8 @@ def cached_subgraph(  # noqa: PLR0913  # the one place where such a cache is set
         >>> [node.invoke({"question": "where?"})["answer"] for _ in range(2)], node.counts
         (['WHERE?', 'WHERE?'], {'misses': 1, 'hits': 1})
     """
+    if isinstance(store, Shelf) and secret is not None:
+        raise CacheError("A shelf has its own secret: give it to the shelf.")
     shelf = store if isinstance(store, Shelf) else Shelf(store, secret=secret, attribution=attribution)
     asking = Asking(
         checked_key(graph, key),

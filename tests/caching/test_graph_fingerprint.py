@@ -22,6 +22,7 @@ from langgraph.func import entrypoint
 from langgraph.graph import START, MessagesState, StateGraph
 from pydantic import BaseModel, Field
 
+from langchain_agentcost.caching import ToolCache, ToolCachePolicy, cached_tool
 from langchain_agentcost.caching.graph_fingerprint import graph_fingerprint
 from langchain_agentcost.caching.plain import plain_json
 from langchain_agentcost.errors import Unkeyable
@@ -265,3 +266,15 @@ def test_a_messages_graph_is_what_it_is_compiled_from() -> None:
     """A graph and its builder have one fingerprint, with or without a checkpointer."""
     builder = StateGraph(MessagesState).add_node("work", lambda state: {}).add_edge(START, "work")
     assert graph_fingerprint(builder) == graph_fingerprint(builder.compile(checkpointer=False, name="other"))
+
+
+def cached_agent(prompt: str) -> Any:
+    """An agent with caches of this package in it."""
+    cache = ToolCache({"look_up": ToolCachePolicy("read")})
+    return agent(tools=[cached_tool(look_up, cache=cache)], system_prompt=prompt)
+
+
+def test_caches_within_a_graph_have_no_say() -> None:
+    """An agent whose tools are cached is told from its like by what it does, and not by what its caches hold."""
+    assert graph_fingerprint(cached_agent("a")) == graph_fingerprint(cached_agent("a"))
+    assert graph_fingerprint(cached_agent("a")) != graph_fingerprint(cached_agent("b"))

@@ -25,7 +25,7 @@ from langgraph.types import Command, RetryPolicy, Send, interrupt
 from pydantic import BaseModel
 
 from langchain_agentcost import CostMeter
-from langchain_agentcost.caching import cached_subgraph
+from langchain_agentcost.caching import ToolCachePolicy, cached_subgraph, cached_tool
 from langchain_agentcost.caching.shelf import Shelf
 from langchain_agentcost.caching.stores import open_cache_store
 from langchain_agentcost.caching.subgraph import CachedSubgraph
@@ -803,6 +803,18 @@ def test_a_hit_is_told_with_the_calls_it_spares() -> None:
     assert hit.spared[0].usage.cache_read_tokens == 4_992  # whole steps of 128 that were sent a moment ago
 
 
+def test_a_cached_tool_within_is_not_spared_twice() -> None:
+    """A tool that its own cache answered during the run is not among the calls that a hit spares."""
+    inner, _ = agent(cached_tool(look_up, effect="pure", scope="tenant"))
+    node = cached_subgraph(inner, key=["messages"], read_tools={"look_up": ToolCachePolicy("pure")})
+    graph, listener = parent_of(node, MessagesState), Listener()
+    for question in ("one", "two", "one", "two"):
+        graph.invoke({"messages": [HumanMessage(question)]}, of(listener=listener))
+    of_subgraph = [hit for hit in listener.hits if hit.cache == "subgraph"]
+    assert [len([call for call in hit.spared if call.tool]) for hit in of_subgraph] == [1, 0]
+    assert [hit.cache for hit in listener.hits] == ["tool", "subgraph", "subgraph"]
+
+
 def test_a_nested_hit_hides_nothing_and_counts_once(runs: Runs) -> None:
     """A cached subgraph in a cached one: what the inner one's cache served is not spared again by the outer one."""
     model = FakeMeteredChatModel(answers=["said"])
@@ -837,6 +849,12 @@ def test_a_state_has_to_have_the_key(runs: Runs) -> None:
     graph = parent_of(cached_subgraph(one_node(shout), key=["question", "known"]))
     with pytest.raises(CacheError, match="no 'known'"):
         graph.invoke({"question": "a"}, of())
+
+
+def test_a_shelf_has_its_own_secret() -> None:
+    """A secret beside a shelf that has another one is refused: half of the hashes would be without it."""
+    with pytest.raises(CacheError, match="own secret"):
+        cached_subgraph(one_node(shout), key=["question"], store=Shelf(), secret=b"0" * 16)
 
 
 def test_a_graph_that_remembers_is_refused() -> None:
