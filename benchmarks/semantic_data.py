@@ -11,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
 from numpy.typing import NDArray
 
+T = TypeVar("T")
 Vector = NDArray[np.float32]
 
 _CHUNK = 256
@@ -105,7 +106,7 @@ def pairs(folder: Path, vectors: Vectors, *, limit: int) -> list[Pair]:
 
 
 def stream(folder: Path, name: str, *, limit: int) -> list[Request]:
-    """Read a stream's texts, each once, and shuffle them.
+    """Read a stream's texts, each once, in no order that matters: see `shuffled`.
 
     Of many small classes whole ones are kept up to the limit, so that repeats stay as frequent as they are; of few
     large ones, texts.
@@ -117,16 +118,16 @@ def stream(folder: Path, name: str, *, limit: int) -> list[Request]:
     requests = [request for group in groups for request in group.values()]
     if len(requests) >= _FEW_CLASSES * len(groups):
         requests.sort(key=lambda request: _hash(request.text))
-    return shuffled(requests[:limit], seed=0)
+    return requests[:limit]
 
 
 _FEW_CLASSES = 10
 """From so many texts a class on, texts are drawn and not classes."""
 
 
-def shuffled(requests: Sequence[Request], *, seed: int) -> list[Request]:
-    """Put requests into another order."""
-    return random.Random(seed).sample(requests, len(requests))  # noqa: S311  # a workload, not a secret
+def shuffled(things: Sequence[T], *, seed: int) -> list[T]:
+    """Put things into another order."""
+    return random.Random(seed).sample(things, len(things))  # noqa: S311  # a workload, not a secret
 
 
 def conversations(folder: Path) -> list[Mapping[str, Any]]:

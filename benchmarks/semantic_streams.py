@@ -14,7 +14,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from per_entry_learner import EntryLearner
-from semantic_data import Request, Vectors, shuffled
+from semantic_data import Request, Vector, Vectors, shuffled
 from semantic_pairs import lower95, passes, upper95
 
 from langchain_agentcost.caching.error_budget import ErrorBudget, Evidence
@@ -144,7 +144,8 @@ def caches() -> Iterator[tuple[str, float | None, Make]]:
 
 def rows(name: str, requests: Sequence[Request], vectors: Vectors, *, orders: int) -> Iterator[dict[str, Any]]:
     """Give the rows of a stream: over all of it, and by quarters; counts are summed over the orders."""
-    several = [_ordered(shuffled(requests, seed=seed), vectors) for seed in range(orders)]
+    cosines = _cosines(requests, vectors)
+    several = [_ordered(requests, cosines, seed=seed) for seed in range(orders)]
     for system, most, make in caches():
         played = [_played(order, make(order, seed)) for seed, order in enumerate(several)]
         head = {"system": system if most is None else f"{system}, at most {most:.0%} wrong", "source": name}
@@ -177,14 +178,22 @@ def _played(order: Ordered, cache: Cache) -> list[Played]:
     return played
 
 
-def _ordered(requests: Sequence[Request], vectors: Vectors) -> Ordered:
+def _cosines(requests: Sequence[Request], vectors: Vectors) -> Vector:
+    """The cosine of each text with each other, a row for each."""
     whole = vectors.of([request.text for request in requests])
+    return whole @ whole.T
+
+
+def _ordered(requests: Sequence[Request], cosines: Vector, *, seed: int) -> Ordered:
+    """Put a stream into an order, and find the earlier neighbours of each request."""
+    order = np.array(shuffled(range(len(requests)), seed=seed))
     neighbours = list[list[Found]]()
-    for number in range(len(requests)):
-        similarities = whole[:number] @ whole[number]
-        nearest = np.argsort(-similarities, kind="stable")[:_LOOKED_AT]
-        neighbours.append([Found(int(other), float(similarities[other])) for other in nearest])
-    return Ordered(requests, neighbours)
+    for number, request in enumerate(order):
+        earlier = cosines[request, order[:number]]
+        nearest = np.argpartition(-earlier, _LOOKED_AT)[:_LOOKED_AT] if number > _LOOKED_AT else np.arange(number)
+        nearest = nearest[np.argsort(-earlier[nearest], kind="stable")]
+        neighbours.append([Found(int(other), float(earlier[other])) for other in nearest])
+    return Ordered([requests[request] for request in order], neighbours)
 
 
 def _forbidden(requests: Sequence[Request], found: Found, request: Request) -> bool:

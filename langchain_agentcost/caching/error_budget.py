@@ -16,8 +16,8 @@ from langchain_agentcost.errors import CacheError
 Decision = Literal["serve", "audit", "ask"]
 """Answer from the cache; ask the model and compare the answers; ask the model."""
 
-GRID = tuple(1 - 0.01 * 2 ** (step / 3) for step in range(17))
-"""The scores that can be thresholds, strictest first: 0.99 to 0.597, each 1.26 times as far from 1 as the one before.
+GRID = tuple(1 / (1 + exp(0.35 * step - 4.6)) for step in range(17))
+"""The scores that can be thresholds, strictest first: 0.99 to 0.27, evenly spaced in their log-odds.
 
 They stand before any label is seen, and are few, because they share the chance of being wrong.
 """
@@ -153,7 +153,8 @@ class Evidence:
     @property
     def wrong_upper(self) -> float | None:
         """The share of wrong hits at the threshold that the truth is at most; None in shadow mode."""
-        return next((step.wrong_upper for step in reversed(self.outlook()) if step.proven), None)
+        place = self._place
+        return None if place is None else self.outlook()[place].wrong_upper
 
     def decide(self, score: float, draw: float) -> Decision:
         """Say what to do with a candidate.
@@ -187,7 +188,7 @@ class Evidence:
             if place is not None and seen.cell <= place and self._alarm.rung(right=seen.right):
                 self._forget(self._alarm.since, place)
             self._proven = tuple(self._prove())
-            self._place = max((at for at, proven in enumerate(self._proven) if proven), default=None)
+            self._place = self._lowest()
             if self._place != place:
                 self._alarm.reset()
 
@@ -219,6 +220,12 @@ class Evidence:
             yield proven
             if not proven:
                 level = 0.0
+
+    def _lowest(self) -> int | None:
+        """Where the threshold is: the lowest score that is proven, but not below what was audited."""
+        counts = list(self._counts.down())
+        places = [at for at, proven in enumerate(self._proven) if proven and (not at or counts[at] != counts[at - 1])]
+        return max(places, default=None)
 
     def _levels(self) -> Iterator[float]:
         """The chance of being wrong that each score of the grid has: its own, and what those above it hand on."""

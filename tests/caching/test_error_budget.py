@@ -69,6 +69,13 @@ def test_it_serves_from_the_threshold_on_and_asks_below() -> None:
     assert serving.decide(0.8, 0.5) == "ask"
 
 
+def test_it_does_not_serve_scores_that_it_has_not_seen() -> None:
+    """Audits of high scores alone say nothing of low ones, though no wrong one was among them."""
+    serving = fed(Evidence(LOOSE), 300, score=0.97)
+    assert serving.decide(0.97, 0.5) == "serve"
+    assert serving.decide(0.9, 0.5) == "ask"
+
+
 def test_a_score_that_is_no_number_is_asked_and_proves_nothing() -> None:
     """NaN is neither served nor counted."""
     serving = fed(Evidence(LOOSE), 100)
@@ -164,12 +171,12 @@ def test_evidence_from_a_store_is_the_evidence_that_was(audits: list[Audit]) -> 
 def test_the_outlook_says_what_serving_would_have_done() -> None:
     """In shadow mode it shows, for each threshold, the audits at or above it, the wrong ones, and their bound."""
     evidence = fed(fed(Evidence(LOOSE), 30, score=0.97), 20, wrong=1.0, score=0.7)
-    steps = {round(step.threshold, 3): step for step in evidence.outlook()}
-    assert (steps[0.968].audits, steps[0.968].wrong) == (30, 0)
-    assert (steps[0.68].audits, steps[0.68].wrong) == (50, 20)
-    assert steps[0.984].audits == 0
-    assert steps[0.984].wrong_upper == pytest.approx(1)
-    assert 0.1 < steps[0.968].wrong_upper < 0.4 < steps[0.68].wrong_upper
+    at = {score: next(step for step in evidence.outlook() if step.threshold <= score) for score in (0.98, 0.97, 0.7)}
+    assert (at[0.97].audits, at[0.97].wrong) == (30, 0)
+    assert (at[0.7].audits, at[0.7].wrong) == (50, 20)
+    assert at[0.98].audits == 0
+    assert at[0.98].wrong_upper == pytest.approx(1)
+    assert 0.1 < at[0.97].wrong_upper < 0.4 < at[0.7].wrong_upper
     assert not any(step.proven for step in evidence.outlook())
 
 

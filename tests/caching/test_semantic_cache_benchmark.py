@@ -190,6 +190,28 @@ def asked(*texts: tuple[str, str]) -> list[Request]:
     return [Request(text, cls) for text, cls in texts]
 
 
+def in_order(requests: Sequence[Request]) -> semantic_streams.Ordered:
+    """A stream as it is written here."""
+    cosines = semantic_streams._cosines(requests, Vectors(Words()))
+    earlier = [sorted(range(n), key=list(-cosines[n]).__getitem__) for n in range(len(requests))]
+    return semantic_streams.Ordered(
+        requests,
+        [[semantic_streams.Found(o, float(cosines[n, o])) for o in others] for n, others in enumerate(earlier)],
+    )
+
+
+def test_an_order_knows_the_earlier_neighbours_nearest_first() -> None:
+    """Whatever the order, each request has all that come before it and nothing else, by falling cosine."""
+    requests = asked(*((f"{colour} {thing}", thing) for colour in COLOURS for thing in THINGS))
+    cosines = semantic_streams._cosines(requests, Vectors(Words()))
+    order = semantic_streams._ordered(requests, cosines, seed=1)
+    place = {request.text: at for at, request in enumerate(requests)}
+    for number, near in enumerate(order.neighbours):
+        row = [cosines[place[order.requests[number].text], place[order.requests[o].text]] for o in range(number)]
+        assert [found.similarity for found in near] == pytest.approx(sorted(row, reverse=True)[:64])
+        assert all(found.similarity == pytest.approx(row[found.number]) for found in near)
+
+
 def test_a_stream_counts_hits_misses_and_wrong_hits() -> None:
     """The first is a miss, an equal class a right hit, another class a wrong one; windows sum up to the whole."""
     requests = asked(
@@ -200,7 +222,7 @@ def test_a_stream_counts_hits_misses_and_wrong_hits() -> None:
     windows = [row for row in found if row["system"] == "cosine >= 0.8" and row["split"] != "stream"]
     assert whole["hits_pct"] == 0  # 3 of 4 words are a cosine of 0.75
     assert sum(row["n"] for row in windows) == whole["n"] == 4
-    order = semantic_streams._ordered(requests, Vectors(Words()))
+    order = in_order(requests)
     loose = semantic_streams.StaticCache(order, 0, least=0.7, guarded=False)
     assert [one.right for one in semantic_streams._played(order, loose)] == [None, True, False, None]
 
@@ -208,7 +230,7 @@ def test_a_stream_counts_hits_misses_and_wrong_hits() -> None:
 def test_ours_serves_nothing_before_it_has_evidence_and_drops_what_was_wrong() -> None:
     """In shadow mode each would-be hit is a call; an entry found wrong is not looked at again."""
     requests = asked(("a b c d e f", "x"), ("a b c d e f g", "y"), ("a b c d e f h", "y"), ("a b c d e f i", "x"))
-    order = semantic_streams._ordered(requests, Vectors(Words()))
+    order = in_order(requests)
     cache = semantic_streams.BudgetedCache(order, 0, budget=ErrorBudget(0.1), verified=False)
     assert [one.right for one in semantic_streams._played(order, cache)] == [None] * 4
     assert cache._dropped == {0, 1}  # the third is right by the second, the fourth wrong
