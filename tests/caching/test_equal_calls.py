@@ -15,6 +15,7 @@ from langchain_core.runnables import RunnableLambda
 
 from langchain_agentcost.caching import singleflight
 from langchain_agentcost.caching.cached_runnable import CachedRunnable
+from langchain_agentcost.caching.turn import Turn
 from langchain_agentcost.testing import FakeMeteredChatModel
 from tests.caching.desk import QUESTION, WAYS, cached, caller, calls, desk_model, gathered
 
@@ -47,6 +48,24 @@ class TestCallsAtTheSameTime:
         }[way]
         said = await asyncio.gather(*(one() for _ in range(8)))
         assert ({message.text for message in said}, calls(asked)) == ({"one two three"}, 1)
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_an_answer_that_comes_between_looking_and_calling_is_taken(
+        self, way: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Who found nothing looks once more before the model is called."""
+        asked, meanwhile = cached(), ["invoke"]
+        exact = asked.cache._exact
+
+        def found_nothing(turn: Turn) -> Turn:
+            looked = exact(turn)
+            if meanwhile:
+                WAYS[meanwhile.pop()](asked, None)
+            return looked
+
+        monkeypatch.setattr(asked.cache, "_exact", found_nothing)
+        assert WAYS[way](asked, None).text == "Within 30 days."
+        assert (calls(asked), asked.cache.counts) == (1, {"misses": 1, "exact": 1})
 
     def test_equal_inputs_of_a_batch_make_one_call(self) -> None:
         """In `batch` and in `abatch`."""
