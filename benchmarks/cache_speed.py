@@ -6,7 +6,7 @@ pairs that it compares serve each other. A lookup asks for the five nearest; "lo
 five, the worst case. Peers see the same questions in the same rounds, one of each in turn, so that whatever else the
 machine does meets all alike; `ratio` is a system's median to that of numpy over the same vectors.
 
-CPU time is that of the whole process, so threads that a library starts are counted.
+CPU time is that of the whole process, so threads that a library starts are counted; numpy is kept to one.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from langchain_core.embeddings import Embeddings
 from langchain_core.vectorstores import InMemoryVectorStore
 from numpy.typing import NDArray
 from rows import parser, publish, ratio
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from langchain_agentcost.caching.embedders import MiniLMEmbeddings, SentenceTransformerEmbeddings
 from langchain_agentcost.caching.matching.guard import guard
@@ -36,7 +37,7 @@ from langchain_agentcost.caching.stores import MemoryStore, SQLiteStore
 
 SIZE = 384
 NEAREST = 5
-VALUE = bytes(3_455)
+VALUE = bytearray(3_455)
 """What an answer of 1,500 characters takes as JSON."""
 
 PEER_UP_TO = 10_000
@@ -63,20 +64,20 @@ def questions(held: Floats, number: int) -> Floats:
     return np.asarray(made / np.linalg.norm(made, axis=1, keepdims=True), np.float32)
 
 
-def entries(held: Floats, texts: Sequence[str]) -> list[Cached]:
+def entries(held: Floats, texts: Sequence[str], *, first: int = 0) -> list[Cached]:
     """An entry for each vector."""
     return [
         Cached(
             partition="p",
             key=f"{number:064x}",
-            value=VALUE,
+            value=bytes(VALUE),
             epoch=0,
             created_s=1.0,
             tags=(f"{number % 100:064x}",),
             text=texts[number % len(texts)],
             vector=vector.astype("<f4").tobytes(),
         )
-        for number, vector in enumerate(held)
+        for number, vector in enumerate(held, first)
     ]
 
 
@@ -143,12 +144,6 @@ def lookups(number: int, pairs: Sequence[tuple[str, str]], *, rounds: int, folde
     held = vectors(number)
     memory, sqlite = MemoryStore(max_bytes=10**11), SQLiteStore(folder / f"{number}.db", max_bytes=10**11)
     made = entries(held, [a for a, _ in pairs])
-    tracemalloc.start()
-    for entry in made[: min(number, 10_000)]:
-        memory.put(entry)
-    traced = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
-    in_memory = traced / min(number, 10_000) + SIZE + SIZE * 4  # faiss's own, and the vector that was there before
     rates = [_rate(memory, made), _rate(sqlite, made)]
     systems: dict[str, Look] = {"numpy, one product": brute_force(held)}
     systems |= {"memory: lookup": lookup(memory), "memory: lookup + guard + verifier": matching(memory, pairs)}
@@ -160,7 +155,11 @@ def lookups(number: int, pairs: Sequence[tuple[str, str]], *, rounds: int, folde
         systems["langchain InMemoryVectorStore"] = langchain_store(held)
     sqlite.delete(["nobody's"])  # which brings all of it into the file, whose size is looked at
     taken = _asked(systems, questions(held, rounds))
-    sizes = {"memory": in_memory, "sqlite": (folder / f"{number}.db").stat().st_size / number, "numpy,": SIZE * 4.0}
+    sizes = {
+        "memory": _memory_per_entry(held[:5_000]),
+        "sqlite": (folder / f"{number}.db").stat().st_size / number,
+        "numpy,": SIZE * 4.0,
+    }
     peer = taken["numpy, one product"]
     rows = [
         _row(name, times, entries=number, bytes_per_entry=sizes.get(name.split(":")[0].split(" ")[0]))
@@ -223,10 +222,23 @@ def _asked(systems: dict[str, Look], asked: Floats) -> dict[str, list[float]]:
     for look in systems.values():
         look(asked[0])
     taken: dict[str, list[float]] = {name: [] for name in systems}
-    for question in asked:
-        for name, look in systems.items():
-            taken[name].append(cpu_ms(look, question))
+    with threadpool_limits(1):  # numpy's threads wait busily after a product, at the cost of whoever is asked next
+        for question in asked:
+            for name, look in systems.items():
+                taken[name].append(cpu_ms(look, question))
     return taken
+
+
+def _memory_per_entry(held: Floats) -> float:
+    """What an entry takes with all that is in it, as Python counts it; the index, which it does not count, is added."""
+    MemoryStore().put(*entries(held[:1], ["loads what is loaded once"]))
+    tracemalloc.start()
+    store = MemoryStore(max_bytes=10**11)
+    for number in range(len(held)):
+        store.put(*entries(held[number : number + 1], ["a text of thirty characters..."], first=number))
+    taken = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return taken / len(held) + SIZE
 
 
 def _rate(store: CacheStore, made: Sequence[Cached]) -> dict[str, float]:
