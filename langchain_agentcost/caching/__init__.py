@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from langchain_agentcost.caching.matching.verifier import Verifier
     from langchain_agentcost.caching.model_middleware import ModelCacheMiddleware
     from langchain_agentcost.caching.node_cache import ScopedCache
+    from langchain_agentcost.caching.node_key import scoped_key
     from langchain_agentcost.caching.semantic import SemanticCache
     from langchain_agentcost.caching.stores import open_cache_store
     from langchain_agentcost.caching.subgraph import cached_subgraph
@@ -48,6 +49,7 @@ __all__ = [
     "default_embeddings",
     "fit_verifier",
     "open_cache_store",
+    "scoped_key",
 ]
 
 _HOMES = {
@@ -68,6 +70,7 @@ _HOMES = {
     "default_embeddings": "embedders",
     "fit_verifier": "matching.fitting",
     "open_cache_store": "stores",
+    "scoped_key": "node_key",
 }
 """In which module a name is."""
 
