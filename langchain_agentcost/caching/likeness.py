@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from langchain_core.embeddings import Embeddings
 
 from langchain_agentcost.caching.answer import StoredAnswer
+from langchain_agentcost.caching.error_budget import GRID
 from langchain_agentcost.caching.matching.guard import guard
 from langchain_agentcost.caching.store import Cached, Near
 from langchain_agentcost.caching.stores.vectors import as_bytes
@@ -37,6 +38,15 @@ class Scorer(Protocol):
             b: The text that is asked now.
             similarity: The cosine of their embeddings.
         """
+        ...
+
+
+@runtime_checkable
+class Bounded(Protocol):
+    """A scorer that can tell beforehand that a candidate is not worth the work."""
+
+    def ceiling(self, similarity: float, /) -> float:
+        """Give the highest score that texts of this cosine can have; it rises with the cosine."""
         ...
 
 
@@ -123,12 +133,19 @@ class Likeness:
         return None
 
     def _scored(self, text: str, near: Iterable[Near]) -> list[tuple[float, float, Cached]]:
+        """Score the candidates, nearest first, until what is left cannot be better than the best."""
         verifier = self._judge_of_pairs()
-        return [
-            (verifier.score(entry.text, text, similarity), similarity, entry)
-            for entry, similarity in near
-            if entry.text is not None and guard(entry.text, text) is None
-        ]
+        bound = verifier if isinstance(verifier, Bounded) else None
+        scored: list[tuple[float, float, Cached]] = []
+        best = GRID[-1]  # below it nothing is ever served or audited
+        for entry, similarity in near:
+            if bound is not None and bound.ceiling(similarity) < best:
+                break
+            if entry.text is not None and guard(entry.text, text) is None:
+                score = verifier.score(entry.text, text, similarity)
+                scored.append((score, similarity, entry))
+                best = max(best, score)
+        return scored
 
     def _encoder(self) -> Embeddings:
         with self._lock:

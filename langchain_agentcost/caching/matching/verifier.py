@@ -16,6 +16,7 @@ from langchain_agentcost.caching.matching.guard import guard
 
 _FORMAT = 1
 _SHIPPED = Path(__file__).with_name("verifier.json")
+_NO_DIFFERENCE = (0.0,) * (len(SIGNS) - 1)
 _STEEPEST = 60.0
 """Beyond it a logistic is 0 or 1 in a double anyway."""
 
@@ -87,6 +88,14 @@ class Verifier:
         if not isfinite(similarity):
             return 0.0
         return self.probability(features(a, b, min(max(similarity, -1.0), 1.0)))
+
+    def ceiling(self, similarity: float) -> float:
+        """Give the highest score that any two texts of this cosine can have: every other figure only lowers it.
+
+        Args:
+            similarity: The cosine.
+        """
+        return self.probability((min(max(similarity, -1.0), 1.0), *_NO_DIFFERENCE)) if isfinite(similarity) else 0.0
 
     def probability(self, figures: tuple[float, ...]) -> float:
         """Score figures that were taken before.
