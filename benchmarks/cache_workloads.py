@@ -97,7 +97,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def rows(number: int) -> list[Row]:
     """Give the rows of all workloads, with so many requests a pass."""
-    few = max(20, number // 5)
+    few = max(12, number // 5)
     made = [
         support_answers(number),
         invoice_answers(few),

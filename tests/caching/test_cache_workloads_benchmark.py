@@ -12,7 +12,7 @@ import cache_workloads
 def test_the_workloads_run_on_a_few_requests(tmp_path: Path) -> None:
     """A smoke run serves each workload cold and warm; ours serve nothing wrong, and the meter books what was saved."""
     out = tmp_path / "rows.json"
-    cache_workloads.main(["--requests", "24", "--json", str(out)])
+    cache_workloads.main(["--requests", "16", "--json", str(out)])
     rows = json.loads(out.read_text())["rows"]
     assert {(row["workload"], row["cache"], row["pass"]) for row in rows} == {
         (workload, cache, number)
