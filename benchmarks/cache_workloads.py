@@ -17,11 +17,11 @@ from decimal import Decimal
 from statistics import fmean
 from typing import Any, Literal, NamedTuple, TypedDict
 
-import numpy as np
+from cache_peers import ByArguments, Cosine
 from cache_traffic import Vendors, invoices, questions
 from langchain_core.caches import InMemoryCache
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.tools import tool
 from langgraph.cache.memory import InMemoryCache as NodeCache
 from langgraph.graph import MessagesState, StateGraph
@@ -38,7 +38,6 @@ from langchain_agentcost.caching import (
     ToolCache,
     ToolCachePolicy,
     cached_subgraph,
-    default_embeddings,
 )
 from langchain_agentcost.testing import FakeMeteredChatModel
 
@@ -193,7 +192,7 @@ def _answers(
 
     exact = SemanticCache(embeddings=False, scope="tenant", allow=["timely"])
     similar = SemanticCache(scope="tenant", allow=["timely"], budget=ErrorBudget(0.05))
-    naive = {share: _Cosine(share) for share in (0.8, 0.9)}
+    naive = {share: Cosine(share) for share in (0.8, 0.9)}
     return Workload(
         name,
         "model",
@@ -213,37 +212,6 @@ def _answers(
             system("SemanticCache, at most 5 % wrong", lambda model: CachedRunnable(model, similar)),
         ],
     )
-
-
-class _Cosine:
-    """What a semantic cache is taken to be: the nearest last message above a threshold answers, whoever asked it."""
-
-    def __init__(self, threshold: float) -> None:
-        self._threshold = threshold
-        self._embeddings = default_embeddings()
-        self._known: list[tuple[list[float], AIMessage]] = []
-        self._hits = 0
-
-    def count(self) -> int:
-        return self._hits
-
-    def around(self, model: FakeMeteredChatModel) -> Runnable[Any, AIMessage]:
-        def call(messages: list[BaseMessage], config: RunnableConfig) -> AIMessage:
-            return self._answer(messages, lambda: model.invoke(messages, config))
-
-        return RunnableLambda(call)
-
-    def _answer(self, messages: list[BaseMessage], call: Callable[[], AIMessage]) -> AIMessage:
-        vector = self._embeddings.embed_query(messages[-1].text)
-        if self._known:
-            cosines = np.asarray([known for known, _ in self._known]) @ np.asarray(vector)
-            best = int(cosines.argmax())
-            if cosines[best] >= self._threshold:
-                self._hits += 1
-                return self._known[best][1]
-        message = call()
-        self._known.append((vector, message))
-        return message
 
 
 # --- results of tools --------------------------------------------------------------------------------------------
@@ -284,7 +252,7 @@ def _looks(number: int, *, seed: int, moves: float) -> list[Look]:
 def _look_ups(name: str, passes: Sequence[Sequence[Look]]) -> Workload:
     reading = ToolCachePolicy("read", scope="tenant", tags=("vendor:{vendor}",), vary_on=("metadata.tenant",))
     heedful = ToolCache({"look_up": reading, "move": ToolCachePolicy(tags=("vendor:{vendor}",))})
-    naive = _ByArguments(ttl_s=3600)
+    naive = ByArguments(ttl_s=3600)
     systems = [
         _register("no cache"),
         _register("by arguments, 1 h", wrap=naive.wrap_tool_call, hits=naive.count),
@@ -326,31 +294,6 @@ def _register(name: str, *, wrap: Any = None, hits: Callable[[], int] | None = N
         return str(said["messages"][-1].text)
 
     return System(name, handle, hits)
-
-
-class _ByArguments:
-    """What a tool cache is taken to be: the same arguments have the same result, for an hour."""
-
-    def __init__(self, ttl_s: float) -> None:
-        self._ttl_s = ttl_s
-        self._known: dict[tuple[str, str], tuple[float, ToolMessage]] = {}
-        self._hits = 0
-
-    def count(self) -> int:
-        return self._hits
-
-    def wrap_tool_call(self, request: Any, execute: Callable[[Any], Any]) -> Any:
-        call = request.tool_call
-        if call["name"] != "look_up":
-            return execute(request)
-        key = (call["name"], repr(call["args"]))
-        at, message = self._known.get(key, (0.0, None))
-        if message is not None and time.monotonic() - at < self._ttl_s:
-            self._hits += 1
-            return message.model_copy(update={"tool_call_id": call["id"], "id": None})
-        message = execute(request)
-        self._known[key] = (time.monotonic(), message)
-        return message
 
 
 # --- subgraphs ---------------------------------------------------------------------------------------------------
