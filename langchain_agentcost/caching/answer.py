@@ -59,7 +59,7 @@ class StoredAnswer:
         read = load_json(data)
         try:
             message, call, pieces = message_of(read["m"]), SparedCall.from_dict(read["c"]), tuple(map(int, read["p"]))
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise Unreadable(f"It is not an answer: {type(error).__name__}") from error
         if not isinstance(message, AIMessage):
             raise Unreadable("It is a message, but no model's.")

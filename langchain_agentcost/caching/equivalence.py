@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from decimal import Decimal
-from inspect import isawaitable, iscoroutine
+from inspect import isawaitable, iscoroutine, iscoroutinefunction
 from typing import NamedTuple, Protocol, runtime_checkable
 from unicodedata import normalize
 
@@ -101,8 +102,14 @@ async def asame_answer(
     if (plain := _plainly(stored, fresh)) is not None or judge is None or not _judgeable(stored, fresh):
         return plain
     ask = judge.ajudge if isinstance(judge, AsyncJudge) else judge
-    found = ask(asked or _NOT_SAID, str(stored.text), str(fresh.text))
+    given = (asked or _NOT_SAID, str(stored.text), str(fresh.text))
+    found = ask(*given) if _is_async(ask) else await asyncio.to_thread(ask, *given)
     return await found if isawaitable(found) else found
+
+
+def _is_async(ask: Callable[..., object]) -> bool:
+    """Whether a judge is a coroutine function, or an object that is called as one: others would hold the loop up."""
+    return iscoroutinefunction(ask) or iscoroutinefunction(getattr(type(ask), "__call__", None))  # noqa: B004
 
 
 class Verdict(BaseModel):

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import hmac
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from types import FunctionType
 from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
@@ -30,7 +32,7 @@ from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import ensure_config, merge_configs
 from langchain_core.runnables.configurable import DynamicRunnable
 from langchain_core.utils.function_calling import convert_to_openai_tool
-from pydantic import BaseModel
+from pydantic import SecretBytes, SecretStr
 
 from langchain_agentcost.caching.plain import plain_json
 from langchain_agentcost.caching.scope import Namespace
@@ -225,7 +227,13 @@ _NOISE = frozenset(
 )  # fmt: skip
 """Parameters of a model that do not change what it answers."""
 
-_SECRET = re.compile(r"(^|_)(api_key|secret|password|token|credentials|headers)$")
+_SECRET = re.compile(
+    r"(^|_)(api_key|secret|password|credentials|headers)$|^token$|(^|_)(access|api|auth|bearer|id|refresh|session)_token$"
+)
+"""Names of what must not be readable in a fingerprint. A stop token is none of them."""
+
+_MEANS = re.compile(r"(^|_)(client|clients|session|callbacks?|credentials|tokenizer|encoder|engine|pool)$")
+"""Names of the objects that a model works with, which do not change what it answers."""
 
 
 def model_fingerprint(model: Runnable[Any, Any], *, sent: Mapping[str, Any] | None = None) -> str:
@@ -275,6 +283,21 @@ def models_of(
         yield model, sent
 
 
+def function_value(function: FunctionType) -> list[Any]:
+    """Give what tells a function from others: its name, its code, and the texts and numbers that it has captured.
+
+    Args:
+        function: The function. Of captured objects only the class is told.
+    """
+    captured = []
+    for cell in function.__closure__ or ():
+        with suppress(ValueError):  # an empty cell
+            value = cell.cell_contents
+            captured.append(value if isinstance(value, str | bool | int | float | None) else type(value).__qualname__)
+    code = function.__code__
+    return [function.__module__, function.__qualname__, sha256(code.co_code).hexdigest(), repr(code.co_names), captured]
+
+
 def _bound(sent: Mapping[str, Any]) -> dict[str, Any]:
     """What is sent, without what is for tracers alone."""
     kept = {name: value for name, value in sent.items() if value is not None and not name.startswith("ls_")}
@@ -311,7 +334,7 @@ def _identity(model: Any) -> list[Any]:
     fields.update(model._identifying_params)  # noqa: SLF001  # what LangChain's own caches tell models apart by
     secrets = model.lc_secrets
     told = {
-        name: _parameter(value, hidden=name in secrets or _SECRET.search(name) is not None)
+        name: _parameter(name, value, hidden=name in secrets or _SECRET.search(name) is not None)
         for name, value in fields.items()
         if value is not None and name not in _NOISE
     }
@@ -319,15 +342,22 @@ def _identity(model: Any) -> list[Any]:
     return [name, {name: value for name, value in told.items() if value is not None}]
 
 
-def _parameter(value: Any, *, hidden: bool) -> Any:
-    """A parameter's value; None where it is a client, a callback or an API key."""
-    if isinstance(value, str | bool | int | float):
-        return None if hidden else value
+def _parameter(name: str, value: Any, *, hidden: bool) -> Any:
+    """A parameter's value; None where it is a client, a callback or an API key.
+
+    Raises:
+        Unkeyable: If it is something else that has no value of its own: another such model might answer otherwise.
+    """
     if isinstance(value, BaseLanguageModel):
         return _identity(value)
-    if not isinstance(value, Mapping | Sequence | Set | BaseModel):
+    if isinstance(value, SecretStr | SecretBytes) or (hidden and isinstance(value, str | bool | int | float)):
         return None
+    if isinstance(value, FunctionType):
+        return function_value(value)
     try:
-        return keyed(plain_json(value)) if hidden else plain_json(value)
+        plain = value if type(value) in (str, bool, int, float) else plain_json(value)
     except Unkeyable:
-        return None
+        if _MEANS.search(name):
+            return None
+        raise
+    return keyed(str(plain)) if hidden else plain

@@ -12,14 +12,16 @@ from langchain_core.embeddings import Embeddings
 from langchain_agentcost.caching.answer import StoredAnswer
 from langchain_agentcost.caching.error_budget import GRID
 from langchain_agentcost.caching.matching.guard import guard
+from langchain_agentcost.caching.matching.readable import readable
 from langchain_agentcost.caching.store import Cached, Near
 from langchain_agentcost.caching.stores.vectors import as_bytes
 
 NEIGHBOURS = 5
 """So many of the nearest are looked at: the nearest one may be the trap, and the second the paraphrase."""
 
-MAX_TEXT_CHARS = 2_000
-"""Longer texts are found only exactly: encoders cut them, and what is cut off may be what differs."""
+MAX_TEXT_CHARS = 800
+"""Longer texts are found only exactly: MiniLM reads 256 tokens, about 1,000 characters of English prose, and what is
+cut off may be what differs."""
 
 
 class Scorer(Protocol):
@@ -92,8 +94,8 @@ class Likeness:
         return f"{type(encoder).__qualname__} {model} {self._judge_of_pairs().name}"
 
     def vector(self, text: str) -> bytes | None:
-        """Embed a text; None where it is too long to be compared, or the embeddings fail."""
-        if len(text) > MAX_TEXT_CHARS:
+        """Embed a text; None where it is too long or not English, or the embeddings fail."""
+        if not _comparable(text):
             return None
         try:
             return as_bytes(self._encoder().embed_query(text))
@@ -103,7 +105,7 @@ class Likeness:
 
     async def avector(self, text: str) -> bytes | None:
         """Embed a text in async code; see `vector`."""
-        if len(text) > MAX_TEXT_CHARS:
+        if not _comparable(text):
             return None
         try:
             return as_bytes(await self._encoder().aembed_query(text))
@@ -162,6 +164,11 @@ class Likeness:
 
                 self._verifier = Verifier.load()
             return self._verifier
+
+
+def _comparable(text: str) -> bool:
+    """Tell whether similar texts may be looked for: not where encoder or rules see less than all of it."""
+    return len(text) <= MAX_TEXT_CHARS and readable(text)
 
 
 _NAMES = ("model", "model_name", "model_id")

@@ -155,6 +155,7 @@ def _model(value: BaseModel) -> Any:
 
 _FORMS: tuple[tuple[type | tuple[type, ...], Callable[[Any], Any]], ...] = (
     (Enum, lambda value: value.name if value.name is not None else value.value),
+    (BaseException, lambda value: list(value.args)),
     (str, _letters),
     (int, _digits),
     (float, float.__float__),

@@ -20,8 +20,6 @@ from langchain_agentcost.caching.stores import open_cache_store
 from langchain_agentcost.errors import (
     CacheError,
     CacheWarning,
-    MissingExtra,
-    StoreUnavailable,
     Unreadable,
     give_warning,
 )
@@ -85,7 +83,7 @@ class Shelf:
 
     async def off_loop(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call one of the methods below from async code: in a thread where the store waits for a network."""
-        return await asyncio.to_thread(call, *args, **kwargs) if self.store.remote else call(*args, **kwargs)
+        return await asyncio.to_thread(call, *args, **kwargs) if self.store.waits else call(*args, **kwargs)
 
     def epoch(self) -> int | None:
         """Give the store's epoch, to be taken before an answer is begun; None where it cannot be reached."""
@@ -196,7 +194,7 @@ class Shelf:
         """Use the store; a fault of it is counted, and warned about once."""
         try:
             return call()
-        except (StoreUnavailable, MissingExtra) as error:
+        except Exception as error:  # noqa: BLE001  # any store, any database: what is cached can be made anew
             self.fault("the cache is passed by, its store failed", error)
             return otherwise
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import count
 from threading import Lock, get_ident
 from time import monotonic
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -22,6 +24,10 @@ PATIENCE_S = 1.0
 """How long those who wait for a stream bear with a reader that does not read on: he may be the one who waits."""
 
 
+_LEADERS = 2
+"""So many that fail one after the other are waited for; then everybody has its own error at once."""
+
+
 class Landed(NamedTuple, Generic[T]):
     """What a call gave, and whether it was another one's."""
 
@@ -33,7 +39,8 @@ class SingleFlight:
     """Makes one call of many equal ones, in threads and asyncio tasks alike.
 
     A leader that fails or is cancelled hands over: the next one makes the call itself, so nobody gets an error that is
-    not of its own call. A call that would wait for itself is simply made.
+    not of its own call. Where that one fails too, the others wait no longer: each makes its own. A call that would wait
+    for itself is simply made.
 
     Example:
         >>> flights = SingleFlight()
@@ -44,6 +51,7 @@ class SingleFlight:
     def __init__(self) -> None:
         self._calls: dict[str, _Call] = {}
         self._lock = Lock()
+        self._process = os.getpid()
 
     def do(self, key: str, call: Callable[[], T]) -> Landed[T]:
         """Make a call, or wait for the one that is under way.
@@ -58,7 +66,7 @@ class SingleFlight:
         Raises:
             BaseException: Whatever this caller's own call raises.
         """
-        while True:
+        for tried in count(1):
             flight = self.join(key)
             if flight is None or flight.blocks_this_loop():
                 return Landed(call(), shared=False)
@@ -68,12 +76,13 @@ class SingleFlight:
             landed = flight.wait()
             if landed is not None:
                 return landed
-            if flight.stalled():
+            if tried == _LEADERS or flight.stalled():
                 return Landed(call(), shared=False)
+        raise AssertionError  # the loop has no end
 
     async def ado(self, key: str, call: Callable[[], Awaitable[T]]) -> Landed[T]:
         """Make an async call, or wait for the one that is under way; see `do`."""
-        while True:
+        for tried in count(1):
             flight = self.join(key)
             if flight is None:
                 return Landed(await call(), shared=False)
@@ -83,8 +92,9 @@ class SingleFlight:
             landed = await flight.await_it()
             if landed is not None:
                 return landed
-            if flight.stalled():
+            if tried == _LEADERS or flight.stalled():
                 return Landed(await call(), shared=False)
+        raise AssertionError  # the loop has no end
 
     def join(self, key: str) -> Flight | None:
         """Board a flight, for calls that are more than one function: streams.
@@ -95,6 +105,8 @@ class SingleFlight:
         Returns:
             The flight; who leads it must `land` or `give_up`. None where waiting could never end.
         """
+        if self._process != os.getpid():  # a fork: the threads that lead these flights are the parent's
+            self._calls, self._lock, self._process = {}, Lock(), os.getpid()
         with self._lock:
             call = self._calls.get(key)
             if call is None:

@@ -79,8 +79,8 @@ class CacheStore(Protocol):
         ...
 
     @property
-    def remote(self) -> bool:
-        """Whether it waits for a network: async callers then use a thread."""
+    def waits(self) -> bool:
+        """Whether it may wait, for a network or for another process that writes: async callers then use a thread."""
         ...
 
     def epoch(self) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
 
 from langchain_core.runnables import RunnableConfig
@@ -14,6 +15,7 @@ from langchain_core.tools.base import get_all_basemodel_annotations
 from langgraph.prebuilt import InjectedState, ToolRuntime
 from pydantic import BaseModel, ValidationError
 
+from langchain_agentcost.caching.keys import function_value
 from langchain_agentcost.caching.plain import plain_json
 from langchain_agentcost.caching.scope import Caller
 from langchain_agentcost.caching.tools import ToolCachePolicy
@@ -238,9 +240,10 @@ def _part(value: Any, name: str, path: str) -> Any:
     raise Unkeyable(f"There is no {path} here.")
 
 
-def _identity(tool: BaseTool | None) -> list[str] | None:
-    """Which code a tool is, as far as it can be told: where it was written, and how it is described."""
+def _identity(tool: BaseTool | None) -> list[Any] | None:
+    """Which code a tool is, as far as it can be told: where it was written, what it captured, how it is described."""
     if tool is None:
         return None
-    code = _function(tool)
-    return [str(getattr(code, "__module__", "")), str(getattr(code, "__qualname__", "")), tool.description]
+    code: Any = _function(tool)
+    told = function_value(code) if isinstance(code, FunctionType) else []
+    return [str(getattr(code, "__module__", "")), str(getattr(code, "__qualname__", "")), told, tool.description]

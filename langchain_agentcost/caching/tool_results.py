@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage, ToolMessage
 
+from langchain_agentcost.caching.answer import MARK
 from langchain_agentcost.caching.codec import dump_json, load_json, message_data, message_of
 from langchain_agentcost.caching.plain import plain_json
 from langchain_agentcost.caching.tool_inputs import AskedTool
 from langchain_agentcost.errors import Unreadable, Unstorable
 
-MARK = "agentcost_cache"
-"""Under which key of `response_metadata` a message says that it was served."""
+_SAYS_ERROR = re.compile(
+    r"\s*(error\s*(code\s*\d+)?\s*:|traceback \(most recent call last\)|(http\s*(status\s*)?(code\s*)?)?(429|5\d\d)\b"
+    r"[\s:-]*(service|server|internal|bad gateway|gateway|too many|error|unavailable))",
+    re.IGNORECASE,
+)
+"""How a result begins that says that it is an error, where its status does not."""
 
 
 class ToolResult(NamedTuple):
@@ -24,8 +30,10 @@ class ToolResult(NamedTuple):
 
     @property
     def failed(self) -> bool:
-        """Whether it says that it is an error."""
-        return isinstance(self.value, ToolMessage) and self.value.status == "error"
+        """Whether it says that it is an error, by its status or by how its text begins."""
+        said = self.value.text if isinstance(self.value, ToolMessage) else self.value
+        by_status = isinstance(self.value, ToolMessage) and self.value.status == "error"
+        return by_status or (isinstance(said, str) and _SAYS_ERROR.match(said) is not None)
 
     @property
     def says(self) -> str:

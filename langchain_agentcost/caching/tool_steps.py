@@ -132,6 +132,8 @@ class Reading:
         if self.policy.effect == "read":
             yield from named_tags(self.names, caller, scope, secret=secret)
             yield keyed("tool reads", *self.namespace, secret=secret)
+            if scope != "global" and caller.tenant is not None:
+                yield keyed("tool reads of", caller.tenant, secret=secret)
         if failed:
             yield keyed("tool errors", *self.namespace, secret=secret)
 
@@ -176,7 +178,7 @@ class Writes:
         Args:
             caller: Who writes.
             names: What it changes; none where nobody knows.
-            scope: How far an unknown write reaches; None is as far as its caller sees.
+            scope: How far an unknown write reaches; None is all reads of its tenant, and what its caller sees.
         """
         secret, wanted = self.shelf.secret, tuple(names)
         seen = [keyed("tool errors", *namespace, secret=secret) for namespace in _seen(caller, "global")]
@@ -187,6 +189,8 @@ class Writes:
                 self._runs.put(caller.run, caller.run)
         reach = scope if scope is not None and caller.run is not None else "global"
         ended = [keyed("tool reads", *namespace, secret=secret) for namespace in _seen(caller, reach)]
+        if reach == "global" and caller.tenant is not None:
+            ended.append(keyed("tool reads of", caller.tenant, secret=secret))
         return Writing(self, (*seen, *ended))
 
     def unknown_in(self, run: str | None) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from enum import Enum
+from pathlib import Path
 from typing import Any, TypedDict
 
 import pytest
@@ -512,3 +514,36 @@ def test_what_cannot_be_described_is_refused() -> None:
     for sent in ({"tools": [object()]}, {"client": object()}, {"response_format": int}):
         with pytest.raises(Unkeyable):
             model_fingerprint(openai(), sent=sent)
+
+
+class _Mode(Enum):
+    FAST = 1
+    DEEP = 2
+
+
+class _Tuned(FakeListChatModel):
+    """A model with a parameter of any kind."""
+
+    tuned: Any = None
+    eos_token: str | None = None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"tuned": _Mode.FAST}, {"tuned": _Mode.DEEP}),
+        ({"tuned": Path("a")}, {"tuned": Path("b")}),
+        ({"tuned": {"lora": {"a"}}}, {"tuned": {"lora": {"b"}}}),
+        ({"eos_token": "a"}, {"eos_token": "b"}),
+    ],
+)
+def test_parameters_that_json_has_no_form_for_count_too(one: dict[str, Any], other: dict[str, Any]) -> None:
+    """Two models that differ in any parameter are two models."""
+    made = [model_fingerprint(_Tuned(responses=["x"], **fields)) for fields in (one, other)]
+    assert made[0] != made[1]
+
+
+def test_a_parameter_without_a_value_is_no_part_of_any_key() -> None:
+    """What cannot be compared is not left out of the comparison: the call is not cached."""
+    with pytest.raises(Unkeyable):
+        model_fingerprint(_Tuned(responses=["x"], tuned=object()))

@@ -25,7 +25,7 @@ from langchain_agentcost.errors import CacheError, CacheWarning, StoreUnavailabl
 class Away(MemoryStore):
     """A store that cannot be reached."""
 
-    remote = True
+    waits = True
 
     def epoch(self) -> int:
         """Fail."""
@@ -150,11 +150,11 @@ def test_what_is_being_made_while_its_owner_is_forgotten_is_not_kept() -> None:
     assert shelf.put(entry(epoch=begun, tags=tags)) is False
 
 
-@pytest.mark.parametrize("remote", [True, False])
-async def test_only_what_waits_for_a_network_is_done_in_a_thread(remote: bool) -> None:
+@pytest.mark.parametrize("waits", [True, False])
+async def test_only_what_may_wait_is_done_in_a_thread(waits: bool) -> None:
     """A store in this process answers at once."""
-    shelf = Shelf(Away() if remote else MemoryStore())
-    assert (await shelf.off_loop(threading.get_ident) != threading.get_ident()) is remote
+    shelf = Shelf(Away() if waits else MemoryStore())
+    assert (await shelf.off_loop(threading.get_ident) != threading.get_ident()) is waits
 
 
 def test_the_caller_is_read_with_the_meters_table_and_the_run() -> None:

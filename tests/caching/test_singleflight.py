@@ -5,7 +5,11 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import multiprocessing
+import os
 import threading
+import warnings
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -340,3 +344,39 @@ def test_an_interrupt_of_the_leader_leaves_no_key_behind() -> None:
         flights.do("k", interrupted)
     assert keys_left(flights) == []
     assert flights.do("k", lambda: 1) == (1, False)
+
+
+def test_who_waits_for_what_fails_waits_for_two_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After two leaders that failed nobody waits for a third: all have their own errors, and none is eighth in a row."""
+    flights, made = SingleFlight(), Work(failures=8)
+    joined: Counter[int] = Counter()
+    with waiting(flights, "k", 7, monkeypatch) as all_wait, ThreadPoolExecutor(8) as pool:
+        join = flights.join
+
+        def counted(key: str) -> Flight | None:
+            joined[threading.get_ident()] += 1
+            return join(key)
+
+        monkeypatch.setattr(flights, "join", counted)
+        calls = [pool.submit(flights.do, "k", made) for _ in range(8)]
+        assert all_wait.wait(PATIENCE_S)
+        made.go_on.set()
+        assert all(isinstance(call.exception(PATIENCE_S), ConnectionError) for call in calls)
+    assert made.made == 8
+    assert max(joined.values()) <= 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_child_process_does_not_wait_for_its_parents_threads() -> None:
+    """A flight that a thread of the parent leads is none in the child."""
+    flights = SingleFlight()
+    leader = flights.join("k")
+    context = multiprocessing.get_context("fork")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forks of processes with threads
+        child = context.Process(target=lambda: flights.do("k", lambda: "made"))
+        child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    assert leader is not None
+    leader.give_up()

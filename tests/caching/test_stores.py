@@ -438,9 +438,9 @@ def test_stores_are_opened_by_url(tmp_path: Path) -> None:
     path = tmp_path / "cache.db"
     for url in (f"sqlite:///{path}", path, str(path), f"sqlite:///{os.path.relpath(path)}"):
         with open_cache_store(url) as store:  # type: ignore[attr-defined]
-            assert (store.url, store.remote) == (f"sqlite:///{path}", False)
+            assert (store.url, store.waits) == (f"sqlite:///{path}", True)
     memory = open_cache_store("memory://")
-    assert (memory.url, memory.remote) == ("memory://", False)
+    assert (memory.url, memory.waits) == ("memory://", False)
     for bad in ("redis://here", "memory://there", "sqlite://", "sqlite:///"):
         with pytest.raises(StoreUnavailable, match="use memory:// or sqlite:///"):
             open_cache_store(bad)

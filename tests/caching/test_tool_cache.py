@@ -462,7 +462,7 @@ def test_a_shelf_has_its_own_secret() -> None:
 class Remote(MemoryStore):
     """A store that async callers ask in a thread."""
 
-    remote = True
+    waits = True
 
 
 async def test_a_remote_store_is_asked_off_the_event_loop() -> None:
@@ -482,3 +482,30 @@ async def test_a_remote_store_is_asked_off_the_event_loop() -> None:
     await cache.acall(ask("sell"), sells, policy=SELLS)
     assert [await looks(), await looks()] == ["6 left", "6 left"]
     assert shop.calls == 2
+
+
+def test_an_unknown_write_ends_what_others_of_its_tenant_have_read() -> None:
+    """Nobody knows what it changed: another user's reads, in another session, are made again."""
+    cache, shop = ToolCache(), Shop()
+    of_user = replace(READ, scope="user")
+    other = Caller(tenant=ANN.tenant, user="somebody", session="elsewhere", run="another")
+    looked(cache, shop, ask(by=other), of_user)
+    wrote(cache)
+    looked(cache, shop, ask(by=other), of_user)
+    assert shop.calls == 2
+
+
+@pytest.mark.parametrize("says", ["Error: no such table", "503 Service Unavailable", "HTTP 429 Too Many Requests"])
+def test_what_says_that_it_is_an_error_is_not_kept(says: str) -> None:
+    """A tool that returns an error as text has failed all the same; a text about errors is none."""
+    cache = ToolCache()
+    for text, made in ((says, 2), ("Error handling is described in chapter 5.", 1)):
+        calls: list[str] = []
+
+        def tell(text: str = text, calls: list[str] = calls) -> ToolMessage:
+            calls.append(text)
+            return ToolMessage(text, tool_call_id="c1", name="stock")
+
+        for _ in range(2):
+            cache.call(ask(args={"text": text}), tell, policy=READ)
+        assert len(calls) == made

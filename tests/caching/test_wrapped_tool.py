@@ -18,9 +18,9 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import InjectedState, ToolNode, ToolRuntime
 from langgraph.types import Command, Send, interrupt
 
-from langchain_agentcost.caching.wrapped_tool import CachedTool, cached_tool
 from langchain_agentcost.caching.tool_cache import ToolCache
 from langchain_agentcost.caching.tools import ToolCachePolicy
+from langchain_agentcost.caching.wrapped_tool import CachedTool, cached_tool
 from langchain_agentcost.errors import CacheError
 from langchain_agentcost.saving import CACHE_HIT, CacheHit
 

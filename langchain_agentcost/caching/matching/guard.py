@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 
 from langchain_agentcost.caching.matching.alignment import Alignment, aligned
 from langchain_agentcost.caching.matching.lexicon import lexicon
+from langchain_agentcost.caching.matching.readable import readable
 from langchain_agentcost.caching.matching.text import Text, Word, parsed
 
 __all__ = ["Text", "guard", "parsed"]
@@ -44,7 +45,7 @@ _ADJECTIVES = (
 def guard(a: str, b: str) -> str | None:
     """Name the rule that forbids to answer b with the answer to a, or None where none does.
 
-    The rules know English. Of another language they know numbers, dates of digits, ids and equality. A text of more
+    The rules know English: a text of another language passes with its equal only, see `readable`. A text of more
     than 2,000 characters passes with its equal only.
 
     Args:
@@ -53,7 +54,7 @@ def guard(a: str, b: str) -> str | None:
 
     Returns:
         The rule ("number", "date", "unit", "id", "negation", "polarity", "entity", "scope", "role", "order",
-        "temporal"), or None.
+        "temporal", "language"), or None.
 
     Example:
         >>> guard("Cancel order 12", "Cancel order 13")
@@ -72,7 +73,8 @@ def guard(a: str, b: str) -> str | None:
     if first.plain == second.plain and first.plain and first.ids == second.ids:
         return None
     found = aligned(first, second)
-    return next((name for name, forbids in _RULES if forbids(first, second, found)), None)
+    forbidden = next((name for name, forbids in _RULES if forbids(first, second, found)), None)
+    return forbidden or (None if readable(a) and readable(b) else "language")
 
 
 def _differ(first: Collection[str], second: Collection[str], near: bool) -> bool:
@@ -197,6 +199,8 @@ def _narrows(text: Text, at: int) -> bool:
 
 def _role(a: Text, b: Text, found: Alignment) -> bool:
     """Tell whether two things changed parts: from and to, who does it and whom it is done to."""
+    if {a.wanted, b.wanted} == {"subject", "object"} and _near(a, b, found):
+        return True
     if any(_redirected(a.words[i], b.words[j]) for i, j in found.pairs):
         return True
     return any(_exchanged(a, b, found, x, y) for x, y in found.flipped)

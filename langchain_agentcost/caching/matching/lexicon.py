@@ -29,6 +29,7 @@ class Lexicon:
     quantifiers: frozenset[str]
     prepositions: frozenset[str]
     participles: frozenset[str]
+    foreign: frozenset[str]
     directions_from: frozenset[str]
     directions_to: frozenset[str]
     weekdays: frozenset[str]
@@ -55,10 +56,11 @@ def lexicon() -> Lexicon:
     """
     raw: dict[str, str] = tomllib.loads(_FILE.read_text(encoding="utf-8"))
     irregular = _table(raw["irregular"])
-    plain = ("function", "filler", "negations", "prepositions", "participles", "directions_from", "directions_to")
+    plain = ("function", "filler", "negations", "prepositions", "participles", "foreign")
+    directions = ("directions_from", "directions_to")
     stemmed = ("light", "refusals", "symmetric", "quantifiers", "weekdays", "months", "days", "periods", "relative")
     return Lexicon(
-        **{name: frozenset(raw[name].split()) for name in plain},
+        **{name: frozenset(raw[name].split()) for name in plain + directions},
         **{name: frozenset(stem(word, irregular) for word in raw[name].split()) for name in stemmed},
         synonyms=_groups(raw["synonyms"], irregular),
         opposites=_both_ways(raw["opposites"], irregular),

@@ -40,6 +40,11 @@ _ASKING = "who whom whose what which when where why how howmany howmuch howlong 
 _WH = frozenset(_ASKING.split())
 _HE = {"he": "HE", "him": "HE", "his": "HE", "she": "SHE", "her": "SHE", "hers": "SHE"}
 _RELATIVE = re.compile(r"\w\W+(?:which|that|who)\s+(?:is|are|was|were|has|have|had)\b")
+_OF_OBJECT = re.compile(r"\b(?:whom|(?:who|which \w+) (?:do|does|did)(?! (?:not|you think)\b))\b")
+_OF_SUBJECT = re.compile(
+    r"\b(?:who|which \w+) (?!(?:do|does|did|am|is|are|was|were|has|have|had|can|could|will|would|shall|should|may|might"
+    r"|must|to|the|an?|i|you|he|she|we|they|it)\b)\w"
+)
 _BE = frozenset(["is", "are", "was", "were", "be", "been", "being", "am", "get", "gets", "got"])
 _PARTICLE_REACH = 4
 _TITLE_CASE = 0.8
@@ -80,6 +85,7 @@ class Text:
         choice: Whether it has "or", "and", both or neither.
         sentences: How many there are.
         passive: Whether something is done to the subject.
+        wanted: Which part of the sentence is asked for: "subject" (who called?), "object" (who did she call?), or "".
         relative: Whether a clause hangs on a word: "a hat which is hard".
         cut: Whether it was too long to look at whole.
     """
@@ -97,6 +103,7 @@ class Text:
     choice: frozenset[str]
     sentences: int
     passive: bool
+    wanted: str
     relative: bool
     cut: bool
     connective: tuple[str, int] = field(default=("", 0))
@@ -162,6 +169,7 @@ class _Reader:
             **{name: frozenset(found) for name, found in self.sets.items()},
             sentences=sentences,
             passive=self.verb_at >= 0,
+            wanted="object" if _OF_OBJECT.search(self.text) else "subject" if _OF_SUBJECT.search(self.text) else "",
             relative=bool(_RELATIVE.search(self.text)),
             cut=cut,
             connective=self.connective,

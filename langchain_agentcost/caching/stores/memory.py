@@ -34,7 +34,7 @@ class MemoryStore:
     """
 
     url = "memory://"
-    remote = False
+    waits = False
 
     def __init__(self, *, max_entries: int = 100_000, max_bytes: int = 1_000_000_000) -> None:
         self._most = Room(max_entries, max_bytes)

@@ -74,7 +74,7 @@ class SQLiteStore:
         (True, b'42')
     """
 
-    remote = False
+    waits = True
 
     def __init__(
         self,
