@@ -108,7 +108,7 @@ def test_a_text_that_was_cut_passes_with_its_equal_only() -> None:
 @pytest.mark.parametrize(
     ("a", "b"),
     [
-        ("我怎么退款？", "我怎么付款？"),
+        ("我怎么退款", "我怎么付款"),
         ("كيف ألغي طلبي", "كيف أدفع طلبي"),
         ("как удалить заказ", "как создать заказ"),
         ("환불 받는 방법", "결제 하는 방법"),
@@ -124,7 +124,15 @@ def test_what_the_rules_cannot_read_passes_with_its_equal_only(a: str, b: str) -
 
 
 @pytest.mark.parametrize(
-    "text", ["reset password", "order status 12", "Where is the café in São Paulo?", "Is pi (π) 3.14?", "2+2", ""]
+    "text",
+    [
+        "reset password",
+        "order status 12",
+        "Where is the café in São Paulo?",
+        "What is the area of a circle in terms of π?",
+        "2+2",
+        "",
+    ],
 )
 def test_english_without_small_words_is_readable(text: str) -> None:
     """Keywords, names with accents, a loanword, a sign of a formula: all may be compared."""
