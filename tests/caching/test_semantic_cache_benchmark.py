@@ -251,3 +251,18 @@ def test_histories_that_differ_are_never_served_by_ours() -> None:
     served = {row["system"]: (row["recall_pct"], row["traps_served_pct"]) for row in found if row["source"] == "own"}
     assert served["last message, cosine >= 0.9"] == (100, 100)
     assert served["full policy"] == served["full policy, later turns on"] == (0, 0)
+
+
+def test_the_full_policy_is_a_cache_that_can_serve() -> None:
+    """Of equal histories a reworded last message is served, in a first turn always, later only where that is on."""
+    first = [{"role": "user", "content": "How do I reset my red lamp?"}]
+    again = [{"role": "user", "content": "Hi, how do I reset my red lamp please?"}]
+    before = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Yes?"}]
+    pairs = [
+        {"source": "first", "a": first, "b": again, "same": True},
+        {"source": "later", "a": before + first, "b": before + again, "same": True},
+    ]
+    found = turn_rows(pairs, Vectors(Words()))
+    served = {(row["system"], row["source"]): row["recall_pct"] for row in found}
+    assert (served["full policy", "first"], served["full policy", "later"]) == (100, 0)
+    assert served["full policy, later turns on", "later"] == 100
