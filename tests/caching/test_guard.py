@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_core.embeddings import DeterministicFakeEmbedding
 
+from langchain_agentcost.caching.likeness import MAX_TEXT_CHARS, Likeness
 from langchain_agentcost.caching.matching.alignment import aligned
 from langchain_agentcost.caching.matching.guard import guard, parsed
 from langchain_agentcost.caching.matching.lexicon import entry, lexicon
@@ -137,6 +139,17 @@ def test_what_the_rules_cannot_read_passes_with_its_equal_only(a: str, b: str) -
 def test_english_without_small_words_is_readable(text: str) -> None:
     """Keywords, names with accents, a loanword, a sign of a formula: all may be compared."""
     assert readable(text)
+
+
+@pytest.mark.parametrize("text", ["как удалить заказ", "a word " * (MAX_TEXT_CHARS // 7 + 1)])
+def test_no_vector_is_made_of_what_may_not_be_compared(text: str) -> None:
+    """Of another language, or of more than the encoder reads, no embedding is made, nor paid."""
+    pytest.importorskip("numpy")
+    embeddings = DeterministicFakeEmbedding(size=8)
+    faults: list[str] = []
+    likeness = Likeness(embeddings, None, on_fault=lambda what, _: faults.append(what))
+    assert (likeness.vector(text), faults) == (None, [])
+    assert likeness.vector("reset password")
 
 
 @settings(max_examples=150, deadline=None)
