@@ -18,6 +18,7 @@ from langchain_core.runnables import (
 from langchain_agentcost.caching.ask import Ask, messages_of
 from langchain_agentcost.caching.semantic import SemanticCache
 from langchain_agentcost.caching.serving import apieces_through, athrough, pieces_through, through
+from langchain_agentcost.errors import CacheError
 
 
 class CachedRunnable(Runnable[LanguageModelInput, AIMessage]):
@@ -99,6 +100,11 @@ class CachedRunnable(Runnable[LanguageModelInput, AIMessage]):
         if isinstance(made, RunnableWithFallbacks):
             others = [self._inside(one) for one in made.fallbacks]
             return made.model_copy(update={"runnable": self._inside(made.runnable), "fallbacks": others})
+        if not isinstance(made, RunnableSequence):
+            raise CacheError(
+                f"{type(self.model).__name__}.with_structured_output gives a {type(made).__name__}, in which the model "
+                "cannot be told. Build the chain yourself, with the CachedRunnable where its model is."
+            )
         first, *rest = made.steps
         if isinstance(first, RunnableParallel):  # include_raw=True
             raw = type(self)(cast("Any", first.steps__["raw"]), self.cache)

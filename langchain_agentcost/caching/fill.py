@@ -35,7 +35,7 @@ ReadTools = Union[Collection[str], Mapping[str, "ToolCachePolicy"], IsRead]  # n
 """The tools that only read: their names, their policies by name, or a rule."""
 
 Graph = PregelProtocol[Any, Any, Any, Any]
-"""A compiled graph, here or remote."""
+"""A compiled graph."""
 
 _INTERRUPT = "__interrupt__"
 """Under which name LangGraph streams what it was interrupted by."""
@@ -180,8 +180,15 @@ class FillRecorder(GraphCallbackHandler):
         """Note that a tool runs; whatever is not known to read may write."""
         name = str((serialized or {}).get("name") or event.get("name") or "tool")
         self._tools[run_id] = name
-        if not self._is_read(name, event.get("metadata") or {}):
+        if not self._only_reads(name, event.get("metadata") or {}):
             self._refuse("write_tool")
+
+    def _only_reads(self, name: str, metadata: Mapping[str, Any]) -> bool:
+        """Whether a tool is known to read. A rule that fails knows nothing: LangChain would swallow its error."""
+        try:
+            return self._is_read(name, metadata)
+        except Exception:  # noqa: BLE001  # a rule of the user's own
+            return False
 
     def on_tool_end(self, output: Any, *, run_id: UUID, **event: Any) -> None:
         """Count a tool's call."""

@@ -15,6 +15,7 @@ from langchain_agentcost.caching.matching.guard import guard
 from langchain_agentcost.caching.matching.readable import readable
 from langchain_agentcost.caching.store import Cached, Near
 from langchain_agentcost.caching.stores.vectors import as_bytes
+from langchain_agentcost.errors import CacheError
 
 NEIGHBOURS = 5
 """So many of the nearest are looked at: the nearest one may be the trap, and the second the paraphrase."""
@@ -81,6 +82,9 @@ class Likeness:
     def __init__(
         self, embeddings: Embeddings | None, verifier: Scorer | None, *, on_fault: Callable[[str, Exception], None]
     ) -> None:
+        named = isinstance(getattr(verifier, "name", None), str)
+        if verifier is not None and not (named and hasattr(verifier, "score")):
+            raise CacheError("verifier has a name and score(a, b, similarity): see Scorer.")
         self._embeddings = embeddings
         self._verifier = verifier
         self._on_fault = on_fault

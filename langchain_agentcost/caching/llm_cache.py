@@ -39,8 +39,9 @@ class AgentCostLLMCache(BaseCache):
     dump of messages is its own key.
 
     LangChain does not ask caches on `stream()`, and makes each of equal calls at the same time: `CachedRunnable` does
-    better. Whose the answers are is read from the run that the model is called in; metadata of the model call itself
-    is not seen here. A hit's usage is what the provider would have counted now, its own prompt cache included, so that
+    better. Whose the answers are is read from the run that the model is called in. Metadata of the model call itself,
+    `model.invoke(…, {"metadata": {"tenant": …}})`, is not seen here: where tenants are told apart that way, take a
+    `CachedRunnable`. A hit's usage is what the provider would have counted now, its own prompt cache included, so that
     meters book no larger saving.
 
     Args:
@@ -64,13 +65,13 @@ class AgentCostLLMCache(BaseCache):
         self,
         store: CacheStore | Shelf | str | None = None,
         *,
-        scope: Scope = "user",
+        scope: Scope = "session",
         ttl_s: float | None = None,
         version: str = "",
         secret: bytes | None = None,
         attribution: AttributionMap | None = None,
     ) -> None:
-        self.shelf = store if isinstance(store, Shelf) else Shelf(store, secret=secret, attribution=attribution)
+        self.shelf = Shelf.of(store, secret=secret, attribution=attribution)
         self._scope = checked_scope(scope)
         self._lifetime = Lifetime(ttl_s=ttl_s)
         self._version = version

@@ -44,6 +44,10 @@ class SemanticCache:
     mode): the model is asked, the two answers are compared, and an `ErrorBudget` decides from when on, and from which
     score on, they are served.
 
+    Similar questions are looked for only among texts that seem to be English and have at most 800 characters; texts
+    recognised as another language match their equal only. A model that states no temperature counts as not sampled.
+    Wrap paid embeddings, `metered_embeddings(embeddings, purpose="cache")`, so that reports set them against savings.
+
     Give it to a `CachedRunnable` or a `ModelCacheMiddleware`; one cache may serve many of them, threads and tasks.
 
     Args:
@@ -93,7 +97,7 @@ class SemanticCache:
         secret: bytes | None = None,
         attribution: AttributionMap | None = None,
     ) -> None:
-        self.shelf = store if isinstance(store, Shelf) else Shelf(store, secret=secret, attribution=attribution)
+        self.shelf = Shelf.of(store, secret=secret, attribution=attribution)
         self.scope = checked_scope(scope)
         self.name = name
         self.flights = SingleFlight()
@@ -214,11 +218,15 @@ class SemanticCache:
                 ask.messages,
                 model=ask.fingerprint or "",
                 namespace=namespace,
-                version=self._version,
+                version=self._version if self._likeness is None else keyed(self._version, self._likeness.name),
                 secret=self.shelf.secret,
             )
         except Unkeyable:
             return None
+        except Exception as error:  # noqa: BLE001  # a missing package, an encoder or a verifier that cannot be read
+            self._likeness = None  # from now on only equal prompts are served
+            self._passed_by("the embeddings", error)
+            return self._key(ask, namespace)
 
     def _exact(self, turn: Turn) -> Turn:
         """Look for the very same prompt; one that is past its soft end is not served to whoever renews it."""

@@ -12,7 +12,7 @@ from langchain_agentcost.caching.answer import StoredAnswer, of_a_model
 from langchain_agentcost.caching.ask import Ask
 from langchain_agentcost.caching.reporting import atell, tell
 from langchain_agentcost.caching.semantic import SemanticCache
-from langchain_agentcost.caching.singleflight import Flight
+from langchain_agentcost.caching.singleflight import LEADERS, Flight
 from langchain_agentcost.caching.turn import Served, Turn
 
 
@@ -135,7 +135,7 @@ async def apieces_through(
 
 def _boarded(cache: SemanticCache, turn: Turn, key: str) -> tuple[Served | None, Flight | None]:
     """Wait for an equal call under way, for its answer, or lead one; neither where waiting would be in vain."""
-    while True:
+    for _ in range(LEADERS):
         flight = cache.flights.board(key)
         if flight is None or flight.blocks_this_loop():
             return None, None
@@ -145,12 +145,13 @@ def _boarded(cache: SemanticCache, turn: Turn, key: str) -> tuple[Served | None,
         if landed is not None and landed.value is not None:
             return cache.shared(landed.value), None
         if landed is not None or flight.stalled():
-            return None, None
+            break
+    return None, None
 
 
 async def _aboarded(cache: SemanticCache, turn: Turn, key: str) -> tuple[Served | None, Flight | None]:
     """Wait for an equal call under way in async code; see `_boarded`."""
-    while True:
+    for _ in range(LEADERS):
         flight = cache.flights.board(key)
         if flight is None:
             return None, None
@@ -160,7 +161,8 @@ async def _aboarded(cache: SemanticCache, turn: Turn, key: str) -> tuple[Served 
         if landed is not None and landed.value is not None:
             return cache.shared(landed.value), None
         if landed is not None or flight.stalled():
-            return None, None
+            break
+    return None, None
 
 
 class _Gathered:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from threading import Lock
 from time import time
@@ -20,6 +21,7 @@ from langchain_agentcost.caching.stores import open_cache_store
 from langchain_agentcost.errors import (
     CacheError,
     CacheWarning,
+    MissingExtra,
     Unreadable,
     give_warning,
 )
@@ -33,6 +35,9 @@ class Found(NamedTuple, Generic[T]):
 
     entry: Cached
     value: T
+
+
+_LEAST_SECRET_BYTES = 16
 
 
 class Shelf:
@@ -55,6 +60,8 @@ class Shelf:
         attribution: AttributionMap | None = None,
     ) -> None:
         self.store = open_cache_store(store or "memory://") if store is None or isinstance(store, str) else store
+        if secret is not None and len(secret) < _LEAST_SECRET_BYTES:
+            raise CacheError(f"secret has {len(secret)} bytes; below {_LEAST_SECRET_BYTES} it can be guessed.")
         self.secret = secret
         self.runs = Runs()
         self._table = attribution
@@ -114,8 +121,40 @@ class Shelf:
             return None
 
     def put(self, entry: Cached) -> bool:
-        """Keep an entry; whether it is kept."""
-        return self._safely(lambda: self.store.put(entry), otherwise=False)
+        """Keep an entry; whether it is kept. Where similar ones cannot be looked for, it is kept for equal ones."""
+        try:
+            return self.store.put(entry)
+        except MissingExtra as error:
+            self.fault("similar questions are not looked for", error)
+            bare = replace(entry, text=None, vector=None)
+        except Exception as error:  # noqa: BLE001  # any store, any database: what is cached can be made anew
+            self.fault("the cache is passed by, its store failed", error)
+            return False
+        return self._safely(lambda: self.store.put(bare), otherwise=False)
+
+    @classmethod
+    def of(
+        cls,
+        store: CacheStore | Shelf | str | None,
+        *,
+        secret: bytes | None = None,
+        attribution: AttributionMap | None = None,
+    ) -> Shelf:
+        """Give a shelf that caches share, or make one.
+
+        Args:
+            store: A shelf, a store or its URL; None is memory.
+            secret: See `Shelf`.
+            attribution: See `Shelf`.
+
+        Raises:
+            CacheError: If there is a shelf already and something else is given: it has its own.
+        """
+        if not isinstance(store, Shelf):
+            return cls(store, secret=secret, attribution=attribution)
+        if secret is not None or attribution is not None:
+            raise CacheError("A shelf has its own attribution and secret: give them to it.")
+        return store
 
     def remove(self, entry: Cached) -> None:
         """Remove an entry."""

@@ -24,7 +24,7 @@ PATIENCE_S = 1.0
 """How long those who wait for a stream bear with a reader that does not read on: he may be the one who waits."""
 
 
-_LEADERS = 2
+LEADERS = 2
 """So many that fail one after the other are waited for; then everybody has its own error at once."""
 
 
@@ -76,7 +76,7 @@ class SingleFlight:
             landed = flight.wait()
             if landed is not None:
                 return landed
-            if tried == _LEADERS or flight.stalled():
+            if tried == LEADERS or flight.stalled():
                 return Landed(call(), shared=False)
         raise AssertionError  # the loop has no end
 
@@ -92,7 +92,7 @@ class SingleFlight:
             landed = await flight.await_it()
             if landed is not None:
                 return landed
-            if tried == _LEADERS or flight.stalled():
+            if tried == LEADERS or flight.stalled():
                 return Landed(await call(), shared=False)
         raise AssertionError  # the loop has no end
 

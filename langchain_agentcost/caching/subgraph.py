@@ -323,7 +323,11 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
 
     def _named_tags(self, ask: Question) -> tuple[str, ...]:
         terms = self._terms
-        names = terms.tags(ask.channels) if callable(terms.tags) else terms.tags
+        try:
+            names = tuple(terms.tags(ask.channels) if callable(terms.tags) else terms.tags)
+        except Exception as error:  # a rule of the user's own must not lose a run that is made and paid for
+            self._shelf.fault("tags= failed, the run is not kept", error)
+            raise Unstorable(f"tags= failed: {error!r}") from error
         return named_tags(names, ask.caller, terms.scope, secret=self._shelf.secret)
 
     def _hit(self, ask: Question, found: Found[StoredChange], *, shared: bool) -> tuple[CacheHit, dict[str, Any]]:

@@ -73,14 +73,11 @@ class Asking:
             config: The run's.
 
         Raises:
-            CacheError: If the state lacks a channel of the key.
             Unkeyable: If a value has no form that could be compared.
         """
         channels = channels_of(state)
-        if missing := [name for name in self.key if name not in channels]:
-            raise CacheError(f"The state has no {listed(missing)}, which key= names. It has {listed(channels)}.")
         around = plain_json(_surroundings(config, self._ignored))
-        asked = plain_json([canonical(channels[name]) for name in self.key])
+        asked = plain_json([[canonical(channels[name])] if name in channels else [] for name in self.key])
         partition = keyed(
             "subgraph", str(len(namespace)), *namespace, self.fingerprint, around, *self.key, secret=self._secret
         )
@@ -97,7 +94,9 @@ def checked_key(graph: Graph, key: Sequence[str]) -> tuple[str, ...]:
     channels = getattr(graph, "channels", None)
     if not names:
         raise CacheError("key= names no channel, so every question would have the same answer.")
-    if channels is not None and (unknown := [name for name in names if name not in channels]):
+    if channels is None:
+        raise CacheError("The graph runs elsewhere: nobody sees here whether its tools write. Cache it where it runs.")
+    if unknown := [name for name in names if name not in channels]:
         raise CacheError(f"key= names {listed(unknown)}, which the graph does not have. It has {listed(channels)}.")
     if getattr(graph, "checkpointer", None) not in (None, False):
         raise CacheError(

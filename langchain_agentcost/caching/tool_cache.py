@@ -65,9 +65,7 @@ class ToolCache:
         secret: bytes | None = None,
         name: str = "tool",
     ) -> None:
-        if isinstance(store, Shelf) and (attribution is not None or secret is not None):
-            raise CacheError("A shelf has its own attribution and secret: give them to it.")
-        self.shelf = store if isinstance(store, Shelf) else Shelf(store, secret=secret, attribution=attribution)
+        self.shelf = Shelf.of(store, secret=secret, attribution=attribution)
         self.name = name
         self._policies = dict(policies or {})
         self._default = default

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from langchain_agentcost import CostMeter
+from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.caching import semantic
 from langchain_agentcost.caching.answer import MARK
 from langchain_agentcost.caching.cached_runnable import CachedRunnable
 from langchain_agentcost.caching.semantic import SemanticCache
+from langchain_agentcost.caching.shelf import Shelf
 from langchain_agentcost.caching.stores import MemoryStore, SQLiteStore
 from langchain_agentcost.errors import CacheError, CacheWarning
 from tests.caching.desk import (
@@ -434,3 +436,43 @@ def test_the_package_as_it_comes_serves_a_paraphrase_and_no_trap() -> None:
     )
     for trap in ("How do I return a parcel that was not damaged?", "How do I return 2 parcels that were damaged?"):
         assert asked.invoke(trap).text == f"You asked: {trap}"
+
+
+class TestWhatIsRefused:
+    """Arguments that would be ignored, or fail later."""
+
+    def test_a_shelf_has_its_own_secret_and_attribution(self) -> None:
+        """What would be ignored is refused."""
+        for other in ({"secret": bytes(16)}, {"attribution": AttributionMap()}):
+            with pytest.raises(CacheError, match="own attribution and secret"):
+                SemanticCache(Shelf(), **other)
+
+    def test_a_secret_that_can_be_guessed_is_none(self) -> None:
+        """Sixteen bytes are the least."""
+        with pytest.raises(CacheError, match="can be guessed"):
+            SemanticCache(secret=b"short")
+
+    def test_a_verifier_without_a_name_is_refused_at_once(self) -> None:
+        """Its evidence could not be told from that of another one."""
+        nameless: Any = object()
+        with pytest.raises(CacheError, match="verifier"):
+            SemanticCache(verifier=nameless)
+
+
+class AlikeToo(AllAlike):
+    """Another encoder, whose vectors have the same size."""
+
+    model = "all alike too"
+
+
+def test_another_encoder_finds_nothing_of_the_first_one() -> None:
+    """Vectors of two encoders say nothing of each other, even where they have the same size."""
+    store = MemoryStore()
+    found = []
+    for embeddings in (AllAlike(), AllAlike(), AlikeToo()):
+        cache = alike_cache(store=store, embeddings=embeddings)
+        CachedRunnable(desk_model(), cache).invoke(
+            f"How do {('refunds', 'returns', 'swaps')[len(found)]} work?", caller()
+        )
+        found.append(cache.counts.get("audits", 0))
+    assert found == [0, 1, 0]

@@ -347,7 +347,7 @@ def test_an_interrupt_of_the_leader_leaves_no_key_behind() -> None:
 
 
 def test_who_waits_for_what_fails_waits_for_two_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After two leaders that failed nobody waits for a third: all have their own errors, and none is eighth in a row."""
+    """After two leaders that failed nobody waits for a third: each has its own error, none is eighth in a row."""
     flights, made = SingleFlight(), Work(failures=8)
     joined: Counter[int] = Counter()
     with waiting(flights, "k", 7, monkeypatch) as all_wait, ThreadPoolExecutor(8) as pool:

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import asyncio
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Barrier, Event, Lock
 from typing import Annotated, Any, Literal, TypedDict
+from uuid import uuid4
 
 import pytest
 from hypothesis import given
@@ -26,6 +27,7 @@ from pydantic import BaseModel
 
 from langchain_agentcost import CostMeter
 from langchain_agentcost.caching import ToolCachePolicy, cached_subgraph, cached_tool
+from langchain_agentcost.caching.fill import FillRecorder
 from langchain_agentcost.caching.shelf import Shelf
 from langchain_agentcost.caching.stores import open_cache_store
 from langchain_agentcost.caching.subgraph import CachedSubgraph
@@ -844,11 +846,32 @@ def test_a_key_has_to_name_channels(key: Any, message: str | None) -> None:
         cached_subgraph(one_node(shout), key=key)
 
 
-def test_a_state_has_to_have_the_key(runs: Runs) -> None:
-    """A state without a channel of the key is an error that names it: all such states would look alike."""
+def test_a_channel_that_is_not_set_yet_is_another_question(runs: Runs) -> None:
+    """LangGraph leaves it out of the state: that is no error, and not the question where it is set."""
     graph = parent_of(cached_subgraph(one_node(shout), key=["question", "known"]))
-    with pytest.raises(CacheError, match="no 'known'"):
-        graph.invoke({"question": "a"}, of())
+    for state in ({"question": "a"}, {"question": "a"}, {"question": "a", "known": "b"}):
+        graph.invoke(state, of())
+    assert runs.number == 2
+
+
+def test_a_rule_of_tags_that_fails_loses_no_run() -> None:
+    """The run is made and paid for: its answer is given, and not kept."""
+    node = cached_subgraph(one_node(shout), key=["question"], tags=lambda state: [state["missing"]])
+    with pytest.warns(CacheWarning, match="tags= failed"):
+        answers = [parent_of(node).invoke({"question": "a"}, of()) for _ in range(2)]
+    assert answers[0] == answers[1]
+    assert node.counts["refused_unstorable"] == 2
+
+
+def test_a_rule_of_tools_that_fails_knows_of_no_tool_that_it_reads() -> None:
+    """LangChain swallows what handlers raise, so a rule that fails must refuse by itself."""
+
+    def fails(name: str, metadata: Mapping[str, Any]) -> bool:
+        raise KeyError(name)
+
+    fill = FillRecorder(is_read=fails)
+    fill.on_tool_start({"name": "send"}, "", run_id=uuid4())
+    assert fill.refusal == "write_tool"
 
 
 def test_a_shelf_has_its_own_secret() -> None:
