@@ -468,7 +468,7 @@ class AlikeToo(AllAlike):
 def test_another_encoder_finds_nothing_of_the_first_one() -> None:
     """Vectors of two encoders say nothing of each other, even where they have the same size."""
     store = MemoryStore()
-    found = []
+    found: list[int] = []
     for embeddings in (AllAlike(), AllAlike(), AlikeToo()):
         cache = alike_cache(store=store, embeddings=embeddings)
         CachedRunnable(desk_model(), cache).invoke(
