@@ -14,9 +14,12 @@ from langchain_agentcost.caching.likeness import Candidate
 from langchain_agentcost.caching.shelf import Shelf
 from langchain_agentcost.caching.store import Audit
 
+CATCH_UP_S = 30.0
+"""How often what other processes have audited is taken in, where a store may have other users."""
+
 
 class Auditor:
-    """Keeps the evidence of one cache, in step with its store.
+    """Keeps the evidence of one cache, in step with its store: what other processes find wrong counts here too.
 
     Args:
         shelf: Where audits are remembered, and entries found wrong are removed.
@@ -32,6 +35,8 @@ class Auditor:
         self._shelf = shelf
         self._judge = judge
         self._series: str | None = None
+        self._known: set[Audit] = set()
+        self._caught_up_s = 0.0
         self._lock = Lock()
 
     def decide(self, candidate: Candidate, series: str) -> Decision:
@@ -41,11 +46,12 @@ class Auditor:
             candidate: It.
             series: Which evidence counts: that of another encoder or verifier does not.
         """
+        self._series = series
+        now = time()
         with self._lock:
-            if self._series is None:
-                self._series = series
-                budget = self.evidence.budget
-                self.evidence = Evidence.restored(budget, self._shelf.audits(series, newest=budget.window))
+            if not self._caught_up_s or (self._shelf.store.waits and now - self._caught_up_s >= CATCH_UP_S):
+                self._caught_up_s = now
+                self._catch_up(series)
         return self.evidence.decide(candidate.score, random())  # noqa: S311  # which hits are checked is no secret
 
     def audit(self, candidate: Candidate, fresh: AIMessage, asked: str) -> bool:
@@ -79,13 +85,23 @@ class Auditor:
             right = None
         return await self._shelf.off_loop(self._learn, candidate, right)
 
+    def _catch_up(self, series: str) -> None:
+        """Take in the audits that are not known yet, oldest first."""
+        audits = self._shelf.audits(series, newest=self.evidence.budget.window)
+        for audit in audits:
+            if audit not in self._known:
+                self.evidence.record(audit)
+        self._known = set(audits)
+
     def _undecided(self, error: Exception) -> None:
         self._shelf.fault("the judge failed; a hit that nobody could judge counts as wrong", error)
 
     def _learn(self, candidate: Candidate, right: bool | None) -> bool:
         """Take in a comparison. Where nobody could tell, it counts as wrong; a wrong answer is never served again."""
         audit = Audit(candidate.score, right is True, time())
-        self.evidence.record(audit)
+        with self._lock:
+            self._known.add(audit)
+            self.evidence.record(audit)
         self._shelf.add_audit(self._series or "", audit)
         self._shelf.count("audits")
         if right is None:

@@ -10,6 +10,7 @@ from langchain_core.messages import AIMessage
 from langgraph.graph import START, MessagesState, StateGraph
 
 from langchain_agentcost import Budget, CostMeter
+from langchain_agentcost.caching import auditor
 from langchain_agentcost.caching.answer import MARK
 from langchain_agentcost.caching.cached_runnable import CachedRunnable
 from langchain_agentcost.caching.equivalence import Asked, ModelJudge
@@ -23,6 +24,7 @@ from tests.caching.desk import (
     added_up,
     alike_cache,
     booked,
+    caller,
     calls,
     desk_model,
     echo,
@@ -244,3 +246,19 @@ class TestTheJudge:
         assert cache.evidence.needed() > 0
         trusting(cache)
         assert cache.evidence.needed() == 0
+
+
+def test_what_another_process_finds_wrong_counts_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two caches on one file learn from each other's audits, each of them once."""
+    monkeypatch.setattr(auditor, "CATCH_UP_S", 0.0)
+    url = f"sqlite:///{tmp_path / 'answers.db'}"
+    one, other = (alike_cache(store=url) for _ in range(2))
+    for cache, question in (
+        (one, "How do refunds work?"),
+        (one, "How do returns work?"),
+        (other, "How do swaps work?"),
+    ):
+        CachedRunnable(desk_model(), cache).invoke(question, caller())
+    CachedRunnable(desk_model(), one).invoke("How do credits work?", caller())
+    seen = [cache.evidence.outlook()[-1].audits for cache in (one, other)]
+    assert seen == [3, 2]
