@@ -99,10 +99,10 @@ class Auditor:
     def _learn(self, candidate: Candidate, right: bool | None) -> bool:
         """Take in a comparison. Where nobody could tell, it counts as wrong; a wrong answer is never served again."""
         audit = Audit(candidate.score, right is True, time())
-        with self._lock:
+        with self._lock:  # so that no catching up comes between and counts it again
+            self._shelf.add_audit(self._series or "", audit)
             self._known.add(audit)
             self.evidence.record(audit)
-        self._shelf.add_audit(self._series or "", audit)
         self._shelf.count("audits")
         if right is None:
             self._shelf.count("undecided")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any
 
 from langchain_core.language_models import BaseLanguageModel
@@ -295,7 +295,13 @@ def function_value(function: FunctionType) -> list[Any]:
             value = cell.cell_contents
             captured.append(value if isinstance(value, str | bool | int | float | None) else type(value).__qualname__)
     code = function.__code__
-    return [function.__module__, function.__qualname__, sha256(code.co_code).hexdigest(), repr(code.co_names), captured]
+    return [function.__module__, function.__qualname__, _code_value(code), captured]
+
+
+def _code_value(code: CodeType) -> list[Any]:
+    """What code does: its instructions, the names that it uses, and its constants."""
+    constants = [_code_value(one) if isinstance(one, CodeType) else repr(one) for one in code.co_consts]
+    return [sha256(code.co_code).hexdigest(), list(code.co_names), constants]
 
 
 def _bound(sent: Mapping[str, Any]) -> dict[str, Any]:

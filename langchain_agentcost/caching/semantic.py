@@ -56,8 +56,8 @@ class SemanticCache:
             brings. False looks for equal prompts only.
         verifier: What tells whether two questions have the same answer; None takes the one that comes with the package.
         budget: How often a served answer may be wrong; None is `ErrorBudget()`.
-        judge: What compares two answers that are not literally equal: a function or a chat model. Without one only
-            equal answers count as right.
+        judge: What compares two answers that are not literally equal: a function, or `ModelJudge(model)`. Without one
+            only equal answers count as right, and traffic whose answers are worded anew is never served.
         scope: Who shares answers. Without a tenant in the run's metadata, it is the session whatever is said here.
         ttl_s: How long an answer is served, in seconds; None for ever. Reading does not prolong it.
         soft_ttl_s: After how long the next one to ask renews it.

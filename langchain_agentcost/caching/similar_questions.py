@@ -99,11 +99,11 @@ class SimilarQuestions:
         self._cache.shelf.end(tags)
 
     def _ask(self, question: Question) -> Ask | None:
-        first, *others = (question.channels[name] for name in self._key)
-        messages = _messages(first)
+        first, *others = ([question.channels[name]] if name in question.channels else [] for name in self._key)
+        messages = _messages(first[0]) if first else None
         if messages is None:
             return None
-        rest = plain_json([canonical(value) for value in others])
+        rest = plain_json([[canonical(value) for value in held] for held in others])
         return Ask(messages=messages, fingerprint=keyed("subgraph", question.partition, rest), model="subgraph")
 
     def _drops(self, turn: Turn) -> bool:

@@ -16,8 +16,9 @@ from langchain_agentcost.caching.tool_inputs import AskedTool
 from langchain_agentcost.errors import Unreadable, Unstorable
 
 _SAYS_ERROR = re.compile(
-    r"\s*(error\s*(code\s*\d+)?\s*:|traceback \(most recent call last\)|(http\s*(status\s*)?(code\s*)?)?(429|5\d\d)\b"
-    r"[\s:-]*(service|server|internal|bad gateway|gateway|too many|error|unavailable))",
+    r"\s*(error\s*(code\s*)?\d*\s*[:-]\s|traceback \(most recent call last\)"
+    r"|http(/\d(\.\d)?)?\s*(error\s*)?(status\s*)?(code\s*)?:?\s*(429|5\d\d)\b"
+    r"|(429|5\d\d)[\s:-]+(service|internal|bad gateway|gateway time|too many|server error|rate limit))",
     re.IGNORECASE,
 )
 """How a result begins that says that it is an error, where its status does not."""

@@ -151,3 +151,11 @@ def test_a_question_without_text_is_found_exactly() -> None:
     for _ in range(2):
         graph.invoke({"question": "q", "known": {"a": 1}}, of())  # type: ignore[arg-type, unused-ignore]
     assert node.counts == {"misses": 1, "hits": 1}
+
+
+def test_a_question_that_is_not_set_yet_is_compared_with_none() -> None:
+    """LangGraph leaves an unset channel out of the state: the graph runs, and nothing similar is looked for."""
+    node = cached_subgraph(
+        one_node(lambda state: {"answer": "?"}), key=["question"], semantic=alike_cache(), version="1"
+    )
+    assert parent_of(node).invoke({}, of())["answer"] == "?"

@@ -6,17 +6,20 @@ from contextlib import suppress
 from dataclasses import replace
 from threading import Barrier, Event
 from time import time
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from langchain_core.messages import ToolMessage
+from langchain_core.tools import BaseTool, tool
 from langgraph.types import Command
 
+from langchain_agentcost.caching.keys import function_value
 from langchain_agentcost.caching.scope import Caller
 from langchain_agentcost.caching.shelf import Shelf
 from langchain_agentcost.caching.store import Cached
 from langchain_agentcost.caching.stores import MemoryStore
 from langchain_agentcost.caching.tool_cache import ToolCache
+from langchain_agentcost.caching.tool_inputs import _identity
 from langchain_agentcost.caching.tools import ToolCachePolicy
 from langchain_agentcost.errors import CacheError, StoreUnavailable
 from tests.caching.tool_shop import ANN, BOB, EVE, OF_TENANT, PURE, READ, WRITE, Shop, ask, looked, wrote
@@ -495,11 +498,20 @@ def test_an_unknown_write_ends_what_others_of_its_tenant_have_read() -> None:
     assert shop.calls == 2
 
 
-@pytest.mark.parametrize("says", ["Error: no such table", "503 Service Unavailable", "HTTP 429 Too Many Requests"])
+@pytest.mark.parametrize(
+    "says",
+    [
+        "Error: no such table",
+        "Error - timed out",
+        "503 Service Unavailable",
+        "HTTP/1.1 503",
+        "HTTP 429 Rate limit exceeded",
+    ],
+)
 def test_what_says_that_it_is_an_error_is_not_kept(says: str) -> None:
     """A tool that returns an error as text has failed all the same; a text about errors is none."""
     cache = ToolCache()
-    for text, made in ((says, 2), ("Error handling is described in chapter 5.", 1)):
+    for text, made in ((says, 2), ("Error handling is in chapter 5.", 1), ("500 servers in stock", 1)):
         calls: list[str] = []
 
         def tell(text: str = text, calls: list[str] = calls) -> ToolMessage:
@@ -509,3 +521,29 @@ def test_what_says_that_it_is_an_error_is_not_kept(says: str) -> None:
         for _ in range(2):
             cache.call(ask(args={"text": text}), tell, policy=READ)
         assert len(calls) == made
+
+
+def test_two_tools_of_one_name_that_compute_otherwise_share_nothing() -> None:
+    """Their code differs in a constant, or in a number that they have captured."""
+
+    def times(number: int) -> BaseTool:
+        @tool
+        def scale(x: int) -> int:
+            """Scale a number."""
+            return x * number
+
+        return scale
+
+    @tool
+    def double(x: int) -> int:
+        """Scale a number."""
+        return x * 2
+
+    @tool
+    def triple(x: int) -> int:
+        """Scale a number."""
+        return x * 3
+
+    assert _identity(times(2)) != _identity(times(3))
+    constants = [function_value(of.func)[2] for of in cast("list[Any]", [double, triple])]
+    assert constants[0] != constants[1]
