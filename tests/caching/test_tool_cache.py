@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from threading import Barrier, Event
 from time import time
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from langchain_core.messages import ToolMessage
@@ -545,5 +545,5 @@ def test_two_tools_of_one_name_that_compute_otherwise_share_nothing() -> None:
         return x * 3
 
     assert _identity(times(2)) != _identity(times(3))
-    constants = [function_value(of.func)[2] for of in cast("list[Any]", [double, triple])]
-    assert constants[0] != constants[1]
+    made: list[Any] = [double, triple]
+    assert function_value(made[0].func)[2] != function_value(made[1].func)[2]
