@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
+from functools import wraps
 from itertools import count
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union, cast
 from uuid import UUID
 from weakref import ref
 
@@ -120,6 +121,22 @@ class _Stream:
         return Fill(output=output, written=frozenset(self._written), spared=recorder.spared, refusal=refusal)
 
 
+Event = TypeVar("Event", bound=Callable[..., None])
+
+
+def _or_refuse(event: Event) -> Event:
+    """Refuse a run of which something was not understood: LangChain would swallow the error, and the run be kept."""
+
+    @wraps(event)
+    def guarded(self: FillRecorder, *args: Any, **kwargs: Any) -> None:
+        try:
+            event(self, *args, **kwargs)
+        except Exception:  # noqa: BLE001  # the callback boundary, and rules of the user's own
+            self.refuse("not_understood")
+
+    return cast("Event", guarded)
+
+
 class FillRecorder(GraphCallbackHandler):
     """Learns from the callbacks of a run what it consumed and did. Made for one run, with all its threads and tasks.
 
@@ -150,16 +167,19 @@ class FillRecorder(GraphCallbackHandler):
         """The calls that were made and paid for, in the order in which they ended."""
         return tuple(self._spared)
 
+    @_or_refuse
     def on_chat_model_start(
         self, serialized: dict[str, Any], messages: list[list[BaseMessage]], *, run_id: UUID, **event: Any
     ) -> None:
         """Open a chat model's call."""
         self._model_started(run_id, event)
 
+    @_or_refuse
     def on_llm_start(self, serialized: dict[str, Any], prompts: list[str], *, run_id: UUID, **event: Any) -> None:
         """Open a text model's call."""
         self._model_started(run_id, event)
 
+    @_or_refuse
     def on_llm_end(self, response: LLMResult, *, run_id: UUID, **event: Any) -> None:
         """Count a model's call, unless it was a cache's or another model's."""
         call = self._models.pop(run_id, None)
@@ -167,7 +187,7 @@ class FillRecorder(GraphCallbackHandler):
             return
         message, usage = Usage.from_llm_result(response, batch_size=call.batch_size)
         if message is not None and not complete(message):
-            self._refuse("cut_short")
+            self.refuse("cut_short")
         if looks_cached(response) or run_id in self._served or self._passed_on(message, call.number):
             return
         self._spared.append(SparedCall(model=_answered_by(message) or call.model, provider=call.provider, usage=usage))
@@ -176,25 +196,20 @@ class FillRecorder(GraphCallbackHandler):
         """Forget a call that failed: a hit does not spare what a retry or a fallback might not need again."""
         self._models.pop(run_id, None)
 
+    @_or_refuse
     def on_tool_start(self, serialized: dict[str, Any] | None, input_str: str, *, run_id: UUID, **event: Any) -> None:
         """Note that a tool runs; whatever is not known to read may write."""
         name = str((serialized or {}).get("name") or event.get("name") or "tool")
         self._tools[run_id] = name
-        if not self._only_reads(name, event.get("metadata") or {}):
-            self._refuse("write_tool")
+        if not self._is_read(name, event.get("metadata") or {}):
+            self.refuse("write_tool")
 
-    def _only_reads(self, name: str, metadata: Mapping[str, Any]) -> bool:
-        """Whether a tool is known to read. A rule that fails knows nothing: LangChain would swallow its error."""
-        try:
-            return self._is_read(name, metadata)
-        except Exception:  # noqa: BLE001  # a rule of the user's own
-            return False
-
+    @_or_refuse
     def on_tool_end(self, output: Any, *, run_id: UUID, **event: Any) -> None:
         """Count a tool's call."""
         name = self._tools.pop(run_id, None)
         if isinstance(output, ToolMessage) and output.status == "error":
-            self._refuse("tool_failed")
+            self.refuse("tool_failed")
         elif name is not None and run_id not in self._served:
             self._spared.append(SparedCall(tool=name))
 
@@ -202,11 +217,11 @@ class FillRecorder(GraphCallbackHandler):
         """Note that a tool failed: what was made of that is no answer for others. A pause is no failure."""
         self._tools.pop(run_id, None)
         if not isinstance(error, GraphBubbleUp):
-            self._refuse("tool_failed")
+            self.refuse("tool_failed")
 
     def on_retriever_error(self, error: BaseException, **event: Any) -> None:
         """Note that a retriever failed, as if it were a tool."""
-        self._refuse("tool_failed")
+        self.refuse("tool_failed")
 
     def on_custom_event(self, name: str, data: Any, *, run_id: UUID, **event: Any) -> None:
         """Note which calls a cache within the run has answered."""
@@ -215,13 +230,14 @@ class FillRecorder(GraphCallbackHandler):
 
     def on_interrupt(self, event: GraphInterruptEvent) -> None:
         """Note that a person was asked: the answer holds for this run alone."""
-        self._refuse("interrupted")
+        self.refuse("interrupted")
 
     def on_resume(self, event: GraphResumeEvent) -> None:
         """Note that only the rest of a run was seen."""
-        self._refuse("resumed")
+        self.refuse("resumed")
 
-    def _refuse(self, reason: str) -> None:
+    def refuse(self, reason: str) -> None:
+        """Say that the run is not to be served again; the first reason stays."""
         self.refusal = self.refusal or reason
 
     def _model_started(self, run_id: UUID, event: Mapping[str, Any]) -> None:

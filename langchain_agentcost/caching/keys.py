@@ -283,17 +283,27 @@ def models_of(
         yield model, sent
 
 
-def function_value(function: FunctionType) -> list[Any]:
-    """Give what tells a function from others: its name, its code, and the texts and numbers that it has captured.
+SCALARS = (str, bool, int, float, type(None))
+"""Values that are all that they are."""
+
+
+def class_of(value: object) -> str:
+    """Give the name of an object's class: all that is told of it where nobody tells more."""
+    return type(value).__qualname__
+
+
+def function_value(function: FunctionType, *, object_value: Callable[[Any], str] = class_of) -> list[Any]:
+    """Give what tells a function from others: its name, its code, and what it has captured or takes by default.
 
     Args:
-        function: The function. Of captured objects only the class is told.
+        function: The function.
+        object_value: Tells captured objects apart that are neither text nor number; by itself only their classes are.
     """
-    captured = []
+    held = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
     for cell in function.__closure__ or ():
         with suppress(ValueError):  # an empty cell
-            value = cell.cell_contents
-            captured.append(value if isinstance(value, str | bool | int | float | None) else type(value).__qualname__)
+            held.append(cell.cell_contents)
+    captured = [value if isinstance(value, SCALARS) else object_value(value) for value in held]
     code = function.__code__
     return [function.__module__, function.__qualname__, _code_value(code), captured]
 

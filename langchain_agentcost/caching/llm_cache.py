@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from threading import get_ident
 from time import time
 from typing import Any
@@ -25,7 +25,7 @@ from langchain_agentcost.caching.plain import plain_json
 from langchain_agentcost.caching.scope import Scope, checked_scope
 from langchain_agentcost.caching.shelf import Shelf
 from langchain_agentcost.caching.store import Cached, CacheStore
-from langchain_agentcost.caching.tags import owner_tags
+from langchain_agentcost.caching.tags import model_tag, owner_tags
 from langchain_agentcost.errors import Unkeyable, Unreadable, Unstorable
 from langchain_agentcost.recent import Recent
 from langchain_agentcost.saving import SparedCall
@@ -42,7 +42,7 @@ class AgentCostLLMCache(BaseCache):
     better. Whose the answers are is read from the run that the model is called in. Metadata of the model call itself,
     `model.invoke(…, {"metadata": {"tenant": …}})`, is not seen here: where tenants are told apart that way, take a
     `CachedRunnable`. A hit's usage is what the provider would have counted now, its own prompt cache included, so that
-    meters book no larger saving.
+    meters book no larger saving. `shelf.forget(model=…)` takes the name by which the model answered, with its date.
 
     Args:
         store: Where entries are kept: a store or its URL. None is memory.
@@ -136,7 +136,10 @@ class AgentCostLLMCache(BaseCache):
                 created_s=now,
                 expires_s=expires_s,
                 stale_s=stale_s,
-                tags=owner_tags(self.shelf.caller(), self._scope, secret=self.shelf.secret),
+                tags=(
+                    *owner_tags(self.shelf.caller(), self._scope, secret=self.shelf.secret),
+                    *(model_tag(model, secret=self.shelf.secret) for model in _models(answers)),
+                ),
             )
         )
 
@@ -194,6 +197,12 @@ def _canonical(prompt: str) -> str:
         return "messages" + plain_json(canonical_messages(messages)) if messages else "text" + prompt
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError, Unreadable, Unkeyable):
         return "text" + prompt
+
+
+def _models(answers: Iterable[Generation]) -> set[str]:
+    """Which models answered, as they name themselves."""
+    messages = (generation.message for generation in answers if isinstance(generation, ChatGeneration))
+    return {str(name) for message in messages if (name := message.response_metadata.get("model_name"))}
 
 
 def _data(generation: Generation) -> dict[str, Any]:

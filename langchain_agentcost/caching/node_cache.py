@@ -249,7 +249,7 @@ class ScopedCache(BaseCache[Any]):
                 )
             except Unkeyable as error:
                 self._tally.count("refused_unkeyable")
-                self._tally.warn(f"No node is cached: {error}")
+                self._tally.warn("No node is cached", f": {error}")
         return self._fingerprint
 
     def _read(self, wanted: Sequence[FullKey]) -> dict[FullKey, Any]:

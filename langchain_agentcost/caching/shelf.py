@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from threading import Lock
 from time import time
 from typing import Generic, NamedTuple, ParamSpec, TypeVar
 
@@ -18,12 +16,11 @@ from langchain_agentcost.caching.keys import keyed
 from langchain_agentcost.caching.scope import Caller, Runs
 from langchain_agentcost.caching.store import Audit, Cached, CacheStore, Near
 from langchain_agentcost.caching.stores import open_cache_store
+from langchain_agentcost.caching.tally import Tally
 from langchain_agentcost.errors import (
     CacheError,
-    CacheWarning,
     MissingExtra,
     Unreadable,
-    give_warning,
 )
 
 P = ParamSpec("P")
@@ -65,20 +62,16 @@ class Shelf:
         self.secret = secret
         self.runs = Runs()
         self._table = attribution
-        self._lock = Lock()
-        self._counts: Counter[str] = Counter()
-        self._warned: set[str] = set()
+        self._tally = Tally()
 
     @property
     def counts(self) -> dict[str, int]:
         """What happened so far, by name."""
-        with self._lock:
-            return dict(self._counts)
+        return self._tally.counts
 
     def count(self, name: str, number: int = 1) -> None:
         """Count something."""
-        with self._lock:
-            self._counts[name] += number
+        self._tally.count(name, number)
 
     def caller(self, config: RunnableConfig | None = None) -> Caller:
         """Say who asks.
@@ -240,19 +233,11 @@ class Shelf:
     def unscoped(self) -> None:
         """Count a call that nobody can share, and say once what would change that."""
         self.count("refused_unscoped")
-        self._warn_first(
+        self._tally.warn(
             "Nothing is cached: neither a tenant nor a session nor a LangGraph run is known here. Pass them with the "
             'call, config={"metadata": {"tenant": …, "session": …}}, or share with everybody: scope="global".'
         )
 
     def fault(self, what: str, error: Exception) -> None:
         """Count a fault of the cache, and warn about the first of each kind."""
-        self.count("faults")
-        self._warn_first(f"Caching: {what}", f": {type(error).__name__}: {error}")
-
-    def _warn_first(self, what: str, because: str = "") -> None:
-        with self._lock:
-            first = what not in self._warned
-            self._warned.add(what)
-        if first:
-            give_warning(CacheWarning(what + because))
+        self._tally.fault(f"Caching: {what}", error)

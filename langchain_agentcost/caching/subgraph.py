@@ -239,12 +239,12 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
             turn = similar.begin(ask, config)
             if (served := similar.served(turn)) is not None:
                 return self._in_other_words(ask, served)
-        epoch = self._shelf.epoch()
+        kept_under = _KeptUnder(self._shelf.epoch(), self._named_tags(ask))
         with self._begun(ask, renews):
             fill = run(self.graph, ask.state, config, is_read=self._terms.is_read)
-        stored = self._keep(ask, fill, epoch, renews)
+        stored = self._keep(ask, fill, kept_under, renews)
         if similar is not None and turn is not None and stored is not None:
-            similar.finish(turn, stored, self._named_tags(ask))
+            similar.finish(turn, stored, kept_under.tags or ())
         return _Filled(fill.output, None)
 
     async def _afill(self, ask: Question, config: RunnableConfig, renews: Found[StoredChange] | None = None) -> _Filled:
@@ -257,12 +257,12 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
             turn = await similar.abegin(ask, config)
             if (served := similar.served(turn)) is not None:
                 return self._in_other_words(ask, served)
-        epoch = await off_loop(self._shelf.epoch)
+        kept_under = _KeptUnder(await off_loop(self._shelf.epoch), self._named_tags(ask))
         with self._begun(ask, renews):
             fill = await arun(self.graph, ask.state, config, is_read=self._terms.is_read)
-        stored = await off_loop(self._keep, ask, fill, epoch, renews)
+        stored = await off_loop(self._keep, ask, fill, kept_under, renews)
         if similar is not None and turn is not None and stored is not None:
-            await similar.afinish(turn, stored, self._named_tags(ask))
+            await similar.afinish(turn, stored, kept_under.tags or ())
         return _Filled(fill.output, None)
 
     def _in_other_words(self, ask: Question, served: Similar) -> _Filled:
@@ -282,15 +282,14 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
             raise
 
     def _keep(
-        self, ask: Question, fill: Fill, epoch: int | None, renews: Found[StoredChange] | None
+        self, ask: Question, fill: Fill, kept_under: _KeptUnder, renews: Found[StoredChange] | None
     ) -> StoredChange | None:
         """Keep what a run came to, or count why not; what it was to renew is then of no use either."""
         refusal, stored = fill.refusal, None
         if refusal is None:
             try:
                 stored = StoredChange(self._change(ask, fill), fill.spared)
-                kept = epoch is not None and self._shelf.put(self._entry(ask, stored.to_bytes(), epoch))
-                refusal = None if kept else "overtaken"
+                refusal = self._put(ask, stored, kept_under)
             except Unstorable:
                 refusal = "unstorable"
         if refusal is None:
@@ -306,7 +305,15 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
             ask.channels, fill.output, wrote=fill.written, accumulating=channels, key=self._terms.asking.key
         )
 
-    def _entry(self, ask: Question, value: bytes, epoch: int) -> Cached:
+    def _put(self, ask: Question, stored: StoredChange, kept_under: _KeptUnder) -> str | None:
+        """Keep a result; why it is not kept, where it is not."""
+        epoch, tags = kept_under
+        if tags is None:
+            return "unstorable"
+        kept = epoch is not None and self._shelf.put(self._entry(ask, stored.to_bytes(), epoch, tags))
+        return None if kept else "overtaken"
+
+    def _entry(self, ask: Question, value: bytes, epoch: int, tags: tuple[str, ...]) -> Cached:
         terms, now_s = self._terms, time()
         ends = terms.lifetime.terms(now_s)
         owners = owner_tags(ask.caller, terms.scope, secret=self._shelf.secret)
@@ -318,16 +325,17 @@ class CachedSubgraph(RunnableLambda[Any, Any]):
             created_s=now_s,
             expires_s=ends.expires_s,
             stale_s=ends.stale_s,
-            tags=(*owners, *self._named_tags(ask)),
+            tags=(*owners, *tags),
         )
 
-    def _named_tags(self, ask: Question) -> tuple[str, ...]:
+    def _named_tags(self, ask: Question) -> tuple[str, ...] | None:
+        """What ends the result, by the user's own rule; None where that fails: then nothing is kept."""
         terms = self._terms
         try:
             names = tuple(terms.tags(ask.channels) if callable(terms.tags) else terms.tags)
-        except Exception as error:  # a rule of the user's own must not lose a run that is made and paid for
+        except Exception as error:  # noqa: BLE001  # a rule of the user's own must not lose the run
             self._shelf.fault("tags= failed, the run is not kept", error)
-            raise Unstorable(f"tags= failed: {error!r}") from error
+            return None
         return named_tags(names, ask.caller, terms.scope, secret=self._shelf.secret)
 
     def _hit(self, ask: Question, found: Found[StoredChange], *, shared: bool) -> tuple[CacheHit, dict[str, Any]]:
@@ -351,6 +359,13 @@ class _Terms:
     lifetime: Lifetime
     tags: Tags
     is_read: IsRead
+
+
+class _KeptUnder(NamedTuple):
+    """What a result is kept under, from before its run: the store's epoch, and the tags that end it."""
+
+    epoch: int | None
+    tags: tuple[str, ...] | None
 
 
 class _Filled(NamedTuple):

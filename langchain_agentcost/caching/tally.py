@@ -32,12 +32,23 @@ class Tally:
             with self._lock:
                 self._counts[name] += number
 
-    def warn(self, text: str) -> None:
-        """Warn, if nothing that begins alike was warned of; up to a colon counts."""
-        kind = text.partition(":")[0]
-        if kind not in self._warned:
-            self._warned.add(kind)
-            give_warning(CacheWarning(text))
+    def warn(self, what: str, because: str = "") -> None:
+        """Warn of something, once.
+
+        Args:
+            what: What is warned of.
+            because: The case at hand, which makes no other warning of it.
+        """
+        with self._lock:
+            first = what not in self._warned
+            self._warned.add(what)
+        if first:
+            give_warning(CacheWarning(what + because))
+
+    def fault(self, what: str, error: Exception) -> None:
+        """Count a fault, and warn about the first of each kind."""
+        self.count("faults")
+        self.warn(what, f": {type(error).__name__}: {error}")
 
     def safely(self, call: Callable[[], T], *, tell: bool = True) -> T | None:
         """Call somebody else's code.
@@ -68,5 +79,4 @@ class Tally:
         if tell and isinstance(error, Unreadable | NotImplementedError | ValueError):
             self.count("poisoned")
         elif tell:
-            self.count("faults")
-            self.warn(f"Passed by, the cache behind failed: {type(error).__name__}: {error}")
+            self.fault("Passed by, the cache behind failed", error)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Annotated, Any, NamedTuple, get_args, get_origin, get_type_hints
+from uuid import uuid4
 
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import ensure_config
@@ -15,7 +16,7 @@ from langchain_core.tools.base import get_all_basemodel_annotations
 from langgraph.prebuilt import InjectedState, ToolRuntime
 from pydantic import BaseModel, ValidationError
 
-from langchain_agentcost.caching.keys import function_value
+from langchain_agentcost.caching.keys import SCALARS, class_of, function_value
 from langchain_agentcost.caching.plain import plain_json
 from langchain_agentcost.caching.scope import Caller
 from langchain_agentcost.caching.tools import ToolCachePolicy
@@ -65,6 +66,7 @@ class ToolInputs:
 
     def __init__(self) -> None:
         self._known: Recent[int, tuple[BaseTool, _Injected]] = Recent(most=1_000)
+        self._objects: Recent[int, tuple[object, str]] = Recent()
 
     def of(self, asked: AskedTool, policy: ToolCachePolicy) -> Inputs:
         """Give what the result of a call depends on.
@@ -101,7 +103,31 @@ class ToolInputs:
         varied = [[path, _at(asked, path)] for path in paths]
         varied += [[name, _injected_state(asked, name, field)] for name, field in sorted(injected.state.items())]
         form = "message" if asked.call_id is not None else "value"
-        return Inputs(args, plain_json([asked.name, _identity(asked.tool), policy.version, form, args, varied]))
+        return Inputs(
+            args, plain_json([asked.name, self._identity(asked.tool, policy), policy.version, form, args, varied])
+        )
+
+    def _identity(self, tool: BaseTool | None, policy: ToolCachePolicy) -> list[Any] | None:
+        """Which code a tool is: where it was written, what it does, captured and holds, and how it is described.
+
+        What it captured or holds may be another tenant's client. Such an object is told from all others of this process
+        by what it is, and not by its class, unless the policy's version speaks for it.
+        """
+        if tool is None:
+            return None
+        code: Any = _function(tool)
+        told = self._object if not policy.version else class_of
+        captured = function_value(code, object_value=told) if isinstance(code, FunctionType) else []
+        named = [str(getattr(code, "__module__", "")), str(getattr(code, "__qualname__", ""))]
+        return [*named, captured, _fields(tool, told), tool.description]
+
+    def _object(self, value: object) -> str:
+        """Give an object a name that no other one has. It is kept as long as it has one, so that its id is its own."""
+        known = self._objects.get(id(value))
+        if known is None:
+            known = (value, str(uuid4()))
+            self._objects.put(id(value), known)
+        return known[1]
 
     def _injected(self, tool: BaseTool | None) -> _Injected:
         if tool is None:
@@ -240,10 +266,10 @@ def _part(value: Any, name: str, path: str) -> Any:
     raise Unkeyable(f"There is no {path} here.")
 
 
-def _identity(tool: BaseTool | None) -> list[Any] | None:
-    """Which code a tool is, as far as it can be told: where it was written, what it captured, how it is described."""
-    if tool is None:
-        return None
-    code: Any = _function(tool)
-    told = function_value(code) if isinstance(code, FunctionType) else []
-    return [str(getattr(code, "__module__", "")), str(getattr(code, "__qualname__", "")), told, tool.description]
+_ANY_TOOL_S = frozenset((*BaseTool.model_fields, "func", "coroutine"))
+
+
+def _fields(tool: BaseTool, told: Callable[[Any], str]) -> dict[str, Any]:
+    """What a tool of a class of its own holds."""
+    held = {name: getattr(tool, name) for name in type(tool).model_fields if name not in _ANY_TOOL_S}
+    return {name: value if isinstance(value, SCALARS) else told(value) for name, value in held.items()}

@@ -45,7 +45,8 @@ class ToolCachePolicy:
         vary_on: What else a result depends on of what the graph hands to the tool: "state.customer",
             "context.user_id", "configurable.region". Where a tool is given the store, the runtime, the config or the
             whole state, it is not cached until this says on what of it the result depends; () is on nothing.
-        version: Of the tool: what another version gave is not served.
+        version: Of the tool: what another version gave is not served. Where a tool has captured or holds objects, such
+            as clients, its results outlive the process only under a version, which then speaks for them.
 
     Raises:
         CacheError: If it cannot be so.

@@ -25,7 +25,7 @@ from langchain_agentcost import CostMeter
 from langchain_agentcost.caching.llm_cache import AgentCostLLMCache
 from langchain_agentcost.caching.stores import MemoryStore
 from langchain_agentcost.errors import CacheWarning
-from langchain_agentcost.testing import FakeCounts
+from langchain_agentcost.testing import FakeCounts, FakeMeteredChatModel
 from tests.caching.desk import booked, caller, desk_model, graph_of, saved_nano
 
 
@@ -264,3 +264,13 @@ def test_a_graphs_state_is_the_same_with_hits() -> None:
     question: Any = {"messages": "Where?"}
     ends = [[message.text for message in graph.invoke(question)["messages"]] for _ in range(3)]
     assert (ends[0] == ends[1] == ends[2], len(model.prompts)) == (True, 3)
+
+
+def test_answers_of_a_model_are_forgotten_by_its_name() -> None:
+    """Whoever withdraws a model can be sure that nothing of it is served any more."""
+    cache = AgentCostLLMCache(scope="global")
+    for name in ("gpt-5-mini", "gpt-4.1"):
+        FakeMeteredChatModel(model=name, cache=cache).invoke("Hi")
+    kept = cache.shelf.store.room().entries
+    [model] = {FakeMeteredChatModel(model="gpt-4.1").invoke("Hi").response_metadata["model_name"]}
+    assert (cache.shelf.forget(model=model), kept, cache.shelf.store.room().entries) == (1, 2, 1)

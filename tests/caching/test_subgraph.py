@@ -34,6 +34,7 @@ from langchain_agentcost.caching.subgraph import CachedSubgraph
 from langchain_agentcost.errors import CacheError, CacheWarning, Unkeyable
 from langchain_agentcost.testing import FakeCounts, FakeMeteredChatModel
 from tests.caching.asked_graphs import Asked, Listener, Talk, calling, of, one_node, parent_of
+from tests.caching.desk import alike_cache
 
 
 @tool
@@ -742,7 +743,9 @@ def test_foreign_bytes_are_a_miss(runs: Runs) -> None:
     graph.invoke({"question": "a"}, of())
     put, poisons = shelf.store.put, [b"\x80\x04.", b"", b"\x93\xc0\xc0\xc0", b"not msgpack"]
     for number, poison in enumerate(poisons):
-        entry = node._entry(node._ask({"question": "a"}, of()), poison, shelf.epoch() or 0)  # type: ignore[arg-type]
+        asked = node._ask({"question": "a"}, of())
+        assert asked is not None
+        entry = node._entry(asked, poison, shelf.epoch() or 0, ())
         assert put(entry)
         assert graph.invoke({"question": "a"}, of())["answer"] == "A"
         assert shelf.counts["poisoned"] == number + 1
@@ -863,6 +866,19 @@ def test_a_rule_of_tags_that_fails_loses_no_run() -> None:
     assert node.counts["refused_unstorable"] == 2
 
 
+def test_a_rule_of_tags_is_asked_once_a_run() -> None:
+    """Before the run: one that fails later than that could lose what was made and paid for."""
+    asked: list[Any] = []
+
+    def names(state: Mapping[str, Any]) -> list[str]:
+        asked.append(state)
+        return ["a"]
+
+    node = cached_subgraph(one_node(shout), key=["question"], tags=names, semantic=alike_cache())
+    parent_of(node).invoke({"question": "a"}, of())
+    assert len(asked) == 1
+
+
 def test_a_rule_of_tools_that_fails_knows_of_no_tool_that_it_reads() -> None:
     """LangChain swallows what handlers raise, so a rule that fails must refuse by itself."""
 
@@ -871,7 +887,23 @@ def test_a_rule_of_tools_that_fails_knows_of_no_tool_that_it_reads() -> None:
 
     fill = FillRecorder(is_read=fails)
     fill.on_tool_start({"name": "send"}, "", run_id=uuid4())
-    assert fill.refusal == "write_tool"
+    assert fill.refusal == "not_understood"
+
+
+def test_a_run_of_which_something_was_not_understood_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that cannot be read may be one that was cut short."""
+
+    def fails(*args: Any, **kwargs: Any) -> Any:
+        raise KeyError("usage")
+
+    monkeypatch.setattr("langchain_agentcost.caching.fill.Usage.from_llm_result", fails)
+    model = FakeMeteredChatModel()
+    node = cached_subgraph(one_node(lambda state: {"answer": model.invoke("Hi").text}), key=["question"], version="1")
+    graph = parent_of(node)
+    for _ in range(2):
+        graph.invoke({"question": "a"}, of())
+    assert len(model.prompts) == 2
+    assert node.counts["refused_not_understood"] == 2
 
 
 def test_a_shelf_has_its_own_secret() -> None:

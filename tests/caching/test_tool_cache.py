@@ -19,7 +19,7 @@ from langchain_agentcost.caching.shelf import Shelf
 from langchain_agentcost.caching.store import Cached
 from langchain_agentcost.caching.stores import MemoryStore
 from langchain_agentcost.caching.tool_cache import ToolCache
-from langchain_agentcost.caching.tool_inputs import _identity
+from langchain_agentcost.caching.tool_inputs import ToolInputs
 from langchain_agentcost.caching.tools import ToolCachePolicy
 from langchain_agentcost.errors import CacheError, StoreUnavailable
 from tests.caching.tool_shop import ANN, BOB, EVE, OF_TENANT, PURE, READ, WRITE, Shop, ask, looked, wrote
@@ -524,7 +524,7 @@ def test_what_says_that_it_is_an_error_is_not_kept(says: str) -> None:
 
 
 def test_two_tools_of_one_name_that_compute_otherwise_share_nothing() -> None:
-    """Their code differs in a constant, or in a number that they have captured."""
+    """Their code differs in a constant, or in what they have captured; one that is made anew is the same."""
 
     def times(number: int) -> BaseTool:
         @tool
@@ -544,6 +544,18 @@ def test_two_tools_of_one_name_that_compute_otherwise_share_nothing() -> None:
         """Scale a number."""
         return x * 3
 
-    assert _identity(times(2)) != _identity(times(3))
+    def holds(box: list[int]) -> BaseTool:
+        @tool
+        def scale(x: int) -> int:
+            """Scale a number."""
+            return x * box[0]
+
+        return scale
+
+    boxes, inputs = ([2], [3]), ToolInputs()
+    ones = [times(2), times(3), holds(boxes[0]), holds(boxes[1])]
+    written = [inputs.of(ask("scale", {"x": 1}, tool=one), PURE).written for one in ones]
+    assert len(set(written)) == len(ones)
+    assert inputs.of(ask("scale", {"x": 1}, tool=holds(boxes[0])), PURE).written == written[2]
     made: list[Any] = [double, triple]
     assert function_value(made[0].func)[2] != function_value(made[1].func)[2]
