@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import ToolMessage
 
+from langchain_agentcost.context.compress.json_text import minified
 from langchain_agentcost.replay.episode import Episode
-from langchain_agentcost.replay.strategies.minify import minified
 from langchain_agentcost.replay.strategies.reference import FETCH_TOKENS
 from langchain_agentcost.replay.strategies.rewriting import text_in
 from langchain_agentcost.replay.strategies.truncate import beginning

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from typing import ClassVar
 
 from langchain_core.messages import BaseMessage, ToolMessage
 
+from langchain_agentcost.context.compress.json_text import minified
 from langchain_agentcost.replay.strategies.rewriting import Rewriting, text_in
 from langchain_agentcost.replay.strategy import Fidelity, Scene, Session
 
@@ -31,29 +30,3 @@ class _Minifying(Rewriting):
         text = text_in(message)
         small = minified(text) if text is not None else None
         return message if small is None else self.in_place_of(message, small)
-
-
-def minified(text: str) -> str | None:
-    """Write a JSON text without the blanks between its parts; strings and numbers stay as they are.
-
-    Args:
-        text: Any text.
-
-    Returns:
-        The shorter text; None where it is not JSON, or has no such blanks.
-
-    Example:
-        >>> minified('{"id": 7, "price": 1.10}'), minified("plain text")
-        ('{"id":7,"price":1.10}', None)
-    """
-    if text.lstrip()[:1] not in ("{", "["):
-        return None
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    small = _STRING_OR_BLANKS.sub(lambda found: found[1] or "", text)
-    return small if len(small) < len(text) else None
-
-
-_STRING_OR_BLANKS = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
