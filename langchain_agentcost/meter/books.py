@@ -19,6 +19,7 @@ from langchain_agentcost.errors import UsageMissingWarning
 from langchain_agentcost.ledger.entry import Entry, Kind
 from langchain_agentcost.meter.answer import Answer
 from langchain_agentcost.meter.calls import OpenCall
+from langchain_agentcost.meter.checkpoint_spend import CheckpointSpend, Place, Spent
 from langchain_agentcost.meter.ending import Ending, failure
 from langchain_agentcost.meter.fingerprints import Fingerprinter
 from langchain_agentcost.meter.gate import Gate
@@ -53,6 +54,7 @@ class Books:
         hits: What books the hits of caches.
         gate: What every call has to pass before it is made; None lets all pass.
         prefix: What looks whether prompts only grow; None where nobody asked.
+        spend: What knows the checkpoints that calls are made from; None where nobody asked.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class Books:
         self._fingerprinter = fingerprinter
         self.gate: Gate | None = None
         self.prefix: PrefixWatch | None = None
+        self.spend: CheckpointSpend | None = None
         self._open: Recent[UUID, OpenCall] = Recent()
 
     def model_started(self, run_id: UUID, prompt: Prompt, event: Mapping[str, Any]) -> None:
@@ -100,6 +103,7 @@ class Books:
         call = OpenCall("llm", run, labels, parent_id=parent_id, prompt=prompt, tools=tools)
         call.batch_size = event.get("batch_size") or 1
         call.tier = billed_tier(sent.get("service_tier"))
+        call.place = self._place(metadata)
         if self.gate is not None:
             self._void_if_refused(root_before(run_id, parent_id))
             self.gate.model_starts(run_id, call, sent, metadata)
@@ -111,6 +115,7 @@ class Books:
         labels = labels_of(run, self._table, event.get("metadata"), event.get("tags"))
         labels.update(tool=label(name), step=run.step_of(event.get("tool_call_id")))
         call = OpenCall(kind, run, labels, parent_id=event.get("parent_run_id"))
+        call.place = self._place(event.get("metadata"))
         if self.gate is not None:
             self._void_if_refused(root_before(run_id, call.parent_id))
             self.gate.tool_starts(run_id, call, event)
@@ -217,7 +222,9 @@ class Books:
         labels.update(step=run.step, model=model, provider=provider)
         if purpose is not None:
             labels["purpose"] = purpose
-        return OpenCall("embedding", run, labels, parent_id=parent_id)
+        call = OpenCall("embedding", run, labels, parent_id=parent_id)
+        call.place = self._place(current_metadata())
+        return call
 
     def embedding_ended(self, call: OpenCall, usage: Usage, error: BaseException | None = None) -> None:
         """Book an embedding call."""
@@ -313,29 +320,33 @@ class Books:
     def _book(self, run_id: UUID, call: OpenCall, ending: Ending) -> None:
         usage, cost, saved, status, error_type = ending
         split = call.shape.split(usage.input_tokens) if usage is not None and call.shape is not None else None
-        self._journal.write(
-            Entry(
-                id=str(run_id),
-                kind=call.kind,
-                at=call.at,
-                attribution=Attribution(**call.labels),
-                duration_s=call.duration_s,
-                first_token_s=call.first_token_s,
-                usage=usage,
-                cost=cost,
-                saved=saved,
-                status=status,
-                error_type=error_type,
-                parent_id=str(call.parent_id) if call.parent_id else None,
-                name=_name(call),
-                split=split,
-                fingerprints=self._fingerprints(call),
-            )
+        entry = Entry(
+            id=str(run_id),
+            kind=call.kind,
+            at=call.at,
+            attribution=Attribution(**call.labels),
+            duration_s=call.duration_s,
+            first_token_s=call.first_token_s,
+            usage=usage,
+            cost=cost,
+            saved=saved,
+            status=status,
+            error_type=error_type,
+            parent_id=str(call.parent_id) if call.parent_id else None,
+            name=_name(call),
+            split=split,
+            fingerprints=self._fingerprints(call),
         )
+        self._journal.write(entry)
+        if self.spend is not None:
+            self.spend.note(call.place, call.run.id, Spent.of(entry))
         if self.gate is not None:
             self.gate.settle(run_id, call, ending.taken(call.kind))
             if call.run.root_id == run_id:
                 self._run_ended(call.run)
+
+    def _place(self, metadata: Mapping[str, Any] | None) -> Place | None:
+        return Place.here(metadata) if self.spend is not None else None
 
     def _run_ended(self, run: WorkflowRun) -> None:
         """Tell the limits, but of calls that go on in tasks of their own: those will be heard of."""

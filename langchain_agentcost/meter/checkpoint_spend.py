@@ -1,0 +1,226 @@
+"""What was spent from each checkpoint: a call belongs to the checkpoint that its graph's superstep started from.
+
+LangGraph hands every task the ids of the checkpoints that it runs from, one for each graph around it. That is exact
+where time is not: checkpoints are saved in the background, while the calls of the next superstep are already made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
+from os import getpid
+from threading import Lock
+from typing import Any, NamedTuple, Self
+from uuid import uuid4
+
+from langchain_core.runnables.config import var_child_runnable_config
+
+from langchain_agentcost.ledger.entry import PAID_KINDS, Entry
+from langchain_agentcost.recent import Recent
+
+MAX_GRAPHS = 10_000
+"""How many threads and subgraphs are remembered at once."""
+
+MAX_CHECKPOINTS = 1_000
+"""How many checkpoints of one of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """An amount of work, summable.
+
+    Args:
+        cost_nano: What is known of its cost, in nano-USD. Look at `unpriced_calls` before you trust it.
+        llm_calls: Model calls that reached a provider, failed ones included.
+        tool_calls: Tool calls.
+        input_tokens: Tokens sent to models.
+        output_tokens: Tokens received from them.
+        unpriced_calls: Model and embedding calls whose cost is not known.
+
+    Example:
+        >>> sum([Spent(cost_nano=5, llm_calls=1), Spent(cost_nano=7, llm_calls=1)], Spent()).cost_nano
+        12
+    """
+
+    cost_nano: int = 0
+    llm_calls: int = 0
+    tool_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    unpriced_calls: int = 0
+
+    @classmethod
+    def of(cls, entry: Entry) -> Self:
+        """What a line of the ledger says was spent. A hit of a cache spends nothing."""
+        if entry.kind == "cache_hit":
+            return cls()
+        usage = entry.usage
+        return cls(
+            cost_nano=entry.cost.total_nano if entry.cost is not None else 0,
+            llm_calls=int(entry.kind == "llm"),
+            tool_calls=int(entry.kind == "tool"),
+            input_tokens=usage.input_tokens if usage is not None else 0,
+            output_tokens=usage.output_tokens if usage is not None else 0,
+            unpriced_calls=int(entry.kind in PAID_KINDS and entry.cost is None),
+        )
+
+    def __add__(self, other: Spent) -> Spent:
+        """Both together."""
+        return Spent(*(getattr(self, name) + getattr(other, name) for name in AMOUNTS))
+
+    def at_least(self, other: Spent) -> Spent:
+        """The greater of both, amount by amount."""
+        return Spent(*(max(getattr(self, name), getattr(other, name)) for name in AMOUNTS))
+
+    def __bool__(self) -> bool:
+        """Whether anything was spent."""
+        return any(getattr(self, name) for name in AMOUNTS)
+
+
+AMOUNTS: tuple[str, ...] = tuple(f.name for f in fields(Spent))
+"""The names of its amounts, in order."""
+
+ByRun = Mapping[str, Spent]
+"""What was spent, by workflow run, in the order in which they came."""
+
+
+def together(several: Iterable[ByRun]) -> dict[str, Spent]:
+    """Add what runs spent up, by run."""
+    total: dict[str, Spent] = {}
+    for by_run in several:
+        for run, spent in by_run.items():
+            total[run] = total.get(run, Spent()) + spent
+    return total
+
+
+class Place(NamedTuple):
+    """Where in its graphs a call is made.
+
+    Args:
+        thread: The thread.
+        checkpoints: For each graph around it, by namespace ("" is the outermost), the checkpoint that it runs from.
+    """
+
+    thread: str
+    checkpoints: Mapping[str, str]
+
+    @classmethod
+    def here(cls, metadata: Mapping[str, Any] | None) -> Self | None:
+        """Where this code runs; None where there is no thread.
+
+        Args:
+            metadata: A callback's. In a raw thread nothing but it knows the thread.
+        """
+        configurable = (var_child_runnable_config.get() or {}).get("configurable") or {}
+        thread = configurable.get("thread_id", (metadata or {}).get("thread_id"))
+        if thread is None:
+            return None
+        return cls(str(thread), configurable.get("checkpoint_map") or {"": ""})
+
+
+class CheckpointSpend:
+    """Keeps what was spent from each checkpoint until the next checkpoint is saved, which takes it.
+
+    Safe for threads.
+
+    Example:
+        >>> spend = CheckpointSpend()
+        >>> spend.note(Place("t", {"": "c1"}), "run", Spent(llm_calls=1))
+        >>> [len(spend.take("t", "", parent="c1", before=child)) for child in ("c2", "c3")]
+        [1, 0]
+    """
+
+    def __init__(self) -> None:
+        self._name = uuid4()
+        self._lock = Lock()
+        self._graphs: Recent[tuple[str, str], _Graph] = Recent(MAX_GRAPHS)
+
+    @property
+    def by(self) -> str:
+        """The name of what is noted here: a forked child notes under one of its own."""
+        return f"{self._name}:{getpid()}"
+
+    def note(self, place: Place | None, run: str, spent: Spent) -> None:
+        """Note what a call has spent, for every graph that it is in."""
+        if place is None or not spent:
+            return
+        with self._lock:
+            for namespace, checkpoint in place.checkpoints.items():
+                self._graph(place.thread, namespace).note(checkpoint, {run: spent})
+
+    def saw(self, thread: str, namespace: str, checkpoint: str) -> None:
+        """Note that a checkpoint is in the store: nobody but a child of it takes what is spent from it."""
+        with self._lock:
+            self._graph(thread, namespace).stored.put(checkpoint, True)  # noqa: FBT003  # a set with a bound
+
+    def take(self, thread: str, namespace: str, *, parent: str | None, before: str) -> dict[str, Spent]:
+        """Take what a checkpoint that is saved now has to account for: each amount is taken once.
+
+        That is what was spent from its parent; from checkpoints between them that were never saved, as with durability
+        "exit"; and what is known too late for its own.
+
+        Args:
+            thread: The thread.
+            namespace: The graph in it.
+            parent: The checkpoint before; None for the first one.
+            before: The checkpoint that is saved. Ids are in the order of time.
+        """
+        with self._lock:
+            return self._graph(thread, namespace).take(parent, before)
+
+    def unsaved(self, thread: str, checkpoint: str) -> dict[str, Spent]:
+        """What was spent from a checkpoint of the outermost graph since this was last asked, and is not taken yet."""
+        with self._lock:
+            return self._graph(thread, "").unsaved.pop(checkpoint, {})
+
+    def open(self, thread: str) -> dict[str, Spent]:
+        """What a thread has spent that no checkpoint accounts for yet."""
+        with self._lock:
+            return together(self._graph(thread, "").spent.values())
+
+    def forget(self, thread: str) -> None:
+        """Forget a thread: it was deleted."""
+        with self._lock:
+            self._graphs.pop((thread, ""))
+
+    def _graph(self, thread: str, namespace: str) -> _Graph:
+        graph = self._graphs.get((thread, namespace))
+        if graph is None:
+            graph = _Graph()
+            self._graphs.put((thread, namespace), graph)
+        return graph
+
+
+_LATE = ""
+"""Where amounts are kept whose checkpoint is not known, or has a child already."""
+
+
+class _Graph:
+    """One graph of one thread."""
+
+    __slots__ = ("spent", "stored", "taken", "unsaved")
+
+    def __init__(self) -> None:
+        self.spent: dict[str, dict[str, Spent]] = {}
+        self.unsaved: dict[str, dict[str, Spent]] = {}
+        self.stored: Recent[str, bool] = Recent(MAX_CHECKPOINTS)
+        self.taken: Recent[str, bool] = Recent(MAX_CHECKPOINTS)
+
+    def note(self, checkpoint: str, spent: ByRun) -> None:
+        kept = _LATE if self.taken.get(checkpoint) else checkpoint
+        for amounts in (self.spent, self.unsaved):
+            amounts[kept] = together((amounts.get(kept, {}), spent))
+            if len(amounts) > MAX_CHECKPOINTS:  # of a graph that nobody checkpoints
+                del amounts[next(iter(amounts))]
+
+    def take(self, parent: str | None, before: str) -> dict[str, Spent]:
+        mine = [checkpoint for checkpoint in self.spent if self._is_due(checkpoint, parent, before)]
+        for checkpoint in filter(None, (*mine, parent)):
+            self.taken.put(checkpoint, True)  # noqa: FBT003  # a set with a bound
+            self.unsaved.pop(checkpoint, None)
+        return together([self.spent.pop(checkpoint) for checkpoint in mine])
+
+    def _is_due(self, checkpoint: str, parent: str | None, before: str) -> bool:
+        if checkpoint in (_LATE, parent):
+            return True
+        return checkpoint < before and not self.stored.get(checkpoint)
