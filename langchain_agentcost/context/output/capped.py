@@ -1,0 +1,83 @@
+"""How a model's answers are capped: each provider's client has a name of its own for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+ARGUMENTS = {
+    "ChatOpenAI": "max_completion_tokens",  # max_tokens loses against the model's own one in the Responses API
+    "AzureChatOpenAI": "max_completion_tokens",  # sends both names where it is given max_tokens
+    "ChatGoogleGenerativeAI": "max_output_tokens",
+    "ChatVertexAI": "max_output_tokens",
+}
+"""By what argument of a call an answer is capped, by the name of the model's class or a base; else "max_tokens"."""
+
+FIELD = "num_predict"
+"""By what field of a model where no argument of a call does it: Ollama's."""
+
+NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", FIELD, "max_new_tokens")
+"""What all clients call it."""
+
+LEAST_ANSWER_TOKENS = 1_024
+"""What must be left for the answer itself, of a cap that Anthropic's models think within."""
+
+
+def capped(
+    model: BaseChatModel, settings: Mapping[str, Any], tokens: int
+) -> tuple[BaseChatModel, Mapping[str, Any]] | None:
+    """Cap a model's answers, where that makes them no longer than they could be before.
+
+    Args:
+        model: The model; it is not changed.
+        settings: What its calls are given beside the prompt, such as `ModelRequest.model_settings`.
+        tokens: The cap.
+
+    Returns:
+        The model and the settings to call it with; None where the cap would do nothing or harm: a lower one is set
+        already, or the model is told to think for nearly as long as the cap, which Anthropic refuses.
+
+    Example:
+        >>> from langchain_agentcost.testing import FakeMeteredChatModel
+        >>> capped(FakeMeteredChatModel(), {"stop": ["END"]}, 500)[1]
+        {'stop': ['END'], 'max_tokens': 500}
+        >>> capped(FakeMeteredChatModel(), {"max_tokens": 100}, 500) is None
+        True
+    """
+    known = cap_of(model, settings)
+    if known is not None and known <= tokens:
+        return None
+    if tokens < _thinking_tokens(model, settings):
+        return None
+    if FIELD in type(model).model_fields:
+        return model.model_copy(update={FIELD: tokens}), settings
+    others = {name: value for name, value in settings.items() if name not in NAMES}
+    return model, {**others, argument_of(model): tokens}
+
+
+def cap_of(model: BaseChatModel, settings: Mapping[str, Any]) -> int | None:
+    """Give the cap that a model's answers have already; None where it has none.
+
+    Args:
+        model: The model.
+        settings: What its calls are given beside the prompt.
+    """
+    announced = model._get_ls_params(**settings).get("ls_max_tokens")  # noqa: SLF001  # what LangChain announces
+    stated = [settings.get(name) for name in NAMES]
+    known = [tokens for tokens in (announced, *stated) if type(tokens) is int and tokens > 0]
+    return min(known, default=None)
+
+
+def argument_of(model: BaseChatModel) -> str:
+    """Give the argument of a call that caps a model's answers."""
+    classes = [made.__name__ for made in type(model).__mro__]
+    return next((ARGUMENTS[name] for name in classes if name in ARGUMENTS), "max_tokens")
+
+
+def _thinking_tokens(model: BaseChatModel, settings: Mapping[str, Any]) -> int:
+    """The lowest cap that leaves room to think and to answer; 0 for models that are not told how long to think."""
+    thinking = settings.get("thinking") or getattr(model, "thinking", None)
+    budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
+    return budget + LEAST_ANSWER_TOKENS if type(budget) is int else 0

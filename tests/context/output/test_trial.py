@@ -1,0 +1,72 @@
+"""A change of wording, tried before it is accepted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.runnables import RunnableLambda
+
+from langchain_agentcost.context.output.controls import CONCISE, OutputControls
+from langchain_agentcost.context.output.model import model_with_controls
+from langchain_agentcost.context.output.trial import accept
+from langchain_agentcost.meter import CostMeter, meter_costs
+from langchain_agentcost.quality import QualityFloor
+from langchain_agentcost.testing import FakeMeteredChatModel
+
+FLOOR = QualityFloor("answers right", min=0.9)
+ASKED = [f"Where is order {number}?" for number in range(30)]
+
+
+def _says(prompt: list[BaseMessage]) -> str:
+    """A model that says less where it is asked to, and then leaves out the number of every tenth order or so."""
+    number = prompt[-1].text.split()[-1].rstrip("?")
+    short = CONCISE in prompt[0].text
+    if short and number.endswith("7"):
+        return "In Lyon."
+    return (
+        f"Order {number}: Lyon." if short else f"Let me look that up for you. Order {number} is in Lyon. Anything else?"
+    )
+
+
+def _names_it(asked: str, said: Any) -> bool:
+    return asked.split()[-1].rstrip("?") in said.text
+
+
+def test_a_change_that_keeps_what_was_right_is_accepted() -> None:
+    """Thirty kept answers prove a floor of 0.9, and the shorter answers are counted."""
+    model = FakeMeteredChatModel(answers=_says)
+    short = model_with_controls(model, OutputControls(CONCISE))
+    trial = accept(ASKED, model, short, right=lambda asked, said: "Lyon" in said.text, floor=FLOOR)
+    assert trial
+    assert trial.output_saved_pct is not None
+    assert 20 < trial.output_saved_pct < 80
+
+
+def test_a_change_that_loses_some_is_not() -> None:
+    """Three of thirty answers lose the number: shorter, and not accepted."""
+    model = FakeMeteredChatModel(answers=_says)
+    short = model_with_controls(model, OutputControls(CONCISE))
+    trial = accept(ASKED, model, short, right=_names_it, floor=FLOOR)
+    assert not trial
+    assert (trial.verdict.kept, trial.verdict.lost) == (27, 3)
+    assert trial.verdict.missing
+
+
+def test_what_is_not_counted_is_not_known() -> None:
+    """Answers that are no messages, or come without usage, have no length to compare."""
+    same: Any = RunnableLambda(lambda asked: "In Lyon.")
+    assert accept(ASKED, same, same, right=lambda asked, said: True, floor=FLOOR).output_saved_pct is None
+    mute: Any = RunnableLambda(lambda asked: AIMessage("In Lyon."))
+    assert accept(ASKED, mute, mute, right=lambda asked, said: True, floor=FLOOR).before is None
+    assert accept([], same, same, right=lambda asked, said: True, floor=FLOOR).verdict.missing == 29
+
+
+def test_the_calls_of_a_trial_are_booked_as_overhead() -> None:
+    """They answer nobody, so that they are no agent's own work."""
+    model = FakeMeteredChatModel()
+    with meter_costs() as meter:
+        accept(ASKED[:2], model, model, right=lambda asked, said: True, floor=FLOOR)
+    assert isinstance(meter, CostMeter)
+    [total] = meter.ledger.totals(["purpose"])
+    assert (total.key, total.llm_calls) == (("evaluation",), 4)
