@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import START, MessagesState, StateGraph
 
@@ -25,7 +25,7 @@ def cent_model(**options: Any) -> FakeMeteredChatModel:
     return FakeMeteredChatModel(counts=CENT, **options)
 
 
-def calling(model: FakeMeteredChatModel, *, calls: int = 1) -> Any:
+def calling(model: Runnable[Any, AIMessage], *, calls: int = 1) -> Any:
     """A node that asks the model so many times."""
 
     def node(state: MessagesState) -> dict[str, list[AIMessage]]:
