@@ -32,6 +32,7 @@ class OutputControlsMiddleware(AgentMiddleware[Any, Any, Any]):
     Put it before `agentcost_middleware`, which comes last: that one then reserves no more than the cap, and lowers it
     where a budget has less room. An answer that was cut by such a lower cap is not asked for again.
 
+    Whoever streams the agent's tokens sees a cut answer, and then the whole one; the state has the whole one alone.
     Tool calls of an answer that was cut are not run. A structured answer that was cut by another cap than this and is
     valid all the same stays, as LangChain takes it.
 

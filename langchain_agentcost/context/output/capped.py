@@ -21,6 +21,9 @@ FIELD = "num_predict"
 NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", FIELD, "max_new_tokens")
 """What all clients call it."""
 
+NESTED = ("generation_config", "options", "extra_body", "model_kwargs", "params")
+"""Where else a request may hold a cap; which one wins differs by provider, so that it is left to whoever set it."""
+
 LEAST_ANSWER_TOKENS = 1_024
 """What must be left for the answer itself, of a cap that Anthropic's models think within."""
 
@@ -37,7 +40,8 @@ def capped(
 
     Returns:
         The model and the settings to call it with; None where the cap would do nothing or harm: a lower one is set
-        already, or the model is told to think for nearly as long as the cap, which Anthropic refuses.
+        already, or one inside another argument, or the model is told to think for nearly as long as the cap, which
+        Anthropic refuses.
 
     Example:
         >>> from langchain_agentcost.testing import FakeMeteredChatModel
@@ -49,7 +53,8 @@ def capped(
     known = cap_of(model, settings)
     if known is not None and known <= tokens:
         return None
-    if tokens < _thinking_tokens(model, settings):
+    sent = model._get_invocation_params(**settings)  # noqa: SLF001  # what LangChain announces; it has no public name
+    if tokens < _thinking_tokens(sent) or _is_nested(sent):
         return None
     if FIELD in type(model).model_fields:
         return model.model_copy(update={FIELD: tokens}), settings
@@ -76,8 +81,14 @@ def argument_of(model: BaseChatModel) -> str:
     return next((ARGUMENTS[name] for name in classes if name in ARGUMENTS), "max_tokens")
 
 
-def _thinking_tokens(model: BaseChatModel, settings: Mapping[str, Any]) -> int:
+def _thinking_tokens(sent: Mapping[str, Any]) -> int:
     """The lowest cap that leaves room to think and to answer; 0 for models that are not told how long to think."""
-    thinking = settings.get("thinking") or getattr(model, "thinking", None)
+    thinking = sent.get("thinking")
     budget = thinking.get("budget_tokens") if isinstance(thinking, Mapping) else None
     return budget + LEAST_ANSWER_TOKENS if type(budget) is int else 0
+
+
+def _is_nested(sent: Mapping[str, Any]) -> bool:
+    """Whether a cap is set inside another argument."""
+    places = (sent.get(name) for name in NESTED)
+    return any(isinstance(place, Mapping) and any(place.get(cap) is not None for cap in NAMES) for place in places)

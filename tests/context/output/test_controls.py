@@ -81,6 +81,26 @@ def test_room_to_think_is_not_taken_away() -> None:
     assert capped(Talker(), thinks, 6_000) is not None
 
 
+def test_a_cap_inside_another_argument_is_left_to_whoever_set_it() -> None:
+    """Which of two caps a provider heeds is not known here."""
+    assert capped(Talker(), {"extra_body": {"max_tokens": 9_000}}, 500) is None
+    assert capped(Talker(), {"extra_body": {"top_k": 3}}, 500) is not None
+
+
+def test_a_model_that_is_set_to_think_keeps_its_room() -> None:
+    """Also where the model itself, and not the call, says for how long."""
+    model = ChatAnthropic(
+        model_name="claude-sonnet-4-5",
+        api_key=KEY,
+        timeout=None,
+        stop=None,
+        max_tokens_to_sample=20_000,
+        thinking={"type": "enabled", "budget_tokens": 4_000},
+    )
+    assert capped(model, {}, 4_500) is None
+    assert capped(model, {}, 6_000) is not None
+
+
 def test_the_instruction_is_at_the_end_of_the_system_message() -> None:
     """The prefix is the same at every call, and the caller's messages are not changed."""
     controls = OutputControls("Be brief.")
