@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, Self
 
 from langchain_agentcost.tokens import count_text
@@ -15,8 +16,8 @@ from langchain_agentcost.tokens import count_text
 MAX_SUMMARY_TOKENS = 1_000
 """How long a summary may get where nothing else is said."""
 
-SHARES: Mapping[str, int] = {"intent": 15, "decisions": 35, "artifacts": 20, "next_steps": 15, "literals": 15}
-"""How many percent of it each section may take. A section of its own budget cannot push another one out."""
+SHARES: Mapping[str, int] = {"intent": 15, "next_steps": 15, "decisions": 35, "artifacts": 20, "literals": 15}
+"""How many percent of it each section may take, and what the ones before it have left: no other is pushed out."""
 
 MAX_ENTRY_CHARS = 300
 """A longer sentence is cut."""
@@ -114,20 +115,20 @@ class Summary:
     def capped(self, max_tokens: int = MAX_SUMMARY_TOKENS, *, count: Callable[[str], int] = count_text) -> Self:
         """Give it cut to a length: each section keeps its newest entries within its share (`SHARES`).
 
-        The oldest entries go first, of the section that is too long and of no other. Only the intent is cut within.
+        The oldest entries go first, of the section that is too long and of no other. What a section leaves of its share
+        goes to the next one in the order of `SHARES`, so literals get all that is left. Only the intent is cut within.
 
         Args:
             max_tokens: How long it may be, in tokens.
             count: How tokens are counted.
         """
-        left = max_tokens - count(_FRAME) - len(SHARES)
-        room = {name: left * share // 100 for name, share in SHARES.items()}
-        return replace(
-            self,
-            intent=_cut(self.intent, room["intent"], count),
-            **{name: _newest(getattr(self, name), room[name], count) for name in SHARES if name != "intent"},
-            closed=(),
-        )
+        room = max_tokens - count(_FRAME) - len(SHARES)
+        kept: dict[str, Any] = {}
+        over = 0
+        for name, share in SHARES.items():
+            fit: _Fit = _FIT.get(name, _newest)
+            kept[name], over = fit(getattr(self, name), room * share // 100 + over, count)
+        return replace(self, **kept, closed=())
 
     def render(self) -> str:
         """Write it as the text that goes into a prompt; nothing for an empty one. `parse` reads it back."""
@@ -253,19 +254,37 @@ def _written(entry: str | Artifact) -> str:
     return f"{entry.name}: {entry.note}" if entry.note else entry.name
 
 
-def _newest(entries: tuple[Any, ...], room: int, count: Callable[[str], int]) -> tuple[Any, ...]:
-    """The newest entries that there is room for; each takes a mark and a line break beside its text."""
+def _newest(
+    entries: tuple[Any, ...], room: int, count: Callable[[str], int], *, alone: bool = True
+) -> tuple[tuple[Any, ...], int]:
+    """The newest entries that there is room for, and the room that is left.
+
+    Each takes a mark and a line break beside its text; a literal shares its line.
+    """
     kept = len(entries)
-    while kept and (room := room - count(_ENTRY + _written(entries[kept - 1])) - 1) >= 0:
-        kept -= 1
-    return entries[kept:]
+    while kept and (after := room - _size(entries[kept - 1], count, alone=alone)) >= 0:
+        kept, room = kept - 1, after
+    return entries[kept:], max(0, room)
 
 
-def _cut(text: str, room: int, count: Callable[[str], int]) -> str:
-    """The first words of a text that there is room for."""
-    while text and count(_ENTRY + text) + 1 > room:
+def _size(entry: str | Artifact, count: Callable[[str], int], *, alone: bool) -> int:
+    written = _written(entry)
+    return count(f" {written}") if not alone and " " not in written else count(_ENTRY + written) + 1
+
+
+def _cut(text: str, room: int, count: Callable[[str], int]) -> tuple[str, int]:
+    """The first words of a text that there is room for, and the room that is left."""
+    while text and (after := room - count(_ENTRY + text) - 1) < 0:
         text = _sentence(text[: len(text) * 3 // 4].rpartition(" ")[0] + " …") if " " in text.removesuffix(" …") else ""
-    return text
+    return text, max(0, after if text else room)
+
+
+_Fit = Callable[[Any, int, Callable[[str], int]], tuple[Any, int]]
+_FIT: Mapping[str, _Fit] = {
+    "intent": _cut,
+    "literals": partial(_newest, alone=False),
+}
+"""How a section is cut, where it is otherwise than by whole lines."""
 
 
 def _latest(entries: Iterable[Any], *, by: Callable[[Any], str]) -> tuple[Any, ...]:

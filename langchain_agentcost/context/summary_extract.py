@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_agentcost.context.literals import is_literal, literals
 from langchain_agentcost.context.summary import MAX_SUMMARY_TOKENS, Artifact, Summary
 
-LITERALS_A_MESSAGE = 24
+LITERALS_A_MESSAGE = 60
 """So many are taken of one message, the first ones: one long listing must not push all others out."""
 
 MAX_ARTIFACT_TOOLS = 3

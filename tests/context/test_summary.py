@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_agentcost.context.summary import MAX_NAME_CHARS, Artifact, Summary, parse
-from langchain_agentcost.tokens import count_text
+from langchain_agentcost.tokens import count_text, estimate_text
 
 WORDS = st.sampled_from(
     [
@@ -60,10 +61,18 @@ def test_merging_twice_is_merging_once(old: Summary, new: Summary, cap: int) -> 
 
 
 @settings(deadline=None)
-@given(SUMMARIES, SUMMARIES, CAPS)
-def test_the_cap_holds(old: Summary, new: Summary, cap: int) -> None:
-    """The rendered text of a merged summary has no more tokens than it may have."""
-    assert count_text(old.merge(new, max_tokens=cap).render()) <= cap
+@given(SUMMARIES, SUMMARIES, CAPS, st.sampled_from([count_text, estimate_text]))
+def test_the_cap_holds(old: Summary, new: Summary, cap: int, count: Callable[[str], int]) -> None:
+    """The rendered text of a merged summary has no more tokens than it may have, counted or estimated."""
+    assert count(old.merge(new, max_tokens=cap, count=count).render()) <= cap
+
+
+@pytest.mark.parametrize("count", [count_text, estimate_text])
+def test_the_cap_holds_for_many_ids(count: Callable[[str], int]) -> None:
+    """Hundreds of literals on one line have no more tokens than there is room for, and use most of it."""
+    many = tuple(f"order-{number * 7919:x}/Bay{number}" for number in range(600))
+    size = count(Summary(literals=many).capped(1_000, count=count).render())
+    assert 900 < size <= 1_000
 
 
 @settings(deadline=None)

@@ -47,7 +47,7 @@ def test_one_long_result_takes_not_all_the_room() -> None:
     """Of each message only the first literals are taken, also of one of a megabyte."""
     listing = " ".join(f"row-{number}" for number in range(120_000))
     found = ledger_of([ToolMessage(listing, tool_call_id="1"), HumanMessage("Mind A-1742.")]).literals
-    assert len(found) < 40
+    assert 2 < len(found) < 100
     assert found[-1] == "A-1742"
 
 
