@@ -1,0 +1,137 @@
+"""The best units that fit a number of tokens, and of the next best as much as fills it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from itertools import islice, takewhile
+
+from langchain_agentcost.context.compress.lossless import Count
+from langchain_agentcost.context.compress.units import Layout, Piece, Unit
+
+Place = tuple[int, int]
+"""The number of a text, and of a unit in it."""
+
+TOLERANCE = 0.015
+"""The share of the target that may stay unused where parts of units could fill it."""
+
+_ROUNDS = 8
+_CANDIDATES = 24
+_MOST_CHARS_A_TOKEN = 16
+
+
+class Fit:
+    """What is kept of some texts.
+
+    Args:
+        layouts: The texts in units.
+        count: Counts tokens. What is written is counted as a whole, as tokens of parts do not add up exactly.
+    """
+
+    def __init__(self, layouts: Sequence[Layout], count: Count) -> None:
+        self._layouts = layouts
+        self._count = count
+        self._kept: list[dict[int, Piece]] = [{} for _ in layouts]
+        self._tokens = [0] * len(layouts)
+
+    @property
+    def tokens(self) -> int:
+        """The tokens of all that is kept."""
+        return sum(self._tokens)
+
+    def texts(self) -> list[str]:
+        """Write each text; an empty one where nothing of it is kept."""
+        return [self._written(number, kept) for number, kept in enumerate(self._kept)]
+
+    def dropped(self) -> Iterator[str]:
+        """Give what is not kept, verbatim; neighbours together."""
+        for layout, kept in zip(self._layouts, self._kept, strict=True):
+            start: int | None = None
+            end = 0
+            for number, unit in enumerate(layout.units):
+                cut = kept.get(number)
+                if cut is not None:
+                    yield from () if start is None else (layout.text[start:end],)
+                    start = None
+                if cut != unit.piece:
+                    start, end = start if start is not None else cut[1] if cut else unit.start, unit.end
+            yield from () if start is None else (layout.text[start:end],)
+
+    def fill(self, ranked: Sequence[Place], target: int) -> None:
+        """Keep the best units that fit, then parts of the next best until the target is met from below.
+
+        Args:
+            ranked: All units, the best first.
+            target: The most tokens.
+        """
+        self._take(ranked, target)
+        self._give_back(ranked, target)
+        for _ in range(_ROUNDS):
+            if target - self.tokens <= TOLERANCE * target or not self._fill_once(ranked, target):
+                break
+
+    def _take(self, ranked: Sequence[Place], target: int) -> None:
+        """Keep the best units that fit by their own counts."""
+        room = target
+        for text, number in ranked:
+            unit = self._unit(text, number)
+            cost = self._count(unit.lead + self._layouts[text].text[unit.start : unit.end])
+            if cost <= room:
+                self._kept[text][number] = unit.piece
+                room -= cost
+
+    def _give_back(self, ranked: Sequence[Place], target: int) -> None:
+        """Drop the worst units as long as the whole does not fit: marks and brackets cost too."""
+        for text in range(len(self._layouts)):
+            self._recount(text)
+        for text, number in reversed(ranked):
+            if self.tokens <= target:
+                return
+            if self._kept[text].pop(number, None):
+                self._recount(text)
+
+    def _fill_once(self, ranked: Sequence[Place], target: int) -> bool:
+        """Keep one more unit or part of one: the best that leaves little room, else what leaves least."""
+        room = target - self.tokens
+        best, spare = None, room
+        for text, number in islice(((t, n) for t, n in ranked if n not in self._kept[t]), _CANDIDATES):
+            piece, cost = self._part(text, number, room)
+            left = room - cost
+            if piece and left < spare and (fits := self._fitting(text, number, piece, target)):
+                best, spare = (text, number, fits), left
+                if left <= TOLERANCE * target:
+                    break
+        if best is None:
+            return False
+        text, number, piece = best
+        self._kept[text][number] = piece
+        self._recount(text)
+        return True
+
+    def _part(self, text: int, number: int, room: int) -> tuple[Piece | None, int]:
+        """As much of a unit from its start as there is room for, and about what it costs."""
+        unit = self._unit(text, number)
+        nearby = takewhile(
+            lambda cut: cut[0] <= unit.start + room * _MOST_CHARS_A_TOKEN, self._layouts[text].cuts(unit)
+        )
+        cuts = list(nearby)
+        fitting = bisect_right(cuts, room, key=lambda cut: self._count(unit.lead + cut[1]))
+        if not fitting:
+            return None, 0
+        end, said = cuts[fitting - 1]
+        return (unit.start, end), self._count(unit.lead + said)
+
+    def _fitting(self, text: int, number: int, piece: Piece, target: int) -> Piece | None:
+        """The piece if the whole still fits with it, else None."""
+        kept = {**self._kept[text], number: piece}
+        others = self.tokens - self._tokens[text]
+        return piece if others + self._count(self._written(text, kept)) <= target else None
+
+    def _unit(self, text: int, number: int) -> Unit:
+        return self._layouts[text].units[number]
+
+    def _recount(self, text: int) -> None:
+        self._tokens[text] = self._count(self._written(text, self._kept[text])) if self._kept[text] else 0
+
+    def _written(self, text: int, kept: dict[int, Piece]) -> str:
+        return self._layouts[text].written(kept) if kept else ""
