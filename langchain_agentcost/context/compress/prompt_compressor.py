@@ -157,7 +157,7 @@ class PromptCompressor(Runnable[Prompt, str | list[Document]]):
         for step in (self._roomy, self._without_fillers, self._extract) if self._words else (self._extract,):
             if left.tokens > target:
                 left, name = step(sources, left, query, target)
-                steps += [name] if name not in steps else []
+                steps += [name] if name and name not in steps else []
         made = Compressed("\n\n".join(filter(None, left.texts)), before, left.tokens, tuple(steps), lost, left.dropped)
         return left.texts, made
 
@@ -177,7 +177,8 @@ class PromptCompressor(Runnable[Prompt, str | list[Document]]):
     def _roomy(self, sources: Sequence[Source], left: Extract, query: str, target: int) -> tuple[Extract, str]:
         """Extract as much as will fit once the function words have gone: after them, sentences are hard to tell."""
         bare, _ = self._without_fillers(sources, left, query, 0)
-        return self._extract(sources, left, query, int(target * left.tokens / max(1, bare.tokens)))
+        room = int(target * left.tokens / max(1, bare.tokens))
+        return self._extract(sources, left, query, room) if left.tokens > room else (left, "")
 
     def _without_fillers(
         self, sources: Sequence[Source], left: Extract, query: str, target: int
