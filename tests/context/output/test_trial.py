@@ -17,6 +17,8 @@ from langchain_agentcost.testing import FakeMeteredChatModel
 FLOOR = QualityFloor("answers right", min=0.9)
 ASKED = [f"Where is order {number}?" for number in range(30)]
 
+COUNTS: Any = {"input_tokens": 5, "output_tokens": 3, "total_tokens": 8}
+
 
 def _says(prompt: list[BaseMessage]) -> str:
     """A model that says less where it is asked to, and then leaves out the number of every tenth order or so."""
@@ -59,6 +61,8 @@ def test_what_is_not_counted_is_not_known() -> None:
     assert accept(ASKED, same, same, right=lambda asked, said: True, floor=FLOOR).output_saved_pct is None
     mute: Any = RunnableLambda(lambda asked: AIMessage("In Lyon."))
     assert accept(ASKED, mute, mute, right=lambda asked, said: True, floor=FLOOR).before is None
+    half: Any = RunnableLambda(lambda asked: AIMessage("In Lyon.", usage_metadata=COUNTS if "1" in asked else None))
+    assert accept(ASKED, half, half, right=lambda asked, said: True, floor=FLOOR).after is None
     assert accept([], same, same, right=lambda asked, said: True, floor=FLOOR).verdict.missing == 29
 
 
