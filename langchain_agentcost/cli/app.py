@@ -12,6 +12,7 @@ from langchain_agentcost.cli import (
     doctor,
     langsmith,
     ledger,
+    lint,
     prices,
     replay,
     report,
@@ -25,5 +26,5 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (demo, report, advise, replay, check, budgets, doctor, prices, reprice, ledger, langsmith):
+for commands in (demo, report, advise, replay, lint, check, budgets, doctor, prices, reprice, ledger, langsmith):
     commands.register(app)

@@ -234,6 +234,7 @@ def _without_null_defaults(made: Schema) -> None:
             properties[name] = {key: value for key, value in one.items() if key != "default"}
 
 
+_TYPES = ("string", "integer", "number", "boolean", "array", "object")
 _FOR_ALL_TYPES = frozenset({"enum", "const", "anyOf", "oneOf", "allOf", "not", "$ref", "if", "then", "else"})
 """Keywords that would bind null too, were they written beside a list of types."""
 
@@ -244,7 +245,7 @@ def _nullable(made: Schema) -> Schema:
     if not isinstance(choices, list) or len(choices) != 2 or {"type": "null"} not in choices:
         return made
     other = next((one for one in choices if one != {"type": "null"}), None)
-    if not isinstance(other, Mapping) or type(other.get("type")) is not str or _FOR_ALL_TYPES & other.keys():
+    if not isinstance(other, Mapping) or other.get("type") not in _TYPES or _FOR_ALL_TYPES & other.keys():
         return made
     rest = {key: value for key, value in made.items() if key != "anyOf"}
     if rest.keys() & other.keys() or not rest.keys() <= _NOTES:
