@@ -10,6 +10,7 @@ from time import sleep
 from typing import Annotated, Any, Literal, TypedDict
 
 import pytest
+from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.channels import DeltaChannel
@@ -17,11 +18,13 @@ from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
+from langgraph.func import entrypoint, task
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, RetryPolicy, Send, interrupt
 
 from langchain_agentcost import CostMeter
 from langchain_agentcost.checkpoint import CostCheckpointer
+from langchain_agentcost.meter import install_global, meter_costs, uninstall_global
 from langchain_agentcost.testing import FakeMeteredChatModel
 from tests.checkpoint.cents import (
     ASK,
@@ -401,3 +404,81 @@ def test_delta_channels_replay_byte_for_byte(inner: BaseCheckpointSaver[Any], du
     theirs = [repr(state.values) for state in graph(plain).get_state_history(on(saver))]
     assert ours == theirs == unwrapped
     assert len(wrapped.get_state(on(saver)).values["lines"]) == 12
+
+
+@pytest.mark.parametrize("durability", ALL)
+def test_a_workflow_of_tasks_is_stamped(durability: Durability) -> None:
+    """The functional API's tasks are in the checkpoint that their workflow ends with, wherever it waited before."""
+
+    @task
+    def paid(question: str) -> str:
+        return cent_model().invoke(question).text
+
+    saver = checkpointer(InMemorySaver())
+
+    @entrypoint(checkpointer=saver)
+    def workflow(question: str) -> str:
+        answers = [future.result() for future in [paid(question), paid(question)]]
+        return f"{interrupt('May I?')}: {answers}"
+
+    workflow.invoke("How much?", on(saver), durability=durability)
+    workflow.invoke(Command(resume="yes"), on(saver), durability=durability)
+    assert totals(saver)[-1] == Decimal("0.02")
+
+
+def test_a_meter_that_is_not_passed_is_found() -> None:
+    """A run within `meter_costs`, and one under an installed meter, is metered: no step is a gap."""
+    meter = CostMeter()
+    saver = CostCheckpointer(InMemorySaver(), meter=meter)
+    graph = chain(calling(cent_model())).compile(checkpointer=saver)
+    with meter_costs(meter):
+        graph.invoke(ASK, {"configurable": {"thread_id": "t"}})
+    install_global(meter)
+    try:
+        graph.invoke(ASK, {"configurable": {"thread_id": "t"}})
+    finally:
+        uninstall_global()
+    assert totals(saver) == cents(0, 0, 1, 1, 1, 2)
+    assert not any(step.unmetered for step in saver.cost_history(on(saver)))
+
+
+def test_a_thread_within_a_thread_has_its_own_cost() -> None:
+    """A graph that a node calls with another thread is booked to that one, not to the thread of the node."""
+    saver = checkpointer(InMemorySaver())
+    inside = chain(calling(cent_model())).compile(checkpointer=saver)
+
+    def node(state: MessagesState) -> dict[str, Any]:
+        inside.invoke(ASK, {"configurable": {"thread_id": "inner"}})
+        return {}
+
+    chain(node, calling(cent_model())).compile(checkpointer=saver).invoke(ASK, on(saver))
+    assert (totals(saver), totals(saver, "inner")) == (cents(0, 0, 0, 1), cents(0, 0, 1))
+
+
+def test_a_subgraph_that_remembers_goes_on_from_its_own_total() -> None:
+    """A subgraph with checkpoints of its own adds up over its runs, beside its root."""
+    saver = checkpointer(InMemorySaver())
+    sub = chain(calling(cent_model())).compile(checkpointer=True, name="sub")
+    graph = StateGraph(MessagesState).add_node("sub", sub).add_edge(START, "sub").compile(checkpointer=saver)
+    for _ in range(2):
+        graph.invoke(ASK, on(saver))
+    assert totals(saver)[-1] == Decimal("0.02")
+    assert saver.cost_history(on(saver, checkpoint_ns="sub"))[0].total_usd == Decimal("0.02")
+
+
+async def test_an_agent_is_stamped_by_step(inner: BaseCheckpointSaver[Any]) -> None:
+    """`create_agent` with tools that run side by side, streamed: each superstep has its own cost."""
+
+    @tool
+    def price(item: str) -> str:
+        """Say what an item costs."""
+        return "42"
+
+    called = [{"name": "price", "args": {"item": name}, "id": name} for name in ("a", "b")]
+    model = cent_model(answers=[AIMessage("", tool_calls=called), AIMessage("84")])
+    saver = checkpointer(inner)
+    agent = create_agent(model, [price], checkpointer=saver)
+    for _ in agent.stream(ASK, on(saver), stream_mode="messages"):
+        pass
+    assert totals(saver) == cents(0, 0, 1, 1, 2)
+    assert [step.tool_calls for step in saver.cost_history(on(saver))] == [0, 2, 0, 0, 0]
