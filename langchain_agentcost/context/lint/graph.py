@@ -106,7 +106,7 @@ class _Found:
             if id(one) not in self._seen:
                 self._seen[id(one)] = one
                 if not self._take(one, called):
-                    waiting += reversed(list(_inside(one)))
+                    waiting += reversed([(part, name or called) for part, name in _inside(one)])
 
     def _take(self, one: object, called: str) -> bool:
         """Keep what a prompt is made of; False where one has to look inside."""
@@ -114,7 +114,7 @@ class _Found:
             self._take_text(one, called)
         elif isinstance(one, BaseChatModel):
             self.model = self.model or one
-        elif isinstance(one, BaseTool):
+        elif isinstance(one, BaseTool) or (isinstance(one, Mapping) and "tools" in called and _is_tool(one)):
             self.tools.append(one)
         elif isinstance(one, RunnableBinding):
             self.bound += [tool for tool in one.kwargs.get("tools") or () if tool not in self.bound]
@@ -141,6 +141,11 @@ class _Found:
 
 
 _ENDS = "what differs from call to call ends the cached prefix there."
+
+
+def _is_tool(one: Mapping[Any, Any]) -> bool:
+    """Whether a mapping in a list of tools is one: it has a provider's type, or a name."""
+    return isinstance(one.get("type"), str) or isinstance(one.get("name"), str)
 
 
 def _system_templates(prompt: BasePromptTemplate[Any]) -> list[str]:
