@@ -6,13 +6,15 @@ runs at half their length), so a stub keeps the literals apart from the text aro
 
 from __future__ import annotations
 
+import json
+
 from langchain_agentcost.context.literals import literals
-from langchain_agentcost.context.references.outline import outline
+from langchain_agentcost.context.references.outline import outline, parsed
 from langchain_agentcost.tokens import count_text
 
 HEAD_CHARS = 600
-"""Some 150 tokens. In recorded coding runs the first 1,200 and last 1,200 characters had 0.53 of the literals that later
-calls needed of a result; the first 600, the last 160 and 1,600 of literals had 0.93, 800 of literals 0.76."""
+"""Some 150 tokens. In recorded coding runs the first and last 1,200 characters of a result had 0.53 of the literals
+that later calls needed of it; the first 600, the last 160 and 1,600 of literals had 0.93, and 800 of literals 0.76."""
 
 LITERAL_CHARS = 1_200
 TAIL_CHARS = 160
@@ -52,12 +54,19 @@ def stub(
     if len(text) <= head_chars + tail_chars:
         return text
     tokens = count_text(text) if tokens is None else tokens
-    head, tail = _head(text, head_chars), _tail(text, tail_chars)
+    brief = _brief(text)
+    head, tail = _head(brief, head_chars), _tail(brief, tail_chars)
     told = f"[… cut: {outline(text)}, {tokens:,} tokens in all]"
     shown = [head, told, f"It ends: …{tail}" if tail else "", note]
     also = _also(text, "\n".join(shown), literal_chars)
     made = "\n".join(part for part in (head, told, also, *shown[2:]) if part)
     return made if len(made) < len(text) and count_text(made) < tokens else text
+
+
+def _brief(text: str) -> str:
+    """JSON without its blanks, so that a head shows more of it; any other text as it is."""
+    value = parsed(text)
+    return text if value is None else json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def _head(text: str, chars: int) -> str:

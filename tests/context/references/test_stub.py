@@ -19,7 +19,7 @@ def test_a_stub_has_the_head_the_count_the_literals_the_end_and_the_note() -> No
         "2024-05-01 10:00 worker 0 took job_000, and it went well as far as anybody knows",
         "[… cut: 99 lines, 2,500 tokens in all]",
         "Also in it: 10:01, job_001, 10:02, job_002, 10:03, job_003, 10:04 and 189 more names and numbers",
-        "It ends: … far as anybody knows",
+        "It ends: …far as anybody knows",
         "[the rest: ref]",
     ]
 
@@ -39,9 +39,11 @@ def test_a_short_text_stays() -> None:
 
 
 def test_json_is_outlined() -> None:
-    """Keys and lengths stand where the text is cut."""
-    rows = json.dumps([{"id": n, "title": f"the item with number {n}"} for n in range(400)])
-    assert "[… cut: JSON [400 of {id, title}]," in stub(rows, note="x")
+    """Keys and lengths stand where the text is cut, and its head has no blanks that say nothing."""
+    rows = json.dumps([{"id": n, "title": f"the item with number {n}"} for n in range(400)], indent=4)
+    made = stub(rows, note="x")
+    assert made.startswith('[{"id":0,"title":"the item with number 0"},')
+    assert "[… cut: JSON [400 of {id, title}]," in made
 
 
 @given(st.text(), st.integers(1, 60), st.integers(0, 300), st.integers(0, 300), st.integers(0, 100))
