@@ -17,6 +17,7 @@ TOLERANCE = 0.015
 
 _ROUNDS = 8
 _CANDIDATES = 24
+_SWAPS = 3
 _MOST_CHARS_A_TOKEN = 16
 
 
@@ -66,9 +67,32 @@ class Fit:
         """
         self._take(ranked, target)
         self._give_back(ranked, target)
+        self._fill_up(ranked, target)
+        for _ in range(_SWAPS):
+            if not self._loose(target):
+                return
+            before, tokens = [dict(kept) for kept in self._kept], list(self._tokens)
+            self._drop_worst(ranked)
+            self._fill_up(ranked, target)
+            if self.tokens < sum(tokens):
+                self._kept, self._tokens = before, tokens
+                return
+
+    def _loose(self, target: int) -> bool:
+        """Whether more of the target is unused than need be."""
+        return target - self.tokens > TOLERANCE * target
+
+    def _fill_up(self, ranked: Sequence[Place], target: int) -> None:
         for _ in range(_ROUNDS):
-            if target - self.tokens <= TOLERANCE * target or not self._fill_once(ranked, target):
-                break
+            if not self._loose(target) or not self._fill_once(ranked, target):
+                return
+
+    def _drop_worst(self, ranked: Sequence[Place]) -> None:
+        """Make room where what is left of it is too small for any part of a unit."""
+        worst = next((place for place in reversed(ranked) if place[1] in self._kept[place[0]]), None)
+        if worst is not None:
+            del self._kept[worst[0]][worst[1]]
+            self._recount(worst[0])
 
     def _take(self, ranked: Sequence[Place], target: int) -> None:
         """Keep the best units that fit by their own counts."""

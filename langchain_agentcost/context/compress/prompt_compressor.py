@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 from langchain_core.documents import Document
 from langchain_core.runnables import Runnable, RunnableConfig
 
+from langchain_agentcost.context.compress.columnar import expanded
 from langchain_agentcost.context.compress.compressed import Compressed
 from langchain_agentcost.context.compress.extractive import Extract, Source, extract
 from langchain_agentcost.context.compress.lossless import Count, Kind, kind_of, lossless
@@ -168,11 +169,21 @@ class PromptCompressor(Runnable[Prompt, str | list[Document]]):
         return Compressed(text, tokens, tokens)
 
     def _extract(self, sources: Sequence[Source], left: Extract, query: str, target: int) -> tuple[Extract, str]:
-        rest = [Source(text, source.title) for text, source in zip(left.texts, sources, strict=True)]
-        found = extract(
+        """Extract; from JSON without tables where the columns of a table would not leave room for a row."""
+        found = self._extracted(sources, left.texts, query, target)
+        name = "extract"
+        if found.tokens < _LEAST_MET * target and any(kind_of(text) is Kind.JSON for text in left.texts):
+            texts = [_expanded(text, source.text) for text, source in zip(left.texts, sources, strict=True)]
+            plain = self._extracted(sources, texts, query, target)
+            if plain.tokens > found.tokens:
+                found, name = plain, "extract without tables"
+        return Extract(found.texts, left.dropped + found.dropped, found.tokens), name
+
+    def _extracted(self, sources: Sequence[Source], texts: Sequence[str], query: str, target: int) -> Extract:
+        rest = [Source(text, source.title) for text, source in zip(texts, sources, strict=True)]
+        return extract(
             rest, query, target_tokens=target, ranker=self._ranker, count=self._count, omission=self._omission
         )
-        return Extract(found.texts, left.dropped + found.dropped, found.tokens), "extract"
 
     def _roomy(self, sources: Sequence[Source], left: Extract, query: str, target: int) -> tuple[Extract, str]:
         """Extract as much as will fit once the function words have gone: after them, sentences are hard to tell."""
@@ -193,3 +204,14 @@ class PromptCompressor(Runnable[Prompt, str | list[Document]]):
         if kind_of(text) is not Kind.TEXT:
             return text, ()
         return without_fillers(text, query, target_tokens=int(self._count(text) * share), count=self._count)
+
+
+_LEAST_MET = 0.98
+
+
+def _expanded(text: str, source: str) -> str:
+    """A JSON text without the tables that `columnar` wrote; any other text as it is."""
+    return expanded(text) if _COLUMNS in text and _COLUMNS not in source else text
+
+
+_COLUMNS = '"_cols"'
