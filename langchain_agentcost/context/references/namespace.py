@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 from base64 import b32encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import UUID
 
 from langchain_core.runnables import RunnableConfig
 
@@ -26,16 +28,28 @@ def namespace_of(config: RunnableConfig) -> Namespace:
     Args:
         config: The config of the run.
 
+    Raises:
+        TypeError: If a name is no text and no number: it may be another tenant's tomorrow.
+
     Example:
         >>> namespace_of({"configurable": {"thread_id": "t1"}, "metadata": {"tenant": "acme"}})
         ('agentcost', 'references', 'acme', '~', 't1')
     """
-    said = _TABLE.read(config.get("metadata"), config.get("configurable"))
-    return (*ROOT, *(_label(said.get(name)) for name in ("tenant", "user", "session")))
+    sources = (config.get("metadata") or {}, config.get("configurable") or {})
+    return (*ROOT, *(_label(_named(name, sources)) for name in ("tenant", "user", "session")))
 
 
 _TABLE = AttributionMap()
 _PLAIN = re.compile(r"[\w@:-]{1,64}")
+
+
+def _named(dimension: str, sources: tuple[Mapping[str, Any], ...]) -> str | None:
+    """The first name that is given, as it stands: a label of the ledger is shortened, and two might become one."""
+    given = (source.get(key) for source in sources for key in _TABLE.keys_of(dimension))
+    value = next((one for one in given if one is not None and one != ""), None)
+    if value is not None and not isinstance(value, str | int | float | UUID):
+        raise TypeError(f"The run's {dimension} is a text or a number, not a {type(value).__name__}.")
+    return None if value is None else str(value)
 
 
 def _label(value: str | None) -> str:
