@@ -56,7 +56,8 @@ class PromptCompressor(Runnable[Prompt, str | list[Document]]):
     The steps: `lossless`; if that is not enough, with `words=True` function words; then an `extract` of the sentences,
     lines or records that answer the query. What is left has at most the target's tokens, and at least 98 % of them
     where parts of sentences can fill it; never more than the input; every span of it stands in the input as the
-    lossless steps wrote it. The same input gives the same output.
+    lossless steps wrote it, and JSON stays JSON. Nothing is left where not even a part of a sentence or record fits.
+    The same input gives the same output.
 
     Args:
         ratio: The share of the tokens to keep, above 0 and at most 1.
