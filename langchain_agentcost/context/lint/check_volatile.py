@@ -13,6 +13,9 @@ from langchain_agentcost.finops.amounts import written_usd
 SHOWN = 8
 """How many items an evidence names."""
 
+SHOWN_CHARS = 24
+"""How much of an item is shown: a token that gives access is not printed whole."""
+
 _FIX = (
     "Say it at the prompt's end: middleware=[*others, *cache_safe_layout()], or write the template that --fix proposes."
 )
@@ -28,7 +31,7 @@ def check(measure: Measure) -> Iterator[Finding]:
     if made.values:
         yield _looks(measure, made.values, frozen=seen is not None and seen.runs > 1)
     if made.left:
-        told = tuple(f"line {one.line}: {one.kind} {one.text[:60]!r}: {one.why}" for one in made.left[:SHOWN])
+        told = tuple(f"line {one.line}: {one.kind} {one.text[:SHOWN_CHARS]!r}: {one.why}" for one in made.left[:SHOWN])
         yield Finding(
             kind="volatile_prefix",
             title="Something in the system message looks as if it changed, and cannot be moved safely",
@@ -79,7 +82,7 @@ def _looks(measure: Measure, values: tuple[Value, ...], *, frozen: bool) -> Find
         behind += round(max(0.0, seen.prompt_tokens - measure.prefix_tokens))
     daily = all(value.kind == "date" for value in values)
     share = 0.0 if frozen else 1 / CALLS if daily else 1.0
-    told = [f"line {value.line}: {value.kind} {value.text[:60]!r}" for value in values[:SHOWN]]
+    told = [f"line {value.line}: {value.kind} {value.text[:SHOWN_CHARS]!r}" for value in values[:SHOWN]]
     told.append(f"{behind:,} tokens stand from there on" + ("" if seen is not None else ", and all of the history"))
     often = "once in 1,000 calls, as a date does" if daily else "at every call"
     if frozen:

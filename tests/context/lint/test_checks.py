@@ -172,29 +172,32 @@ def test_a_tool_that_repeats_the_system_message_is_found() -> None:
     assert "tool ship repeats line 121" in only(made, "duplicate_instructions").evidence[0]
 
 
-class Two(Embeddings):
-    """Sentences about paying are one vector, all others are vectors of their own."""
+class Alike(Embeddings):
+    """All sentences mean the same."""
 
     def embed_documents(self, texts: list[str]) -> list[list[float]]:
-        """Give each text a direction."""
-        return [
-            [1.0] + [0.0] * len(texts)
-            if "pa" in text.split()[-1]
-            else [0.0] + [float(at == n) for n in range(len(texts))]
-            for at, text in enumerate(texts)
-        ]
+        """Give each the same direction."""
+        return [[0.6, 0.8] for _ in texts]
 
     def embed_query(self, text: str) -> list[float]:
         """Not asked for."""
         raise NotImplementedError
 
 
-def test_other_words_are_found_by_meaning() -> None:
-    """With embeddings, a paraphrase is found too, as a change of wording."""
-    system = "Never let any parcel go before it is paid.\nWe send nothing out as long as it is unpaid."
+@pytest.mark.parametrize(
+    ("again", "found"),
+    [
+        ("Remain calm and courteous when a customer gets upset.", True),
+        ("Do not stay calm and polite with an angry customer.", False),
+        ("Remain calm and courteous with 2 upset customers.", False),
+    ],
+)
+def test_other_words_are_found_by_meaning(again: str, found: bool) -> None:
+    """With embeddings a paraphrase is found too, but not where a number or a negation makes it another rule."""
+    system = f"If the customer is angry, stay calm and polite.\n{again}"
     assert not any(one.kind == "duplicate_instructions" for one in looked_at(system).findings)
-    found = only(looked_at(system, embeddings=Two()), "duplicate_instructions")
-    assert found.change is Change.WORDING
+    made = [one for one in looked_at(system, embeddings=Alike()).findings if one.kind == "duplicate_instructions"]
+    assert [one.change for one in made] == [Change.WORDING] * found
 
 
 def test_findings_come_by_dollars() -> None:
