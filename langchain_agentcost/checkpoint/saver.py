@@ -132,7 +132,7 @@ class StampingSaver(BaseCheckpointSaver[Any]):
             latest = self._inner.get_tuple(lacks._replace(checkpoint=None).config)
             if not self._is_read(lacks, latest):
                 self._is_read(lacks, self._inner.get_tuple(lacks.config), latest=False)
-        return self._inner.put(config, checkpoint, self._costs.stamped(config, checkpoint, metadata), new_versions)
+        return self._inner.put(config, checkpoint, self._stamped(config, checkpoint, metadata), new_versions)
 
     async def aput(
         self,
@@ -147,8 +147,7 @@ class StampingSaver(BaseCheckpointSaver[Any]):
             latest = await self._inner.aget_tuple(lacks._replace(checkpoint=None).config)
             if not self._is_read(lacks, latest):
                 self._is_read(lacks, await self._inner.aget_tuple(lacks.config), latest=False)
-        stamped = self._costs.stamped(config, checkpoint, metadata)
-        return await self._inner.aput(config, checkpoint, stamped, new_versions)
+        return await self._inner.aput(config, checkpoint, self._stamped(config, checkpoint, metadata), new_versions)
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -241,13 +240,25 @@ class StampingSaver(BaseCheckpointSaver[Any]):
         return [StepCost.of(saved) async for saved in self._inner.alist(_of_one_graph(config), limit=limit)]
 
     def _read(self, saved: CheckpointTuple, config: RunnableConfig) -> Learned | None:
-        return self._costs.read(saved, latest=At.of(config).checkpoint is None)
+        learned: Learned | None = None
+        with self.meter.journal.harmless("reading a checkpoint's cost"):
+            learned = self._costs.read(saved, latest=At.of(config).checkpoint is None)
+        return learned  # noqa: RET504  # mypy takes a block that may swallow for one that does not
+
+    def _stamped(
+        self, config: RunnableConfig, checkpoint: Checkpoint, metadata: CheckpointMetadata
+    ) -> CheckpointMetadata:
+        """The metadata with its stamp. A fault of ours leaves it as it is: the thread is kept all the same."""
+        with self.meter.journal.harmless("stamping a checkpoint"):
+            metadata = self._costs.stamped(config, checkpoint, metadata)
+        return metadata  # noqa: RET504  # likewise
 
     def _is_read(self, at: At, saved: CheckpointTuple | None, *, latest: bool = True) -> bool:
         """Note a checkpoint that was read, if it is the one that is wanted."""
         if saved is None or saved.checkpoint["id"] != at.checkpoint:
             return False
-        self._costs.read(saved, latest=latest)
+        with self.meter.journal.harmless("reading a checkpoint's cost"):
+            self._costs.read(saved, latest=latest)
         return True
 
     async def _arestore(self, config: RunnableConfig, learned: Learned) -> None:

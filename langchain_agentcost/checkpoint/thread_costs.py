@@ -175,18 +175,19 @@ class ThreadCosts:
         """What the thread has spent, with what is accounted for now; what others spent is in its total already."""
         if at.namespace:
             return None
-        total = sum(taken.values(), self._totals.get(at.thread) or Spent())
-        self._totals.put(at.thread, total)
-        self._own.put(at.thread, sum(taken.values(), self._own.get(at.thread) or Spent()))
-        return Owned(at.thread, total)
+        for totals in (self._totals, self._own):
+            totals.put(at.thread, sum(taken.values(), totals.get(at.thread) or Spent()))
+        left = self._spend.left(at.thread, at.checkpoint or "")
+        return Owned(at.thread, (self._totals.get(at.thread) or Spent()) + left)
 
     def _learned(self, at: At, stamp: Stamp | None, elsewhere: Mapping[str, Spent]) -> Learned | None:
         stamp = stamp or Stamp()
         if stamp.thread is None or stamp.thread.owner != at.thread:  # a copy of another thread, which spent that
             stamp = Stamp(thread=Owned(at.thread, Spent()))
         stated = sum(elsewhere.values(), stamp.thread.spent if stamp.thread else Spent())
-        self._totals.put(at.thread, (self._totals.get(at.thread) or Spent()).at_least(stated))
-        own = self._own.get(at.thread) or Spent()
+        left = self._spend.left(at.thread, "")  # a stamp of ours may count this already
+        self._totals.put(at.thread, (self._totals.get(at.thread) or Spent()).at_least(stated - left))
+        own = (self._own.get(at.thread) or Spent()) + left
         if own.at_least(stated) == own:
             return None
         return Learned(Owned(at.thread, stated), stamp.then(elsewhere, thread=stamp.thread).run)

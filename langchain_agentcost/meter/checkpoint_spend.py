@@ -68,6 +68,10 @@ class Spent:
         """Both together."""
         return Spent(*(getattr(self, name) + getattr(other, name) for name in AMOUNTS))
 
+    def __sub__(self, other: Spent) -> Spent:
+        """What is left of it without the other; an amount may be negative."""
+        return Spent(*(getattr(self, name) - getattr(other, name) for name in AMOUNTS))
+
     def at_least(self, other: Spent) -> Spent:
         """The greater of both, amount by amount."""
         return Spent(*(max(getattr(self, name), getattr(other, name)) for name in AMOUNTS))
@@ -173,10 +177,17 @@ class CheckpointSpend:
         with self._lock:
             return self._graph(thread, "").unsaved.pop(checkpoint, {})
 
-    def open(self, thread: str) -> dict[str, Spent]:
-        """What a thread has spent that no checkpoint accounts for yet."""
+    def left(self, thread: str, before: str) -> Spent:
+        """What a thread spent from checkpoints of its outermost graph that have no child to account for it.
+
+        Args:
+            thread: The thread.
+            before: The checkpoint that is saved now: what was spent from it already is none of its own cost.
+        """
         with self._lock:
-            return together(self._graph(thread, "").spent.values())
+            graph = self._graph(thread, "")
+            left = [spent for at, spent in graph.spent.items() if at != before and graph.stored.get(at)]
+        return sum(together(left).values(), Spent())
 
     def forget(self, thread: str) -> None:
         """Forget a thread: it was deleted."""
