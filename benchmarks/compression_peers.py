@@ -89,10 +89,15 @@ def _vectors(text: str, *more: str) -> tuple[list[str], Any]:
 
 
 def _best(sentences: Sequence[str], scores: Sequence[float], target: int) -> str:
-    kept, room = [], target
-    for at in sorted(range(len(sentences)), key=lambda at: -scores[at]):
+    """The best sentences that fit, and the start of the next best."""
+    kept, room = {}, target
+    order = sorted(range(len(sentences)), key=lambda at: -scores[at])
+    for at in order:
         cost = count_text(sentences[at]) + 1
         if cost <= room:
-            kept.append(at)
+            kept[at] = sentences[at]
             room -= cost
-    return "\n".join(sentences[at] for at in sorted(kept))
+    rest = next((at for at in order if at not in kept), None)
+    if rest is not None:
+        kept[rest] = head(sentences[rest], "", room - 1)
+    return "\n".join(kept[at] for at in sorted(kept))

@@ -19,9 +19,17 @@ def minified(text: str) -> str | None:
         >>> minified('{"id": 7, "price": 1.10}'), minified("plain text")
         ('{"id":7,"price":1.10}', None)
     """
-    if not is_json(text):
+    if text.lstrip()[:1] not in ("{", "["):
         return None
-    small = _STRING_OR_BLANKS.sub(r"\1", text)
+    try:
+        value = json.loads(text)
+        ascii_ = text.isascii()
+        small = json.dumps(value, separators=(",", ":"), ensure_ascii=ascii_)
+        as_written = small == text or json.dumps(value, ensure_ascii=ascii_) == text
+    except (ValueError, RecursionError):
+        return None
+    if not as_written:  # by Python, which is the fast way to be sure that nothing else has changed
+        small = _STRING_OR_BLANKS.sub(r"\1", text)
     return small if len(small) < len(text) else None
 
 
