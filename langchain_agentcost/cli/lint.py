@@ -22,7 +22,7 @@ from langchain_agentcost.context.lint.finding import Finding, shown
 from langchain_agentcost.context.lint.graph import of_graph
 from langchain_agentcost.context.lint.linting import Linted
 from langchain_agentcost.context.lint.linting import lint as look_at
-from langchain_agentcost.context.lint.propose import Proposal, propose
+from langchain_agentcost.context.lint.proposing import Proposal, propose
 from langchain_agentcost.context.lint.subject import Subject
 from langchain_agentcost.errors import MissingExtra, ReplayError
 from langchain_agentcost.finops.amounts import written_usd

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
 from hypothesis import given
@@ -13,12 +13,14 @@ from langchain_anthropic import ChatAnthropic
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.tools import BaseTool, tool
+from langgraph.prebuilt import InjectedState
 from pydantic import SecretStr
 
 from langchain_agentcost.context.blocks import validate
 from langchain_agentcost.context.layout import TAIL_ID, lay_out
 from langchain_agentcost.context.layout_middleware import cache_safe_layout
 from langchain_agentcost.meter.gate import PROMPT_TAIL
+from langchain_agentcost.prefix import PrefixStabilityMonitor
 
 TODAY = "Be brief. Today is {}."
 
@@ -201,6 +203,35 @@ def test_the_mark_is_left_where_there_is_no_tail(monkeypatch: pytest.MonkeyPatch
     sent = sent_to_anthropic(monkeypatch, "Be brief.")
     assert sent["cache_control"] == MARK
     assert "cache_control" not in json.dumps(sent["messages"])
+
+
+def test_what_only_the_graph_fills_in_stays_unseen() -> None:
+    """An argument that the graph injects is not described to the model, and arrives all the same."""
+
+    @tool
+    def count(parcel: str, state: Annotated[dict[str, Any], InjectedState]) -> str:
+        """Count messages."""
+        return f"{parcel}: {len(state['messages'])}"
+
+    model = recording(asked("count", "1", parcel="A7"), AIMessage("Two."))
+    agent = create_agent(model, [count], middleware=cache_safe_layout())
+    done = agent.invoke({"messages": [HumanMessage("How many?")]})["messages"]
+    assert done[2].text == "A7: 2"
+    assert list(model.bound[0][0].args_schema["properties"]) == ["parcel"]
+
+
+def test_a_clock_breaks_the_prefix_and_the_layout_mends_it() -> None:
+    """The monitor that finds what loses a provider's cache finds a clock at each call, and nothing once it is moved."""
+    rules = "Never ship before noon. " * 400
+    before, after = PrefixStabilityMonitor(), PrefixStabilityMonitor()
+    history: list[BaseMessage] = [HumanMessage("Where is A7?")]
+    for minute in range(10, 16):
+        prompt = [SystemMessage(f"It is now 10:{minute}. {rules}"), *history]
+        before.observe("one", prompt, model="gpt-4.1", provider="openai")
+        after.observe("one", lay_out(prompt).prompt, model="gpt-4.1", provider="openai")
+        history += [AIMessage("In bay 4."), HumanMessage("And now?")]
+    assert before.totals().changes == 5
+    assert after.totals().changes == 0
 
 
 def test_a_tool_with_what_belongs_to_a_provider_keeps_it() -> None:

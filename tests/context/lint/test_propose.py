@@ -13,7 +13,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_agentcost.context.lint.accepting import accept
 from langchain_agentcost.context.lint.finding import Change
 from langchain_agentcost.context.lint.instructions import words
-from langchain_agentcost.context.lint.propose import NOT_PROVEN, propose
+from langchain_agentcost.context.lint.proposing import NOT_PROVEN, propose
 from langchain_agentcost.context.lint.rewriting import literals, reworded
 from langchain_agentcost.context.lint.subject import Subject
 from langchain_agentcost.context.lint.tidy import tidied

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]  # it has no stubs
 from langchain_core.tools import tool
 from langchain_core.utils.function_calling import convert_to_openai_tool
+from langchain_google_genai._function_utils import convert_to_genai_function_declarations
 from pydantic import BaseModel, Field
 
 from langchain_agentcost.context.lint.schemas import lean_schema, lean_tools
@@ -39,6 +40,7 @@ LEAVES = noted(
         st.sampled_from(["string", "integer", "null", "boolean"]).map(lambda kind: {"type": kind}),
         st.just({"enum": ["a"], "const": "a"}),
         st.just({"enum": ["red", "a", None]}),
+        st.sampled_from([{"type": "string", "enum": ["a", "red"]}, {"type": "integer", "const": 2}]),
         st.just({"type": "integer", "minimum": -(2**53) + 1, "maximum": 2}),
         st.sampled_from(["#/$defs/Parcel", "#/$defs/Note", "#/$defs/Loop"]).map(lambda ref: {"$ref": ref}),
         st.just({}),
@@ -159,6 +161,55 @@ def test_a_name_that_only_a_definition_says_is_kept() -> None:
     assert "$defs" not in made
 
 
+def test_a_null_default_of_what_must_be_there_stays() -> None:
+    """Where a name is required, its default says something: what it is where nobody knows better."""
+    schema = {"type": "object", "properties": {"note": {"default": None}}, "required": ["note"]}
+    assert parameters_of(lean_schema({"name": "ship", "parameters": schema})) == schema
+
+
+def test_a_definition_that_is_used_twice_stays_one() -> None:
+    """What two places refer to is written once."""
+    both = {name: {"$ref": "#/$defs/Address"} for name in ("from", "to")}
+    schema = {"type": "object", "properties": both, "$defs": {"Address": {"type": "object", "title": "Address"}}}
+    made = parameters_of(lean_schema({"name": "ship", "parameters": schema}))
+    assert made == {"type": "object", "properties": both, "$defs": {"Address": {"type": "object"}}}
+
+
+class Address(BaseModel):
+    """Where it goes, or comes from."""
+
+    street: str
+    floor: int | None = None
+
+
+class Order(BaseModel):
+    """An order with all that Gemini's converter treats in its own way."""
+
+    to: Address
+    back_to: Address | None = None
+    notes: list[str] | None = Field(None, description="What the driver reads.")
+    kind: str = "plain"
+    options: dict[str, str] = Field(default_factory=dict)
+
+
+def test_gemini_is_told_the_same() -> None:
+    """langchain-google-genai makes of a portable lean description what it makes of the whole one, but for titles."""
+    described = {"name": "ship", "description": "Ship it.", "parameters": Order.model_json_schema()}
+
+    def told(tool_: dict[str, Any]) -> Any:
+        [made] = convert_to_genai_function_declarations([tool_])
+        return without_titles(made.model_dump(exclude_none=True, mode="json"))
+
+    def without_titles(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: without_titles(one) for key, one in value.items() if key not in ("title", "description")}
+        return value
+
+    lean = lean_schema(described)
+    assert len(json.dumps(lean)) < len(json.dumps(described))
+    assert told(lean) == told(described)
+
+
 def test_a_closed_object_stays_closed() -> None:
     """What strict tools need stays: `additionalProperties: false`, all required names."""
     schema = {
@@ -193,6 +244,7 @@ def test_a_property_named_like_a_keyword_is_a_property() -> None:
         {"type": "function", "function": "look"},
         {"name": "look", "parameters": {"properties": "none", "required": 7, "anyOf": {}, "items": [1], "$ref": 3}},
         {"name": "look", "parameters": {"$ref": "#/$defs/A", "$defs": {"A": {"$ref": "#/$defs/A"}}}},
+        {"name": "look", "parameters": {"type": "object", "$defs": {"A": {"$ref": "#/$defs/A"}}}},
         {"name": "look", "parameters": {"type": {1, 2}}},
         {},
     ],
