@@ -8,6 +8,10 @@ from dataclasses import dataclass
 READ_REF = "read_ref"
 """The name of the tool that reads a reference."""
 
+ABOVE_TOKENS = 1_000
+"""In 9,017 calls of recorded coding runs, at Claude's prices with caching, 5.5 % of the money is saved if nothing is
+read back, and 3.5 % if everything is, once; 600 gives 8.7 and 2.9 %, and 1,500 gives 3.8 and 2.8 %."""
+
 _WEEK_S = 7 * 24 * 3600.0
 
 
@@ -33,7 +37,7 @@ class ReferencePolicy:
         True
     """
 
-    above_tokens: int = 1_500
+    above_tokens: int = ABOVE_TOKENS
     repeat_tokens: int = 200
     exclude_tools: Collection[str] = frozenset()
     lossless: bool = True

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from langchain_core.messages import BaseMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
@@ -32,8 +32,11 @@ LONG_CHARS = 50_000
 
 _REF = re.compile(r"(?<![a-z2-7])[a-z2-7]{8,26}(?![a-z2-7])")
 
-Handler = Callable[[Any], Any]
-AsyncHandler = Callable[[Any], Awaitable[Any]]
+if TYPE_CHECKING:
+    from langgraph.prebuilt.tool_node import ToolCallRequest
+
+    Handler = Callable[[ToolCallRequest], Any]
+    AsyncHandler = Callable[[ToolCallRequest], Awaitable[Any]]
 
 
 class References:
@@ -77,7 +80,8 @@ class References:
         self._count = counter.count_text
         self._namespace = namespace
         self._tally = Tally(counter=counter, card=card, min_offloads=self.policy.min_offloads)
-        self._shelf = Shelf(store or InMemoryStore(), ttl_s=self.policy.ttl_s, max_bytes=self.policy.max_bytes)
+        kept_in = InMemoryStore() if store is None else store
+        self._shelf = Shelf(kept_in, ttl_s=self.policy.ttl_s, max_bytes=self.policy.max_bytes)
         self._reader = Reader(count=self._count, most_tokens=self.policy.read_tokens, ranker=ranker)
         self._complaint = Complaint()
 
@@ -88,6 +92,7 @@ class References:
         messages: Sequence[BaseMessage] = (),
         tool: str | None = None,
         config: RunnableConfig | None = None,
+        above_tokens: int | None = None,
     ) -> ToolMessage:
         """Make a tool result short before it first enters a prompt.
 
@@ -96,6 +101,8 @@ class References:
             messages: What stands before it in the prompt, to find the same result; without them none is looked for.
             tool: The tool that gave it; None takes the message's name.
             config: The run's config; None takes that of the run that this code is in.
+            above_tokens: From which length on it is put aside; None is the policy's. 0 is for who puts one aside later,
+                where that pays.
 
         Returns:
             The message that goes into the history: this one, one with shorter text, a stub, or a note that names the
@@ -106,7 +113,7 @@ class References:
             return message
         try:
             draft = self._draft(message, name, messages)
-            if draft is None or not self._wants(draft):
+            if draft is None or not self._wants(draft, above_tokens):
                 return self._compressed(draft, message)
             ref = self._shelf.put(self._namespace(ensure_config(config)), draft.text, tool=name)
             return self._short(draft, ref, messages)
@@ -121,6 +128,7 @@ class References:
         messages: Sequence[BaseMessage] = (),
         tool: str | None = None,
         config: RunnableConfig | None = None,
+        above_tokens: int | None = None,
     ) -> ToolMessage:
         """Make a tool result short, from async code; see `offload`."""
         name = tool or message.name or ""
@@ -128,7 +136,7 @@ class References:
             return message
         try:
             draft = await self._later(partial(self._draft, message, name, messages), message)
-            if draft is None or not self._wants(draft):
+            if draft is None or not self._wants(draft, above_tokens):
                 return self._compressed(draft, message)
             ref = await self._shelf.aput(self._namespace(ensure_config(config)), draft.text, tool=name)
             short: ToolMessage = await self._later(partial(self._short, draft, ref, messages), message)
@@ -181,7 +189,7 @@ class References:
         await atell_off(self._tally.newly_off(), self.report, config)
         return told
 
-    def wrap_tool_call(self, request: Any, handler: Handler) -> Any:
+    def wrap_tool_call(self, request: ToolCallRequest, handler: Handler) -> Any:
         """Make a tool call and its result short: for `ToolNode(wrap_tool_call=...)`.
 
         Args:
@@ -196,7 +204,7 @@ class References:
         short = [self.offload(one, **_context(request)) for one in given]
         return results.with_messages(result, short) if short else result
 
-    async def awrap_tool_call(self, request: Any, handler: AsyncHandler) -> Any:
+    async def awrap_tool_call(self, request: ToolCallRequest, handler: AsyncHandler) -> Any:
         """Make a tool call and its result short: for `ToolNode(awrap_tool_call=...)`."""
         result = await handler(request)
         given = results.messages_in(result)
@@ -234,8 +242,9 @@ class References:
     def _draft(self, message: ToolMessage, tool: str, messages: Sequence[BaseMessage]) -> Draft | None:
         return drafted(message, tool=tool, policy=self.policy, count=self._count, history=messages)
 
-    def _wants(self, draft: Draft) -> bool:
-        large = draft.tokens > self.policy.above_tokens and not self._tally.is_off(draft.tool)
+    def _wants(self, draft: Draft, above_tokens: int | None) -> bool:
+        above = self.policy.above_tokens if above_tokens is None else above_tokens
+        large = draft.tokens > above and not self._tally.is_off(draft.tool)
         return large or draft.twin is not None
 
     def _compressed(self, draft: Draft | None, message: ToolMessage) -> ToolMessage:
@@ -291,7 +300,7 @@ def _key(ref: str) -> str:
     return match[0] if match else ""
 
 
-def _context(request: Any) -> dict[str, Any]:
+def _context(request: ToolCallRequest) -> dict[str, Any]:
     """What a request says about its result."""
-    config = getattr(getattr(request, "runtime", None), "config", None)
+    config = getattr(request.runtime, "config", None)  # a cache or a test may have no runtime
     return {"messages": results.history(request.state), "tool": request.tool_call["name"], "config": config}

@@ -1,6 +1,7 @@
 """Real agents and graphs with references, on a model that answers what it is told to."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
@@ -9,9 +10,11 @@ from typing import Annotated, Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain_anthropic import ChatAnthropic
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 from langchain_core.tools import BaseTool, InjectedToolCallId, tool
+from langchain_openai import ChatOpenAI
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import END, START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
@@ -19,6 +22,7 @@ from langgraph.store.base import BaseStore
 from langgraph.store.sqlite import SqliteStore
 from langgraph.store.sqlite.aio import AsyncSqliteStore
 from langgraph.types import Command
+from pydantic import SecretStr
 
 from langchain_agentcost.context.blocks import validate
 from langchain_agentcost.context.references.marks import Mark, ReadBack
@@ -247,3 +251,16 @@ def test_the_tool_is_short_and_takes_what_it_is_given() -> None:
     assert ref is not None
     said = made.invoke({"name": "read_ref", "args": {"ref": ref.ref, "lines": "3"}, "id": "9", "type": "tool_call"})
     assert said.text.startswith("day 1 step 2:")
+
+
+def test_providers_are_not_sent_what_is_noted_on_a_message() -> None:
+    """OpenAI's and Anthropic's classes send the text and the id alone."""
+    short = References().offload(ToolMessage(log(1), tool_call_id="c1", name="read_log"))
+    assert Mark.of(short) is not None
+    history = [HumanMessage("Where is it?"), call("read_log", 1, day=1), short]
+    openai = ChatOpenAI(model="gpt-4.1", api_key=SecretStr("none"))
+    anthropic = ChatAnthropic(model_name="claude-sonnet-4-5", api_key=SecretStr("none"), timeout=None, stop=None)
+    for chat in (openai, anthropic):
+        sent = json.dumps(chat._get_request_payload(history), default=str)
+        assert f"ref:{Mark.of(short).ref}" in sent  # type: ignore[union-attr]
+        assert "saved_tokens" not in sent

@@ -313,5 +313,15 @@ def test_policies_that_make_no_sense_are_refused() -> None:
 
 def test_without_lossless_a_small_result_stays() -> None:
     """Where the policy says so."""
-    message = result(ROWS)
+    message = result(ROWS[:2_000])
     assert References(policy=ReferencePolicy(lossless=False)).offload(message) is message
+
+
+async def test_a_small_result_can_be_put_aside_where_that_is_asked_for() -> None:
+    """For who has found later that it pays: any length, but only where the stub is much shorter."""
+    references = References()
+    small = result(LOG[:2_800])
+    assert Mark.of(references.offload(small)) is None
+    assert Mark.of(references.offload(small, above_tokens=0)) is not None
+    assert Mark.of(await references.aoffload(small, above_tokens=0)) is not None
+    assert references.offload(result("Bay 4."), above_tokens=0).text == "Bay 4."
