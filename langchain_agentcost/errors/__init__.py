@@ -15,6 +15,7 @@ AgentCostError
 │   ├── Unkeyable         a value that cannot be told from others of its kind: what depends on it is not cached
 │   ├── Unstorable        a value that cannot be stored and read back as it was: it is not cached
 │   └── Unreadable        stored bytes that are not what they should be: a miss
+├── ContextError          a context policy or plan that cannot be; the message says what to change
 ├── ReplayError           traces, a strategy or a price that a replay cannot use; the message says which
 │   └── ReplayMismatch    what would have been sent is not what was recorded, where it has to be
 ├── MissingExtra          an optional dependency; the message names the extra
@@ -24,6 +25,7 @@ AgentCostError
     └── LimitUnavailable  a limit could not be checked, or not acted on as it was asked to: the call is not made
 AgentCostWarning (UserWarning)
 ├── CacheWarning          a cache failed or was passed by; the call was made
+├── ContextWarning        a context could not be cut as planned; more was sent, and nothing is lost
 ├── MeteringWarning       the meter itself failed; the run went on, an event may be missing
 ├── PrefixUnstableWarning  prompts change where they were sent before: the provider's prompt cache is lost
 ├── PriceNotFoundWarning  a model without a price: its cost is None, never 0
@@ -49,6 +51,8 @@ __all__ = [
     "BudgetExceeded",
     "CacheError",
     "CacheWarning",
+    "ContextError",
+    "ContextWarning",
     "HoldConflict",
     "InvalidEntry",
     "InvalidUsage",
@@ -132,6 +136,10 @@ class Unreadable(CacheError):
     """Stored bytes that are not what they should be, damaged or put there by somebody else: a miss."""
 
 
+class ContextError(AgentCostError, ValueError):
+    """A context policy, plan or reference that cannot be; the message says what to change."""
+
+
 class ReplayError(AgentCostError, ValueError):
     """Traces that cannot be read, a strategy that does not exist, or prices that are not known."""
 
@@ -163,6 +171,10 @@ class AgentCostWarning(UserWarning):
 
 class CacheWarning(AgentCostWarning):
     """A cache failed, or cannot be used where it is; the user's call was made as if there were none."""
+
+
+class ContextWarning(AgentCostWarning):
+    """A context could not be cut as planned: more was sent than meant, and nothing is lost."""
 
 
 class MeteringWarning(AgentCostWarning):

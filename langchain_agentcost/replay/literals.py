@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
-from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import BaseMessage
 
+from langchain_agentcost.context.message_text import leaves, text_of
 from langchain_agentcost.replay.cache import common
 from langchain_agentcost.replay.episode import Call, Episode
 
@@ -105,40 +105,12 @@ class _Texts:
             at = self._all.find(literal, self._ends[place])
 
 
-def text_of(message: BaseMessage) -> str:
-    """Give all that a model reads of a message: its text and the arguments of its tool calls.
-
-    Example:
-        >>> text_of(AIMessage("Sure.", tool_calls=[{"name": "look", "args": {"at": ["B7", 12]}, "id": "1"}])).split()
-        ['Sure.', 'B7', '12']
-    """
-    asked = [call["args"] for call in message.tool_calls] if isinstance(message, AIMessage) else []
-    if isinstance(message.content, str) and not asked:
-        return message.content
-    return "\n".join(_leaves([message.content, asked]))
-
-
 def _literals(call: Call) -> Iterator[str]:
     for asked in call.answer.tool_calls:
-        for text in _leaves(asked["args"]):
+        for text in leaves(asked["args"]):
             alone = text.strip()
             if len(alone) >= MIN_CHARS and len(alone.split(maxsplit=1)) == 1:
                 yield alone
             else:
                 words = (word.rstrip(_TRAILING) for word in _WORD.findall(text))
                 yield from (word for word in words if len(word) >= MIN_CHARS and _TELLING.search(word))
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    """The texts and numbers in arguments."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, Mapping):
-            waiting.extend(reversed(list(item.values())))
-        elif isinstance(item, list | tuple):
-            waiting.extend(reversed(item))
-        elif isinstance(item, str):
-            yield item
-        elif item is not None and not isinstance(item, bool):
-            yield str(item)
