@@ -84,16 +84,18 @@ def extract(
     return Extract(tuple(fit.texts()), tuple(fit.dropped()), fit.tokens)
 
 
-_LEAST_RECORD_CHARS = 120
+_RECORD_CHARS = (120, 2000)
 _RECORD_SHARE = 0.1
+"""A part of a JSON text is taken apart where it is more than this share of it, within these bounds."""
 
 
 def _layout(source: Source, omission: str) -> Layout:
     """A text in units; JSON too deep for its parts to be found is text."""
     if kind_of(source.text) is Kind.JSON:
-        most = max(_LEAST_RECORD_CHARS, int(len(source.text) * _RECORD_SHARE))
+        least, most = _RECORD_CHARS
+        share = int(len(source.text) * _RECORD_SHARE)
         try:
-            return JsonLayout(source.text, most_chars=most)
+            return JsonLayout(source.text, most_chars=min(max(share, least), most))
         except RecursionError:
             pass
     return TextLayout(source.text, title=source.title, omission=omission)

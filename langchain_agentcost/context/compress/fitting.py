@@ -134,16 +134,15 @@ class Fit:
 
     def _part(self, text: int, number: int, room: int) -> tuple[Piece | None, int]:
         """As much of a unit from its start as there is room for, and about what it costs."""
-        unit = self._unit(text, number)
-        nearby = takewhile(
-            lambda cut: cut[0] <= unit.start + room * _MOST_CHARS_A_TOKEN, self._layouts[text].cuts(unit)
-        )
-        cuts = list(nearby)
-        fitting = bisect_right(cuts, room, key=lambda cut: self._count(unit.lead + cut[1]))
-        if not fitting:
-            return None, 0
-        end, said = cuts[fitting - 1]
-        return (unit.start, end), self._count(unit.lead + said)
+        layout, unit = self._layouts[text], self._unit(text, number)
+        furthest = unit.start + room * _MOST_CHARS_A_TOKEN
+        cuts = list(takewhile(lambda end: end <= furthest, layout.cuts(unit)))
+
+        def cost(end: int) -> int:
+            return self._count(unit.lead + layout.said((unit.start, end)))
+
+        fitting = bisect_right(cuts, room, key=cost)
+        return ((unit.start, cuts[fitting - 1]), cost(cuts[fitting - 1])) if fitting else (None, 0)
 
     def _fitting(self, text: int, number: int, piece: Piece, target: int) -> Piece | None:
         """The piece if the whole still fits with it, else None."""

@@ -44,11 +44,13 @@ class JsonLayout:
         inner = self._inner(root, kept)
         return self.text[root.start : root.open] + inner + self.text[root.end - 1 : root.end] if kept else ""
 
-    def cuts(self, unit: Unit) -> Iterator[tuple[int, str]]:
+    def cuts(self, unit: Unit) -> Iterator[int]:
         """Give the ends of its values, and of the words in its strings."""
-        text = self.text[unit.start : unit.end]
-        for end in _value_ends(text):
-            yield unit.start + end, _closed(text[:end])
+        return _value_ends(self.text, unit)
+
+    def said(self, piece: Piece) -> str:
+        """Give the span with the quote and the brackets that it lacks."""
+        return _closed(self.text[piece[0] : piece[1]])
 
     def _inner(self, node: _Node, kept: Mapping[int, Piece]) -> str:
         """What stands between the brackets."""
@@ -65,9 +67,7 @@ class JsonLayout:
             return self.text[node.start : node.open] + inner + self.text[node.end - 1 : node.end] if inner else ""
         if number not in kept:
             return ""
-        start, end = kept[number]
-        said = self.text[start:end]
-        return said if end == node.end else _closed(said)
+        return self.said(kept[number])
 
 
 @dataclass(slots=True)
@@ -145,9 +145,9 @@ _WORD_END = re.compile(r"(?<=[^\s\"\\])(?=\s)")
 _KEY = re.compile(r"\s*:")
 
 
-def _value_ends(text: str) -> Iterator[int]:
+def _value_ends(text: str, unit: Unit) -> Iterator[int]:
     """The ends of all values in a part of a JSON text, and of the words in its strings."""
-    for found in _TOKEN.finditer(text):
+    for found in _TOKEN.finditer(text, unit.start, unit.end):
         mark = found[0]
         if mark in _OPENERS or _KEY.match(text, found.end()):
             continue

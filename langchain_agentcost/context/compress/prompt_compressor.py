@@ -53,11 +53,12 @@ class CompressedDocuments:
 class PromptCompressor(Runnable[Prompt, str | list[Document]]):
     """Compresses a text or documents to a share of their tokens.
 
-    The steps: `lossless`; if that is not enough, with `words=True` function words; then an `extract` of the sentences,
-    lines or records that answer the query. What is left has at most the target's tokens, and at least 98 % of them
-    where parts of sentences can fill it; never more than the input; every span of it stands in the input as the
-    lossless steps wrote it, and JSON stays JSON. Nothing is left where not even a part of a sentence or record fits.
-    The same input gives the same output.
+    The steps: `lossless`; if that is not enough, an `extract` of the sentences, lines or records that answer the query.
+    With `words=True` function words go too, and sentences only where those are not enough.
+
+    What is left has at most the target's tokens, and at least 98 % of them where parts of sentences can fill it; never
+    more than the input. Every span of it stands in the input as the lossless steps wrote it, and JSON stays JSON.
+    Nothing is left where not even a part of a sentence or record fits. The same input gives the same output.
 
     Args:
         ratio: The share of the tokens to keep, above 0 and at most 1.

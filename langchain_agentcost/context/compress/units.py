@@ -57,8 +57,12 @@ class Layout(Protocol):
         """Write the text with what is kept: for the number of a unit, the span of it."""
         ...
 
-    def cuts(self, unit: Unit) -> Iterator[tuple[int, str]]:
-        """Give the places at which a unit may end early, from the first on, and what then stands for it."""
+    def cuts(self, unit: Unit) -> Iterator[int]:
+        """Give the places at which a unit may end early, from the first on."""
+        ...
+
+    def said(self, piece: Piece) -> str:
+        """Give what stands for a unit that ends early."""
         ...
 
 
@@ -101,11 +105,15 @@ class TextLayout:
             parts.append(self._omission)
         return "".join(parts)
 
-    def cuts(self, unit: Unit) -> Iterator[tuple[int, str]]:
+    def cuts(self, unit: Unit) -> Iterator[int]:
         """Give the ends of its words; where no blanks are written, of its characters."""
-        text = self.text[unit.start : unit.end]
-        for found in (_WORD if " " in text.strip() else _CHARACTER).finditer(text):
-            yield unit.start + found.end(), text[: found.end()]
+        blanks = " " in self.text[unit.start : unit.end].strip()
+        for found in (_WORD if blanks else _CHARACTER).finditer(self.text, unit.start, unit.end):
+            yield found.end()
+
+    def said(self, piece: Piece) -> str:
+        """Give the span as it is."""
+        return self.text[piece[0] : piece[1]]
 
 
 _MOST_CHARS = 800

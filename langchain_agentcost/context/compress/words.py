@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 
 from langchain_agentcost.context.compress.lossless import Count
 from langchain_agentcost.context.ranking import words
@@ -31,7 +31,8 @@ def without_fillers(text: str, query: str, *, target_tokens: int, count: Count) 
         ('pier is at end of the road.', ('The', 'the'))
     """
     asked = frozenset(words(query))
-    places = [found for found in _FILLER.finditer(text) if _droppable(found[0], asked) and not _quoted(text, found)]
+    quoted = [found.span() for found in _QUOTED.finditer(text)]
+    places = [found for found in _FILLER.finditer(text) if _droppable(found[0], asked) and not _within(quoted, found)]
     places.sort(key=lambda found: _LEVEL[found[0].lower()])
     enough = bisect_left(range(len(places) + 1), -target_tokens, key=lambda n: -count(_without(text, places[:n])))
     dropped = sorted(places[:enough], key=lambda found: found.start())
@@ -50,7 +51,7 @@ _LEVELS = (
 
 _LEVEL = {word: rank for rank, level in enumerate(_LEVELS) for word in level}
 _FILLER = re.compile(rf"(?<![^\s(])(?:{'|'.join(sorted(_LEVEL, key=len, reverse=True))})(?=\s)", re.IGNORECASE)
-_QUOTES = tuple(map(re.compile, ('"', "`", r"(?<!\w)'|'(?!\w)")))
+_QUOTED = re.compile(r"\"[^\"\n]*\"|`[^`\n]*`|(?<!\w)'[^'\n]*'(?!\w)")
 
 
 def _droppable(word: str, asked: frozenset[str]) -> bool:
@@ -58,10 +59,10 @@ def _droppable(word: str, asked: frozenset[str]) -> bool:
     return not (word.isupper() and len(word) > 1) and asked.isdisjoint(words(word))
 
 
-def _quoted(text: str, found: re.Match[str]) -> bool:
-    """Whether a word stands between quotes of its line."""
-    before = text[text.rfind("\n", 0, found.start()) + 1 : found.start()]
-    return any(len(quote.findall(before)) % 2 for quote in _QUOTES)
+def _within(spans: list[tuple[int, int]], found: re.Match[str]) -> bool:
+    """Whether a word stands in one of some spans, which are in order."""
+    at = bisect_right(spans, found.start(), key=lambda span: span[0])
+    return at > 0 and found.start() < spans[at - 1][1]
 
 
 def _without(text: str, dropped: list[re.Match[str]]) -> str:
