@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from typing import Any, Protocol, cast
 
 from langchain_core.messages import BaseMessage
@@ -12,7 +13,10 @@ from langgraph.graph import END, StateGraph
 from pydantic import BaseModel
 from typing_extensions import TypedDict, get_type_hints, is_typeddict
 
+from langchain_agentcost.caching.graph_fingerprint import graph_fingerprint
+from langchain_agentcost.caching.keys import keyed
 from langchain_agentcost.context.memory import MAX_MEMORY_TOKENS, MemoryState, Place, with_memory
+from langchain_agentcost.errors import Unkeyable
 
 MESSAGES = "messages"
 """The channel that nodes read their messages from."""
@@ -84,14 +88,16 @@ def put_before(builder: StateGraph[Any, Any, Any, Any], node: str, several: Sequ
     for schema in (*ours, joined := _joined(spec.input_schema, ours)):
         _know(builder, schema)
     hidden = frozenset(get_type_hints(joined)) - frozenset(get_type_hints(spec.input_schema))
-    seeing: Any = Seeing(cast("Runnable[Any, Any]", spec.runnable), several, hidden)
+    inner = cast("Runnable[Any, Any]", spec.runnable)
+    seeing: Any = Seeing(inner, several, hidden, value=partial(_values_of, several, inner))
     builder.nodes[node] = replace(spec, runnable=seeing, input_schema=joined)
     for before in reversed(several):
         runnable, name = before.node(), f"{before.name}_{node}"
         if runnable is None:
             continue
         own = [before.schema] if before.schema is not None else []
-        builder.add_node(name, runnable, input_schema=_joined(builder.state_schema, own))
+        node_before = Seeing(runnable, (), frozenset(), value=partial(_values_of, [before]))
+        builder.add_node(name, node_before, input_schema=_joined(builder.state_schema, own))
         _lead_to(builder, following, name)
         builder.add_edge(name, following)
         following = name
@@ -104,13 +110,31 @@ class Seeing(RunnableLambda[Any, Any]):
         inner: The node.
         several: What makes them.
         hidden: Channels that the node's own state does not have.
+        value: What it does, for the caches of other nodes: asked when the first of them is asked for.
     """
 
-    def __init__(self, inner: Runnable[Any, Any], several: Sequence[BeforeNode], hidden: frozenset[str]) -> None:
+    def __init__(
+        self,
+        inner: Runnable[Any, Any],
+        several: Sequence[BeforeNode],
+        hidden: frozenset[str],
+        *,
+        value: Callable[[], Sequence[str]],
+    ) -> None:
         super().__init__(self._run, self._arun, name=inner.get_name())
         self.inner = inner
         self._several = several
         self._hidden = hidden
+        self._value = value
+
+    @property
+    def __agentcost_fingerprint__(self) -> str:
+        """What `graph_fingerprint` takes it for: its name is `FINGERPRINT`.
+
+        Raises:
+            Unkeyable: If the node itself has no value.
+        """
+        return keyed("before", *self._value())
 
     @property
     def deps(self) -> list[Runnable[Any, Any]]:
@@ -127,7 +151,7 @@ class Seeing(RunnableLambda[Any, Any]):
         """The state as the node is given it."""
         channels = _channels(state)
         messages = channels.get(MESSAGES)
-        if not isinstance(messages, list):
+        if not self._several or not isinstance(messages, list):
             return state
         for before in self._several:
             messages = list(before.view(messages, channels))
@@ -136,6 +160,18 @@ class Seeing(RunnableLambda[Any, Any]):
         if is_dataclass(state) and not isinstance(state, type):
             return replace(state, **{MESSAGES: messages})
         return {**{name: value for name, value in state.items() if name not in self._hidden}, MESSAGES: messages}
+
+
+def _values_of(several: Sequence[BeforeNode], *inner: Runnable[Any, Any]) -> list[str]:
+    return [*map(graph_fingerprint, inner), *map(_value_of, several)]
+
+
+def _value_of(before: BeforeNode) -> str:
+    """What something before a node does: its parts, where they have a value. Models and clients need have none."""
+    try:
+        return graph_fingerprint(before)
+    except Unkeyable:
+        return f"{type(before).__module__}.{type(before).__qualname__}"
 
 
 def _know(builder: StateGraph[Any, Any, Any, Any], schema: type[Any]) -> None:

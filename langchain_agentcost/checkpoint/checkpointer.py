@@ -1,10 +1,28 @@
-"""The checkpointer that knows what threads cost, and that puts caches and summaries into graphs."""
+"""The checkpointer that knows what threads cost, and that puts caches and summaries into graphs.
+
+On a LangGraph server, langgraph.json names it, `{"checkpointer": {"path": "./costs.py:checkpointer"}}`, where costs.py
+is
+
+```python
+meter = CostMeter("sqlite:///costs.db")
+
+
+@asynccontextmanager
+async def checkpointer():
+    async with AsyncSqliteSaver.from_conn_string("threads.db") as saver:
+        yield CostCheckpointer(saver, meter=meter)
+```
+
+A `CostCheckpointer` in a module serves as well. The graphs of the server run with the meter where they are exported as
+`graph.with_config(callbacks=meter.callbacks)`, or the module calls `install_global(meter)`. The server passes its own
+checkpointer to graphs, so nodes are added where a graph is made: `install(builder)`, and then `builder.compile()`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, TypeVar
-from weakref import WeakKeyDictionary
+from weakref import WeakSet
 
 from langchain_core.runnables import RunnableConfig
 from langgraph.cache.base import BaseCache
@@ -17,7 +35,7 @@ from langchain_agentcost.caching import ScopedCache
 from langchain_agentcost.checkpoint.before_node import BeforeNode, MemoryBefore, put_before
 from langchain_agentcost.checkpoint.cached_nodes import CacheNode, cache_node
 from langchain_agentcost.checkpoint.saver import StampingSaver
-from langchain_agentcost.errors import AgentCostWarning, CacheError, give_warning
+from langchain_agentcost.errors import AgentCostWarning, ContextError, give_warning
 from langchain_agentcost.meter import CostMeter
 
 Builder = TypeVar("Builder", bound=StateGraph[Any, Any, Any, Any])
@@ -50,7 +68,8 @@ class CostCheckpointer(StampingSaver):
             of others say who asks, `with checkpointer.cache.serving(config):`.
         summarize_before: Nodes that see their messages as `context` makes them.
         memory: Nodes that see the working memory at the end of their messages: the graph gets a channel for it.
-        context: What is put before the nodes of `summarize_before`.
+        context: What is put before the nodes of `summarize_before`, in order, such as a `SummarizationNode`: any
+            `BeforeNode`.
 
     Example:
         >>> from langgraph.checkpoint.memory import InMemorySaver
@@ -75,7 +94,7 @@ class CostCheckpointer(StampingSaver):
         cache_nodes: Sequence[CacheNode | str] = (),
         summarize_before: Sequence[str] = (),
         memory: Sequence[str] = (),
-        context: BeforeNode | None = None,
+        context: Sequence[BeforeNode] = (),
     ) -> None:
         super().__init__(inner, meter=meter)
         self._given = cache if cache is not None else InMemoryCache()
@@ -83,16 +102,15 @@ class CostCheckpointer(StampingSaver):
         self._summarize_before = summarize_before
         self._memory = memory
         self._context = context
-        self._caches: WeakKeyDictionary[StateGraph[Any, Any, Any, Any], ScopedCache] = WeakKeyDictionary()
+        self._installed: WeakSet[StateGraph[Any, Any, Any, Any]] = WeakSet()
+        self._cache: ScopedCache | None = cache if isinstance(cache, ScopedCache) else None
         self._told = not (cache_nodes or summarize_before or memory)
         """Whether nothing has to be said of what is not installed."""
 
     @property
     def cache(self) -> ScopedCache | None:
-        """The cache of the graph that was installed last; None before there is one."""
-        if isinstance(self._given, ScopedCache):
-            return self._given
-        return next(reversed(list(self._caches.values())), None)
+        """The cache that was given, else that of the graph that was installed last; None before there is one."""
+        return self._cache
 
     def install(
         self,
@@ -101,6 +119,7 @@ class CostCheckpointer(StampingSaver):
         cache_nodes: Sequence[CacheNode | str] | None = None,
         summarize_before: Sequence[str] | None = None,
         memory: Sequence[str] | None = None,
+        context: Sequence[BeforeNode] | None = None,
     ) -> Builder:
         """Put caches, summaries and memory into a graph, before it is compiled. A second time nothing happens.
 
@@ -111,26 +130,33 @@ class CostCheckpointer(StampingSaver):
             cache_nodes: As for the constructor, whose argument holds where it is None.
             summarize_before: Likewise.
             memory: Likewise.
+            context: Likewise.
 
         Returns:
             The builder.
 
         Raises:
-            CacheError: If there is no such node, or it cannot be cached.
+            CacheError: If there is no such node to cache, or it cannot be cached.
+            ContextError: If there is no such node to summarise before, or nothing that would.
         """
-        if builder in self._caches:
+        if not isinstance(self._given, ScopedCache):
+            self._cache = ScopedCache(self._given, builder)
+        if builder in self._installed:
             return builder
-        summarized = _stated(summarize_before, self._summarize_before)
-        remembering = _stated(memory, self._memory)
+        summarized = self._summarize_before if summarize_before is None else summarize_before
+        remembering = self._memory if memory is None else memory
+        context = self._context if context is None else context
+        if summarized and not context:
+            raise ContextError(_NO_CONTEXT)
+        for node in (*summarized, *remembering):
+            if node not in builder.nodes:
+                raise ContextError(f"The graph has no node {node!r}. It has {', '.join(map(repr, builder.nodes))}.")
         for wanted in self._cache_nodes if cache_nodes is None else cache_nodes:
             cache_node(builder, wanted)
         for node in dict.fromkeys((*summarized, *remembering)):
-            if node not in builder.nodes:
-                raise CacheError(f"The graph has no node {node!r}. It has {', '.join(map(repr, builder.nodes))}.")
-            several = [self._context_before()] if node in summarized else []
+            several = context if node in summarized else ()
             put_before(builder, node, [*several, MemoryBefore()] if node in remembering else several)
-        given = self._given
-        self._caches[builder] = given if isinstance(given, ScopedCache) else ScopedCache(given, builder)
+        self._installed.add(builder)
         self._told = True
         return builder
 
@@ -144,7 +170,7 @@ class CostCheckpointer(StampingSaver):
             **options: What else `StateGraph.compile` takes.
         """
         self.install(builder)
-        return builder.compile(**{"checkpointer": self, "cache": self._caches[builder], **options})
+        return builder.compile(**{"checkpointer": self, "cache": self._cache, **options})
 
     def put(
         self,
@@ -168,13 +194,6 @@ class CostCheckpointer(StampingSaver):
         self._tell_if_not_installed()
         return await super().aput(config, checkpoint, metadata, new_versions)
 
-    def _context_before(self) -> BeforeNode:
-        if self._context is None:
-            raise CacheError(
-                "summarize_before= names nodes, and context= says nothing of how they are to be summarised."
-            )
-        return self._context
-
     def _tell_if_not_installed(self) -> None:
         if not self._told:
             self._told = True
@@ -187,5 +206,7 @@ class CostCheckpointer(StampingSaver):
             )
 
 
-def _stated(here: Sequence[str] | None, before: Sequence[str]) -> Sequence[str]:
-    return before if here is None else here
+_NO_CONTEXT = (
+    "summarize_before= names nodes, and nothing says what is put before them: pass "
+    "context=[SummarizationNode(Summarizer(FreshWriter(model)))], or any BeforeNode."
+)

@@ -19,7 +19,10 @@ from langchain_agentcost import CostMeter
 from langchain_agentcost.caching import ScopedCache
 from langchain_agentcost.checkpoint import CacheNode, CostCheckpointer, NotInstalledWarning
 from langchain_agentcost.context.memory import noted
-from langchain_agentcost.errors import CacheError
+from langchain_agentcost.context.summarization import SummarizationNode
+from langchain_agentcost.context.summarizer import Summarizer
+from langchain_agentcost.context.summary_writers import FreshWriter
+from langchain_agentcost.errors import CacheError, ContextError
 from tests.checkpoint.cents import ASK, calling, cent_model, chain, checkpointer, on, totals
 
 
@@ -128,7 +131,7 @@ def seen_by(*, branching: Any = None, command: bool = False) -> tuple[CostCheckp
     elif not command:
         builder.add_edge("start", "agent")
     builder.add_edge("agent", END)
-    saver = CostCheckpointer(InMemorySaver(), meter=CostMeter(), summarize_before=["agent"], context=Latest())
+    saver = CostCheckpointer(InMemorySaver(), meter=CostMeter(), summarize_before=["agent"], context=[Latest()])
     return saver, saver.compile(builder), model
 
 
@@ -162,7 +165,7 @@ def test_nodes_that_join_lead_to_what_is_before() -> None:
         builder.add_node(name, lambda state: {}).add_edge(START, name)
     builder.add_node("agent", lambda state: {"messages": [model.invoke(state["messages"])]})
     builder.add_edge(["a", "b"], "agent")
-    saver = CostCheckpointer(InMemorySaver(), meter=CostMeter(), summarize_before=["agent"], context=Latest())
+    saver = CostCheckpointer(InMemorySaver(), meter=CostMeter(), summarize_before=["agent"], context=[Latest()])
     saver.compile(builder).invoke(ASK, on(saver))
     assert [[message.text for message in prompt] for prompt in model.prompts] == [["1: How much?"]]
 
@@ -205,7 +208,7 @@ def test_a_state_that_is_a_class_is_seen_too() -> None:
             return RunnableLambda(lambda state: {"marked": state.marked + 1})
 
     builder = StateGraph(State).add_node("agent", agent).add_edge(START, "agent")
-    saver = CostCheckpointer(InMemorySaver(), meter=CostMeter(), summarize_before=["agent"], context=Shown())
+    saver = CostCheckpointer(InMemorySaver(), meter=CostMeter(), summarize_before=["agent"], context=[Shown()])
     saver.compile(builder).invoke({"messages": [HumanMessage("How much?")]}, on(saver))
     assert [(message.text, one.marked) for one in seen for message in one.messages] == [("1: How much?", 1)]
 
@@ -220,7 +223,7 @@ def test_a_thread_of_the_plain_graph_goes_on_installed(tmp_path: Path) -> None:
         plain = builder().compile(checkpointer=inner, interrupt_before=["b"])
         plain.invoke(ASK, {"configurable": {"thread_id": "t"}})
         saver = CostCheckpointer(
-            inner, meter=CostMeter(), cache_nodes=["a"], summarize_before=["b"], memory=["b"], context=Latest()
+            inner, meter=CostMeter(), cache_nodes=["a"], summarize_before=["b"], memory=["b"], context=[Latest()]
         )
         graph = saver.compile(builder())
         graph.invoke(None, on(saver))
@@ -243,7 +246,7 @@ def test_what_is_configured_and_not_installed_is_said_once() -> None:
 
 def test_installing_twice_is_installing_once() -> None:
     """`compile` after `install` adds nothing a second time, and `install` returns the builder."""
-    saver = CostCheckpointer(InMemorySaver(), meter=CostMeter(), context=Latest())
+    saver = CostCheckpointer(InMemorySaver(), meter=CostMeter(), context=[Latest()])
     builder = chain(calling(cent_model()))
     assert saver.install(builder, summarize_before=["a"]) is builder
     assert set(saver.compile(builder).get_graph().nodes) == {"__start__", "__end__", "latest_a", "a"}
@@ -255,11 +258,38 @@ def test_installing_twice_is_installing_once() -> None:
         ({"cache_nodes": ["nowhere"]}, "no node 'nowhere'"),
         ({"cache_nodes": [CacheNode("a", options={"scope": "user"})]}, "is no graph"),
         ({"memory": ["nowhere"]}, "no node 'nowhere'"),
+        ({"summarize_before": ["nowhere"], "context": [Latest()]}, "no node 'nowhere'"),
         ({"summarize_before": ["a"]}, "context="),
     ],
 )
 def test_what_cannot_be_installed_is_refused(options: Any, said: str) -> None:
     """A node that is not there, or options that would be ignored, are refused when the graph is made."""
     saver = CostCheckpointer(InMemorySaver(), meter=CostMeter(), **options)
-    with pytest.raises(CacheError, match=said):
+    with pytest.raises((CacheError, ContextError), match=said):
         saver.compile(chain(calling(cent_model())))
+
+
+def test_what_is_before_a_node_keeps_no_other_from_being_cached() -> None:
+    """A graph with a view before one node still has a value, so another node's results are kept."""
+    calls = list[str]()
+
+    def look(state: MessagesState) -> dict[str, Any]:
+        calls.append("look")
+        return {}
+
+    summarize = SummarizationNode(Summarizer(FreshWriter(cent_model())))
+    saver = CostCheckpointer(
+        InMemorySaver(),
+        meter=CostMeter(),
+        cache_nodes=["a"],
+        summarize_before=["b"],
+        memory=["b"],
+        context=[summarize],
+    )
+    graph = saver.compile(chain(look, calling(cent_model())))
+    assert saver.cache is not None
+    for thread in ("a", "b"):
+        config = configured(saver.meter, thread)
+        with saver.cache.serving(config):
+            graph.invoke(ASK, config)
+    assert (calls, saver.cache.counts) == (["look"], {"misses": 1, "hits": 1})

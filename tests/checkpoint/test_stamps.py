@@ -427,7 +427,7 @@ def test_a_workflow_of_tasks_is_stamped(durability: Durability) -> None:
 
 
 def test_a_meter_that_is_not_passed_is_found() -> None:
-    """A run within `meter_costs`, and one under an installed meter, is metered: no step is a gap."""
+    """Runs within `meter_costs`, under an installed meter, or of a graph bound to one are metered: no step is a gap."""
     meter = CostMeter()
     saver = CostCheckpointer(InMemorySaver(), meter=meter)
     graph = chain(calling(cent_model())).compile(checkpointer=saver)
@@ -438,7 +438,8 @@ def test_a_meter_that_is_not_passed_is_found() -> None:
         graph.invoke(ASK, {"configurable": {"thread_id": "t"}})
     finally:
         uninstall_global()
-    assert totals(saver) == cents(0, 0, 1, 1, 1, 2)
+    graph.with_config(callbacks=meter.callbacks).invoke(ASK, {"configurable": {"thread_id": "t"}})
+    assert totals(saver) == cents(0, 0, 1, 1, 1, 2, 2, 2, 3)
     assert not any(step.unmetered for step in saver.cost_history(on(saver)))
 
 
