@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 
+from langchain_agentcost.context.compress.compressed import Compressed
 from langchain_agentcost.context.compress.lossless import lossless
 from langchain_agentcost.context.references.marks import Mark
 from langchain_agentcost.context.references.outline import parsed
@@ -31,6 +32,7 @@ class Draft:
         message: The message as it came.
         tool: The tool that gave it.
         text: All its text, as it came: what is stored.
+        shown: What its stub is made of: a page without its markup, which is in the store.
         shorter: Its texts after lossless compression.
         tokens: How long these are.
         compressed_tokens: What that saved.
@@ -40,6 +42,7 @@ class Draft:
     message: ToolMessage
     tool: str
     text: str
+    shown: str
     shorter: tuple[str, ...]
     tokens: int
     compressed_tokens: int
@@ -57,10 +60,9 @@ class Draft:
     def stubbed(self, ref: str, count: Count) -> ToolMessage | None:
         """Give the message with a stub; None where that is not much shorter."""
         note = f'[ref:{ref}: read_ref(ref="{ref}") gives the rest, by lines, query or jsonpath]'
-        shown = self.text if parsed(self.text) is not None else "\n".join(self.shorter)
-        made = stub(shown, note=note, tokens=self.tokens)
+        made = stub(self.shown, note=note, tokens=self.tokens)
         left = count(made)
-        if made == shown or left > MOST_LEFT * self.tokens:
+        if made == self.shown or left > MOST_LEFT * self.tokens:
             return None
         return Mark(self.tool, self.tokens - left, ref).on(with_texts(self.message, [made]))
 
@@ -84,16 +86,20 @@ def drafted(
     text = "\n".join(texts)
     if not text.strip():
         return None
-    if policy.lossless:
-        made = [lossless(one, count=count) for one in texts]
-        shorter = tuple(one.text if not one.lost else given for one, given in zip(made, texts, strict=True))
-        before = sum(one.tokens_before for one in made)
-        tokens = sum(one.tokens_after if not one.lost else one.tokens_before for one in made)
-    else:
-        shorter, tokens = tuple(texts), count(text)
-        before = tokens
+    made = [_compressed(one, policy=policy, count=count) for one in texts]
+    shorter = tuple(given if one.lost else one.text for one, given in zip(made, texts, strict=True))
+    before = sum(one.tokens_before for one in made)
+    tokens = sum(one.tokens_before if one.lost else one.tokens_after for one in made)
+    shown = text if parsed(text) is not None else "\n".join(one.text for one in made)
     twin = _twin(message, shorter, history) if tokens >= policy.repeat_tokens else None
-    return Draft(message, tool, text, shorter, tokens, before - tokens, twin)
+    return Draft(message, tool, text, shown, shorter, tokens, before - tokens, twin)
+
+
+def _compressed(text: str, *, policy: ReferencePolicy, count: Count) -> Compressed:
+    if policy.lossless:
+        return lossless(text, count=count)
+    tokens = count(text)
+    return Compressed(text, tokens, tokens)
 
 
 def stub_above(ref: str, history: Sequence[BaseMessage]) -> str | None:

@@ -189,7 +189,7 @@ class Broken(InMemoryStore):
         raise ConnectionError("no route to the store")
 
 
-async def test_a_store_that_fails_leaves_the_result_whole_and_warns_once() -> None:
+async def test_a_store_that_fails_leaves_the_result_whole_and_warns_once(caplog: pytest.LogCaptureFixture) -> None:
     """The run goes on, and the model is told in words what cannot be read."""
     references = References(Broken())
     message = result(LOG)
@@ -198,6 +198,7 @@ async def test_a_store_that_fails_leaves_the_result_whole_and_warns_once() -> No
     assert await references.aoffload(message) is message
     assert "cannot be read now" in references.read("aaaaaaaa")
     assert "cannot be read now" in (await references.aread_back("aaaaaaaa"))[0]
+    assert caplog.records == []  # a second warning would be logged here, where warnings are errors
 
 
 def test_a_store_of_another_kind_that_gives_nonsense_is_survived() -> None:
@@ -325,3 +326,13 @@ async def test_a_small_result_can_be_put_aside_where_that_is_asked_for() -> None
     assert Mark.of(references.offload(small, above_tokens=0)) is not None
     assert Mark.of(await references.aoffload(small, above_tokens=0)) is not None
     assert references.offload(result("Bay 4."), above_tokens=0).text == "Bay 4."
+
+
+def test_what_compression_would_lose_is_not_lost_from_a_small_result() -> None:
+    """A page keeps its markup where nothing holds the whole of it; a large one has its text in the stub."""
+    page = "<html><body>" + "".join(f"<p class='k{n}'>Bay {n} is free.</p>" for n in range(20)) + "</body></html>"
+    references = References()
+    assert references.offload(result(page)).text == page
+    short = references.offload(result(page * 40))
+    assert "class=" not in short.text
+    assert "class='k7'" in references.read(ref_of(short), lines="1")
