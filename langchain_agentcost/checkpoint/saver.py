@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -132,7 +133,8 @@ class StampingSaver(BaseCheckpointSaver[Any]):
             latest = self._inner.get_tuple(lacks._replace(checkpoint=None).config)
             if not self._is_read(lacks, latest):
                 self._is_read(lacks, self._inner.get_tuple(lacks.config), latest=False)
-        return self._inner.put(config, checkpoint, self._stamped(config, checkpoint, metadata), new_versions)
+        with self._unless_saved(config, checkpoint):
+            return self._inner.put(config, checkpoint, self._stamped(config, checkpoint, metadata), new_versions)
 
     async def aput(
         self,
@@ -147,7 +149,8 @@ class StampingSaver(BaseCheckpointSaver[Any]):
             latest = await self._inner.aget_tuple(lacks._replace(checkpoint=None).config)
             if not self._is_read(lacks, latest):
                 self._is_read(lacks, await self._inner.aget_tuple(lacks.config), latest=False)
-        return await self._inner.aput(config, checkpoint, self._stamped(config, checkpoint, metadata), new_versions)
+        with self._unless_saved(config, checkpoint):
+            return await self._inner.aput(config, checkpoint, self._stamped(config, checkpoint, metadata), new_versions)
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
@@ -252,6 +255,16 @@ class StampingSaver(BaseCheckpointSaver[Any]):
         with self.meter.journal.harmless("stamping a checkpoint"):
             metadata = self._costs.stamped(config, checkpoint, metadata)
         return metadata  # noqa: RET504  # likewise
+
+    @contextmanager
+    def _unless_saved(self, config: RunnableConfig, checkpoint: Checkpoint) -> Iterator[None]:
+        """Take the stamp back where the inner checkpointer fails."""
+        try:
+            yield
+        except BaseException:
+            with self.meter.journal.harmless("stamping a checkpoint"):
+                self._costs.not_saved(config, checkpoint)
+            raise
 
     def _is_read(self, at: At, saved: CheckpointTuple | None, *, latest: bool = True) -> bool:
         """Note a checkpoint that was read, if it is the one that is wanted."""

@@ -97,6 +97,8 @@ class ThreadCosts:
         self._own: Recent[str, Spent] = Recent()
         self._settled: Recent[At, bool] = Recent()
         """Checkpoints whose unfinished superstep a child accounts for."""
+        self._last: Recent[At, tuple[Known, Mapping[str, Spent]]] = Recent()
+        """What checkpoints were stamped by, should they not be saved: their parent, and what they took."""
 
     def read(self, saved: CheckpointTuple, *, latest: bool) -> Learned | None:
         """Note a checkpoint that was read.
@@ -148,11 +150,25 @@ class ThreadCosts:
             if base.elsewhere:
                 self._known.put(parent, base._replace(elsewhere={}))
                 self._settled.put(parent, True)  # noqa: FBT003  # a set with a bound
+            self._last.put(mine, (base, taken))
             metered = bool(spent) or metadata.get("source") in NOT_A_RUN or is_metered(config, self.meter)
             stamp = base.stamp.then(spent, thread=self._total_after(mine, taken), unmetered=not metered)
             stamps = base.stamped or bool(spent) or (metered and metadata.get("source") not in NOT_A_RUN)
             self._keep(mine, stamp, stamped=stamps)
         return {**metadata, **stamp.as_metadata()} if stamps else metadata  # type: ignore[typeddict-item]  # ours besides
+
+    def not_saved(self, config: RunnableConfig, checkpoint: Checkpoint) -> None:
+        """Take a stamp back whose checkpoint could not be saved: what follows has to account for it."""
+        parent, mine = At.of(config), At.of(config)._replace(checkpoint=checkpoint["id"])
+        with self._lock:
+            base, taken = self._last.pop(mine) or (NOTHING, {})
+            self._known.pop(mine)
+            self._spend.give_back(mine.thread, mine.namespace, taken, parent=parent.checkpoint, lost=checkpoint["id"])
+            if base.elsewhere:
+                self._known.put(parent, base)
+                self._settled.pop(parent)
+            for totals in (self._totals, self._own) if not mine.namespace else ():
+                totals.put(mine.thread, (totals.get(mine.thread) or Spent()) - sum(taken.values(), Spent()))
 
     def unfinished(self, config: RunnableConfig) -> Unfinished | None:
         """What was spent from a checkpoint since this was last asked, as a write of its own; None where nothing was."""
@@ -164,6 +180,7 @@ class ThreadCosts:
         """Forget a thread that was deleted."""
         with self._lock:
             self._totals.pop(thread)
+            self._own.pop(thread)
             self._spend.forget(thread)
             self._known = Recent()
 

@@ -172,6 +172,14 @@ class CheckpointSpend:
         with self._lock:
             return self._graph(thread, namespace).take(parent, before)
 
+    def give_back(self, thread: str, namespace: str, spent: ByRun, *, parent: str | None, lost: str) -> None:
+        """Take back what a checkpoint had taken that could not be saved: the next child of its parent takes it."""
+        with self._lock:
+            graph = self._graph(thread, namespace)
+            graph.stored.pop(lost)
+            graph.taken.pop(parent or _LATE)
+            graph.note(parent or _LATE, spent)
+
     def unsaved(self, thread: str, checkpoint: str) -> dict[str, Spent]:
         """What was spent from a checkpoint of the outermost graph since this was last asked, and is not taken yet."""
         with self._lock:

@@ -367,6 +367,31 @@ def test_two_wrappers_of_one_meter_count_once(inner: BaseCheckpointSaver[Any]) -
     assert totals(saver)[-1] == Decimal("0.04")
 
 
+@pytest.mark.parametrize("durability", ALL)
+def test_a_save_that_fails_loses_no_cost(durability: Durability) -> None:
+    """What a checkpoint that could not be saved was to account for is in the one that is saved after it."""
+
+    class Failing(InMemorySaver):
+        fails = False
+
+        def put(self, *args: Any) -> Any:
+            """Save, or not."""
+            if self.fails and args[2]["step"] == 4:
+                raise OSError("The disk is full.")
+            return super().put(*args)
+
+    inner = Failing()
+    saver = checkpointer(inner)
+    graph = chain(calling(cent_model())).compile(checkpointer=saver)
+    graph.invoke(ASK, on(saver), durability=durability)
+    inner.fails = True
+    with pytest.raises(OSError, match="full"):
+        graph.invoke(ASK, on(saver), durability=durability)
+    inner.fails = False
+    graph.invoke(ASK, on(saver), durability=durability)
+    assert nanos(stamp(saver)) == (30_000_000, 30_000_000)
+
+
 def test_a_deleted_thread_begins_anew() -> None:
     """Nothing of a deleted thread is in a new one of the same name."""
     saver = checkpointer(InMemorySaver())
