@@ -22,7 +22,7 @@ def head(text: str, _: str, target: int) -> str:
     """Keep the start."""
     words = text.split(" ")
     fitting = bisect_right(range(len(words) + 1), target, key=lambda n: count_text(" ".join(words[:n])))
-    return " ".join(words[: fitting - 1])
+    return " ".join(words[: max(0, fitting - 1)])
 
 
 def head_and_tail(text: str, question: str, target: int) -> str:

@@ -66,6 +66,7 @@ def test_a_cut_keeps_to_its_target() -> None:
     assert 15 <= count_text(start) <= 20
     assert 12 <= count_text(both) <= 20
     assert text.endswith(both.rpartition("\n")[2])
+    assert head(text, "", 0) == head(text, "", -1) == ""
 
 
 def test_every_page_has_its_answer_in_its_text() -> None:
