@@ -333,6 +333,9 @@ def test_what_compression_would_lose_is_not_lost_from_a_small_result() -> None:
     page = "<html><body>" + "".join(f"<p class='k{n}'>Bay {n} is free.</p>" for n in range(20)) + "</body></html>"
     references = References()
     assert references.offload(result(page)).text == page
+    beside = references.offload(result([page, ROWS]))
+    assert beside.content[0] == page
+    assert len(beside.content[1]) < len(ROWS)
     short = references.offload(result(page * 40))
     assert "class=" not in short.text
     assert "class='k7'" in references.read(ref_of(short), lines="1")
