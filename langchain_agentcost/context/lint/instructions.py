@@ -6,6 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from langchain_agentcost.context.lint.values import LOOKED_AT_CHARS
+
 LEAST_WORDS = 6
 """A shorter sentence that comes again is a phrase, not a repeated instruction."""
 
@@ -38,7 +40,7 @@ def sentences(text: str) -> Iterator[Sentence]:
         text: An instruction, in Markdown or plain.
     """
     fenced, at, section = False, 0, 0
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(text[:LOOKED_AT_CHARS].split("\n"), 1):
         if _FENCE.match(line):
             fenced = not fenced
         elif not fenced and _HEADING.match(line):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from langchain_agentcost.context.lint.instructions import sentences, words
+from langchain_agentcost.context.lint.values import LOOKED_AT_CHARS
 
 
 class Waste(NamedTuple):
@@ -60,7 +61,7 @@ def tidied(text: str) -> str:
     r"""Write a system message without waste, and no sentence twice under one heading. Code stays as it is.
 
     Args:
-        text: The message.
+        text: The message. One of more than `LOOKED_AT_CHARS` characters is data, and comes back as it is.
 
     Returns:
         The message, never longer: the same sentences, in the same order.
@@ -69,11 +70,15 @@ def tidied(text: str) -> str:
         >>> tidied("======\nRules\n======\n\n\n\nNever ship before the customer paid.  \n")
         '# Rules\n\nNever ship before the customer paid.'
     """
+    if len(text) > LOOKED_AT_CHARS:
+        return text
     return "".join(part if code else _tidied(part) for code, part in _parts(_said_once(text))).strip("\n")
 
 
 def waste_of(text: str) -> Iterator[tuple[Waste, int, str]]:
     """Give each kind of waste in a text, how often it is there, and the text without it; in the order of `WASTE`."""
+    if len(text) > LOOKED_AT_CHARS:
+        return
     for waste in WASTE:
         count, made = 0, []
         for code, part in _parts(text):

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import NamedTuple
 
 from langchain_agentcost.prefix.volatile import _PATTERNS as KINDS
@@ -106,10 +107,10 @@ def templated(text: str, *, varying: Collection[str] = ()) -> Templated:
         >>> made.note.splitlines()[1], made.filled == "Today is 2026-11-30. Orders before 2024-05-01 are final."
         ('{current_date} = 2026-11-30', True)
     """
-    code = [match.span() for match in _CODE.finditer(text)]
+    code = [match.span() for match in _CODE.finditer(text, 0, LOOKED_AT_CHARS)]
     taken = _Names(text)
     parts, left, at = [], [], 0
-    for item in _items(text, varying):
+    for item in islice(_items(text[:LOOKED_AT_CHARS], varying), MOST_ITEMS):
         line = text.count("\n", 0, item.start) + 1
         why = _why_not(text, item, code, item.text in varying)
         if why is None:
@@ -182,6 +183,12 @@ _SURE_OF_THE_MOMENT = frozenset({"UUID", "ISO date and time", "epoch number", "r
 """Kinds that are told also where nothing says that they are of the moment."""
 
 _JOINED = re.compile(r"[ ,]{0,2}(?:at |um |, )?")
+LOOKED_AT_CHARS = 100_000
+"""How much of a text is looked at, from its beginning; what stands behind that stays as it is."""
+
+MOST_ITEMS = 500
+"""How many items are looked at: a text with more is a table of data."""
+
 _SENTENCE_CHARS = 300
 """How far a sentence is looked at to either side of an item."""
 

@@ -17,6 +17,7 @@ from langchain_agentcost.context.lint.proposing import NOT_PROVEN, propose
 from langchain_agentcost.context.lint.rewriting import literals, reworded
 from langchain_agentcost.context.lint.subject import Subject
 from langchain_agentcost.context.lint.tidy import tidied
+from langchain_agentcost.context.lint.values import templated
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.testing import FakeMeteredChatModel
 
@@ -35,6 +36,22 @@ def test_tidying_keeps_every_word_in_order(text: str) -> None:
     left = iter(words(made))
     once = list(dict.fromkeys(words(text)))
     assert set(once) == set(left)
+
+
+def test_what_is_said_under_another_heading_stays() -> None:
+    """A sentence goes where the same heading has it already; under another heading it rules something else."""
+    rule = "Ask for the number of the order before anything else."
+    assert tidied(f"# Returns\n{rule}\n# Changes\n{rule}") == f"# Returns\n{rule}\n# Changes\n{rule}"
+    assert tidied(f"# Returns\n- {rule}\n- Be kind.\n- {rule}\nEnd.") == f"# Returns\n- {rule}\n- Be kind.\nEnd."
+
+
+def test_a_text_of_megabytes_is_data() -> None:
+    """Only the beginning of a text is looked at, so that no prompt takes long; what stands behind stays as it is."""
+    text = "Today is 2026-11-30.  \n" * 20_000
+    assert tidied(text) == text
+    made = templated(text)
+    assert made.filled == text
+    assert made.text.endswith("Today is 2026-11-30.  \n")
 
 
 def test_code_stays_as_it_is() -> None:

@@ -280,6 +280,14 @@ def test_key_order_does_not_show(described: dict[str, Any], chance: Any) -> None
     assert list(one["input_schema"]["properties"]) == list(described["input_schema"]["properties"])
 
 
+def test_required_names_come_in_the_order_of_the_properties() -> None:
+    """Required names are a set: their order does not show, and the one that people read is taken."""
+    properties: dict[str, Any] = {"reason": {}, "answer": {}}
+    for required in (["answer", "reason", "gone"], ["gone", "reason", "answer"]):
+        made = stable_schema({"name": "say", "parameters": {"properties": properties, "required": required}})
+        assert made["parameters"]["required"] == ["reason", "answer", "gone"]
+
+
 @given(st.permutations(["b", "a", "c"]))
 def test_tool_order_does_not_show(names: list[str]) -> None:
     """Tools come sorted by name, whoever lists them."""
