@@ -232,7 +232,16 @@ def test_the_providers_own_count_triggers() -> None:
     assert node.invoke({"messages": said}) == {}
     update = node.invoke({"messages": told})
     assert update
-    assert node.invoke({"messages": [*told, *turn(30)], **update}) == {}
+    later = [*told, *(message for number in range(30, 36) for message in turn(number))]
+    assert node.invoke({"messages": later, **update}) == {}
+
+
+def test_a_prompt_has_to_grow_before_the_next_summary() -> None:
+    """A prompt that was long right after a summary is due again only a margin later, or where the window is full."""
+    trigger = Trigger(tokens=1_000, margin_tokens=400, window_tokens=9_000)
+    assert [trigger.due(size, floor=1_500) for size in (1_899, 1_900)] == [False, True]
+    assert [trigger.due(size, floor=0) for size in (999, 1_000)] == [False, True]
+    assert trigger.due(8_100, floor=8_000)
 
 
 def card(read: str | None) -> PriceCard:
