@@ -9,7 +9,7 @@ from itertools import accumulate
 from langchain_core.messages import AIMessage, BaseMessage
 
 from langchain_agentcost.context.blocks import Block, BlockKind, blocks
-from langchain_agentcost.context.plan import Edit, Plan, edited
+from langchain_agentcost.context.plan import Edit, Make, Plan
 
 Size = Callable[[BaseMessage], int]
 
@@ -22,6 +22,7 @@ class HistoryView:
         plan: What is cut of it; one that does not fit counts as none.
         keep: How many of the latest answers stay whole.
         size: Counts the tokens of a message.
+        make: Makes what stands for edited messages.
 
     Attributes:
         plan: The plan that holds.
@@ -29,12 +30,11 @@ class HistoryView:
         tokens: How long what is sent is, without what is sent beside the history.
     """
 
-    def __init__(self, messages: Sequence[BaseMessage], plan: Plan, *, keep: int, size: Size) -> None:
+    def __init__(self, messages: Sequence[BaseMessage], plan: Plan, *, keep: int, size: Size, make: Make) -> None:
         self.messages = messages
         self.plan = plan if plan.fits(messages) else Plan(plan.epoch)
         self._keep = keep
-        self._shown = self._standing(size)
-        self._size = size
+        self._shown = self._standing(make)
         self._sums = [0, *accumulate(size(shown) if shown is not None else 0 for shown in self._shown)]
         self.sent = max((at for at, message in enumerate(messages) if isinstance(message, AIMessage)), default=0)
         self.tokens = self._sums[-1]
@@ -51,6 +51,11 @@ class HistoryView:
     def blocks(self) -> tuple[Block, ...]:
         """The history in blocks."""
         return blocks(self.messages)
+
+    @cached_property
+    def answers(self) -> int:
+        """How many answers came since the plan was made: so many calls ago was the latest cut."""
+        return sum(isinstance(message, AIMessage) for message in self.messages[self.plan.covered :])
 
     @cached_property
     def zone(self) -> int:
@@ -92,11 +97,11 @@ class HistoryView:
             if self.opening <= block.start and block.end <= self.zone and not block.pinned and not block.waiting
         ]
 
-    def _standing(self, size: Size) -> list[BaseMessage | None]:
+    def _standing(self, make: Make) -> list[BaseMessage | None]:
         """What stands at each place; nothing where an edit has taken it away."""
         shown: list[BaseMessage | None] = list(self.messages)
         for edit in self.plan.edits:
-            made = edited(self.messages[edit.start : edit.end], edit)
+            made = make(self.messages[edit.start : edit.end], edit)
             shown[edit.start : edit.end] = [*made, *[None] * (edit.end - edit.start - len(made))]
         return shown
 

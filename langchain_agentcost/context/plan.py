@@ -1,4 +1,4 @@
-"""What a projection changes in a history, as data: a plan is kept with the thread, and the same plan gives the same prompt.
+"""What a projection changes in a history, as data that is kept with the thread: the same plan gives the same prompt.
 
 A plan covers the beginning of a history. Behind what it covers, everything is sent as it is, so that each prompt begins
 with the one before; a plan is replaced only at a boundary, by one of the next epoch.
@@ -7,15 +7,20 @@ with the one before; a plan is replaced only at a boundary, by one of the next e
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from operator import is_not
 from typing import Any, Self
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
-from langchain_agentcost.canonical import canonical, digest
+from langchain_agentcost.canonical import digest
+from langchain_agentcost.context.message_text import leaves
 from langchain_agentcost.errors import ContextError
+from langchain_agentcost.recent import Recent
+
+EDITS_KEPT = 4_096
 
 
 class Action(StrEnum):
@@ -117,27 +122,44 @@ class Plan:
             return cls(int(data["epoch"]), int(data["covered"]), str(data["check"]), edits)
         except (KeyError, TypeError, ValueError) as error:
             raise ContextError(
-                f"This is not a context plan: {error!r}. Delete it from the state to start anew."
+                f"This is no context plan: {error!r}. Delete it from the state to start anew."
             ) from error
 
 
-def project(messages: Sequence[BaseMessage], plan: Plan) -> list[BaseMessage]:
+Make = Callable[[Sequence[BaseMessage], Edit], list[BaseMessage]]
+
+
+def project(messages: Sequence[BaseMessage], plan: Plan, make: Make | None = None) -> list[BaseMessage]:
     """Give what is sent of a history: a pure function. The history itself is not touched.
 
     Args:
         messages: The history.
         plan: The changes; one that does not fit the history changes nothing.
+        make: Makes what stands for edited messages: `edited`, or an `Editor`, which makes each once.
     """
-    return list(_projected(messages, plan.edits)) if plan.fits(messages) else list(messages)
-
-
-def _projected(messages: Sequence[BaseMessage], edits: Sequence[Edit]) -> Iterator[BaseMessage]:
-    at = 0
-    for edit in edits:
-        yield from messages[at : edit.start]
-        yield from edited(messages[edit.start : edit.end], edit)
+    if not plan.fits(messages):
+        return list(messages)
+    sent, at, make = list[BaseMessage](), 0, make or edited
+    for edit in plan.edits:
+        sent += messages[at : edit.start]
+        sent += make(messages[edit.start : edit.end], edit)
         at = edit.end
-    yield from messages[at:]
+    return [*sent, *messages[at:]]
+
+
+class Editor:
+    """Makes what stands for edited messages, each once: who asks again gets the same objects."""
+
+    def __init__(self) -> None:
+        self._made: Recent[Edit, tuple[tuple[BaseMessage, ...], list[BaseMessage]]] = Recent(EDITS_KEPT)
+
+    def __call__(self, messages: Sequence[BaseMessage], edit: Edit) -> list[BaseMessage]:
+        """Give what stands in place of messages; see `edited`."""
+        known = self._made.get(edit)
+        if known is None or len(known[0]) != len(messages) or any(map(is_not, known[0], messages)):
+            known = tuple(messages), edited(messages, edit)
+            self._made.put(edit, known)
+        return known[1]
 
 
 def edited(messages: Sequence[BaseMessage], edit: Edit) -> list[BaseMessage]:
@@ -182,4 +204,17 @@ def _without_copy(message: AIMessage) -> dict[str, Any]:
 
 
 def _check(messages: Sequence[BaseMessage]) -> str:
-    return digest("\n".join(map(canonical, messages))).hex()
+    """A hash of how messages begin and end, and how long they are: it is made before each call.
+
+    Ids are no part of it: some callers send the whole history anew, and then each message has another one.
+    """
+    return digest("\n".join(map(_mark, messages))).hex()
+
+
+def _mark(message: BaseMessage) -> str:
+    text = message.content if isinstance(message.content, str) else "\n".join(leaves(message.content))
+    calls = len(message.tool_calls) if isinstance(message, AIMessage) else 0
+    return f"{message.type} {calls} {len(text)} {text[:_MARK_CHARS]} {text[-_MARK_CHARS:]}"
+
+
+_MARK_CHARS = 40

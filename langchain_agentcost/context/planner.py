@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_agentcost.context.decision import Decision, EvictionPolicy, Situation
 from langchain_agentcost.context.history_view import HistoryView, kept_edits
 from langchain_agentcost.context.notes import MESSAGES_KNOWN, Notes
-from langchain_agentcost.context.plan import Action, Edit, Plan, edited
+from langchain_agentcost.context.plan import Action, Edit, Editor, Plan
 from langchain_agentcost.context.worth import CacheRates, Cut
 from langchain_agentcost.recent import Recent
 from langchain_agentcost.tokens import count_messages
@@ -50,6 +50,9 @@ class EvictionPlanner:
         resize: Counts those of a message that takes another one's place, of (old, new); None counts the new one.
         refer: Says where the whole of a tool result can be read again; see `Notes`.
 
+    Attributes:
+        make: What makes the notes, for `project`.
+
     Example:
         >>> from decimal import Decimal
         >>> from langchain_core.messages import HumanMessage
@@ -73,6 +76,7 @@ class EvictionPlanner:
         self._size = size or (lambda message: count_messages([message]))
         self._resize = resize or (lambda old, new: self._size(new))
         self._notes = Notes(self.policy.notes, refer)
+        self.make = Editor()
         self._gains: Recent[int, tuple[BaseMessage, int]] = Recent(MESSAGES_KNOWN)
 
     def decide(self, situation: Situation) -> Decision:
@@ -84,7 +88,7 @@ class EvictionPlanner:
         Returns:
             The decision. Its plan is what to project the history by, and to keep for the next call.
         """
-        view = HistoryView(situation.messages, situation.plan, keep=self.policy.keep, size=self._size)
+        view = HistoryView(situation.messages, situation.plan, keep=self.policy.keep, size=self._size, make=self.make)
         window = self.rates.window_tokens
         if window is not None and situation.static_tokens + view.tokens > window:
             return self._to_fit(situation, view, int(window * ROOM) - situation.static_tokens)
@@ -210,7 +214,7 @@ class EvictionPlanner:
         chosen, shown, made = set(places), set[str](), []
         for at in range(places[-1] + 1):
             edit = self._edit(at, view.messages[at], shown) if at in chosen else None
-            standing = view.shown(at, at + 1) if edit is None else edited([view.messages[at]], edit)
+            standing = view.shown(at, at + 1) if edit is None else self.make([view.messages[at]], edit)
             for message in standing:
                 shown |= self._notes.literals(message)
             if edit is not None:
@@ -221,7 +225,7 @@ class EvictionPlanner:
         return self._saved(view.messages[edit.start], edit)
 
     def _saved(self, message: BaseMessage, edit: Edit) -> int:
-        [note] = edited([message], edit)
+        [note] = self.make([message], edit)
         return self._size(message) - self._resize(message, note)
 
 
@@ -231,12 +235,11 @@ _WINDOW = "the prompt would not fit its window"
 def _cut(situation: Situation, view: HistoryView, at: int, gain: int, *, fee_nano: int = 0) -> Cut:
     """What it means to take so many tokens away from a place on."""
     cached = situation.cached
-    answers = sum(isinstance(message, AIMessage) for message in view.messages[view.plan.covered :])
     return Cut(
         evicted_tokens=gain,
         rewritten_tokens=max(0, view.between(at, view.sent) - gain) if cached else 0,
         kept_tokens=view.between(view.zone, view.sent) if cached else 0,
-        growth_tokens=gain / max(1, answers),
+        growth_tokens=gain / max(1, view.answers),
         fee_nano=fee_nano,
     )
 
