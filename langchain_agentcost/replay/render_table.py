@@ -42,6 +42,7 @@ _HARMS = (
     ("stale_hits", "stale hit", "stale hits"),
     ("wrong_action_hits", "wrong action", "wrong actions"),
     ("missing_tool", "call of a missing tool", "calls of a missing tool"),
+    ("cut_answers", "answer cut", "answers cut"),
     ("successes_killed", "success killed", "successes killed"),
 )
 """Counts of harm, and what one and several of them are called."""

@@ -27,7 +27,7 @@ FORMAT_VERSION = 1
 RECORDED = "none"
 """The strategy that all others are compared with."""
 
-HARMS = (DANGLING, "stale_hits", "wrong_action_hits", "missing_tool")
+HARMS = (DANGLING, "stale_hits", "wrong_action_hits", "missing_tool", "cut_answers")
 """What of a strategy's counts is harm to quality."""
 
 EVERYTHING = "*"

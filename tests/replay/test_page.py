@@ -192,7 +192,7 @@ def test_nothing_is_drawn_outside_of_a_plot() -> None:
 
 def test_labels_beside_curves_do_not_overlap() -> None:
     """With every strategy in one plot, the names of the curves stand below each other."""
-    wanted = ",".join([*STRATEGIES, "truncate:tokens=1", "mask_sliding:keep=1", "reference:above=50:preview=10"])
+    wanted = ",".join([*STRATEGIES, "truncate:tokens=1", "mask_sliding:keep=1", "reference:above=50"])
     page = result_of("b", wanted=wanted, calls=20).to_html()
     plot = next(svg for svg in re.findall(r"<svg.*?</svg>", page, re.DOTALL) if "Cost of a run" in svg)
     ys = sorted(float(y) for y in re.findall(r'y="([\d.]+)" class="name ink', plot))

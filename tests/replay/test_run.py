@@ -147,11 +147,12 @@ def test_a_stopped_run_pays_for_what_was_made() -> None:
 
 def test_the_split_with_overhead_sums_to_the_bill() -> None:
     """Summaries and fetches are in the bill, and beside the run's own parts."""
+    names = " ".join(f"item_{n}" for n in range(400))  # more than a stub lists
     long = episode(
-        *(uses("search", f"{'word ' * 400} AB-{n:07}", order=f"AB-{n - 1:07}") for n in range(30)),
+        *(uses("search", f"{names} AB-{n:07} {'word ' * 400}", order=f"AB-{n - 1:07}") for n in range(30)),
         tools=schemas("search"),
     )
-    for by in ("summarize:above=3000:keep=2:to=100:margin=0:break_even=no", "reference:above=300:preview=20"):
+    for by in ("summarize:above=3000:keep=2:to=100:margin=0:break_even=no", "reference:above=300"):
         outcome = played(long, by)
         parts = (outcome.read_nano, outcome.write_nano, outcome.uncached_nano, outcome.output_nano)
         assert outcome.overhead_nano > 0

@@ -88,7 +88,7 @@ def test_a_value_may_have_a_colon() -> None:
         ("mask_sliding:keep=-1", "mask_sliding: keep is at least 0, not -1."),
         ("mask_batched:keep=5:until=4", "mask_batched: keep=5 is from 0 to until=4."),
         ("mask_batched:keep=-1", "mask_batched: keep=-1 is from 0 to until=13."),
-        ("reference:above=100:preview=100", "reference: preview=100 is above 0 and below above=100."),
+        ("reference:above=0", "reference: above is at least 1, not 0."),
         ("summarize:keep=0", "summarize: keep is at least 1, not 0."),
         ("summarize:to=0", "summarize: to is at least 1, not 0."),
         ("summarize:above=-5", "summarize: above is at least 1, not -5."),

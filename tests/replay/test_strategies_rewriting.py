@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -17,6 +18,8 @@ from langchain_agentcost.tokens import TokenCounter
 from tests.replay.made import counted, episode, played, says, schemas, sent, texts, uses
 
 LONG = "word " * 1000
+MANY = "".join(f"item_{n} " for n in range(1000))
+"""More names than a stub lists."""
 PADDED = '{\n  "id": "AB 1",\n  "price": 1.10,\n  "of": [ 1, 2 ]\n}'
 
 
@@ -47,7 +50,7 @@ def test_truncate_never_makes_a_result_longer() -> None:
     assert _result(f"truncate:tokens={limit}", result.content) == result.content
 
 
-@pytest.mark.parametrize("by", ["truncate:tokens=100", "reference:above=150:preview=20"])
+@pytest.mark.parametrize("by", ["truncate:tokens=100", "reference:above=150"])
 def test_text_in_blocks_is_cut_like_text(by: str) -> None:
     """Anthropic's and MCP's results are blocks: as long as they are text they are cut."""
     blocks = [{"type": "text", "text": LONG}, {"type": "text", "text": "end"}]
@@ -146,33 +149,40 @@ def test_minify_keeps_every_character_that_is_no_blank(text: str) -> None:
 def _needing(order: str) -> Episode:
     """A large result whose end has an order's id, which the next call uses."""
     return episode(
-        uses("search", f"{LONG}AB-1234567", recorded=counted(2000)),
+        uses("search", f"{MANY}AB-1234567 {LONG}", recorded=counted(2000)),
         uses("cancel_order", order=order, recorded=counted(4000)),
         says("Done.", recorded=counted(4100)),
     )
 
 
-def test_a_reference_sends_a_preview_with_an_id() -> None:
+def test_a_reference_sends_a_stub_with_an_id() -> None:
     """A large result is put aside, and the prompt says where to find it."""
-    first, second = (_result("reference:above=300:preview=50", text) for text in (LONG, "short"))
-    assert first.startswith("word word")
-    assert first.endswith("tokens; read all with fetch(ref-1)]")
-    assert TokenCounter().count_text(first) < 80
+    first, second = (_result("reference:above=300", text) for text in (MANY, "short"))
+    assert first.startswith("item_0 item_1")
+    assert re.search(r'read_ref\(ref="[a-z2-7]{8}"\)', first)
+    assert TokenCounter().count_text(first) < TokenCounter().count_text(MANY) / 3
     assert second == "short"
 
 
-def test_references_are_numbered_and_stay_the_same() -> None:
-    """Each result has a number of its own, which no later call changes."""
-    of = episode(*(uses("search", f"{n} {LONG}", n=n) for n in range(3)), says("Done."))
-    requests = sent(of, "reference:above=300:preview=20")
-    results = [text for text in texts(requests[-1].messages) if "fetch(" in text]
-    assert [f"fetch(ref-{n})]" in text for n, text in enumerate(results, 1)] == [True] * 3
+def test_references_are_by_content_and_stay_the_same() -> None:
+    """Each result has a reference of its own, which no later call changes."""
+    of = episode(*(uses("search", f"{n} {MANY}", n=n) for n in range(3)), says("Done."))
+    requests = sent(of, "reference:above=300")
+    found = [re.findall(r'ref="([a-z2-7]+)"', text) for text in texts(requests[-1].messages) if "read_ref" in text]
+    assert len({ref for [ref] in found}) == 3
     assert requests[-1].messages[: len(requests[2].messages)] == requests[2].messages
+
+
+def test_a_result_that_stands_above_is_told_by_a_note() -> None:
+    """The same text a second time costs a line."""
+    of = episode(*(uses("search", LONG, n=n) for n in range(2)), says("Done."))
+    second = texts(sent(of, "compact")[-1].messages)[-1]
+    assert "Word for word" in second
 
 
 def test_a_fetch_is_charged_where_the_call_needs_what_was_put_aside() -> None:
     """One more call reads the prompt from the cache, sends the whole result, and writes a fetch."""
-    by = "reference:above=300:preview=20"
+    by = "reference:above=300"
     needs, does_not = played(_needing("AB-1234567"), by), played(_needing("unrelated"), by)
     assert needs.tally["fetches"] == needs.overhead_calls == 1
     assert does_not.overhead_calls == 0
@@ -184,18 +194,18 @@ def test_a_fetch_is_charged_where_the_call_needs_what_was_put_aside() -> None:
 
 def test_a_fetch_is_charged_once_a_call_and_result() -> None:
     """Two literals of one result are one fetch; the same need in a later call is another."""
-    text = f"{LONG}AB-1234567 AB-7654321"
+    text = f"{MANY}AB-1234567 AB-7654321 {LONG}"
     of = episode(
         uses("search", text),
         uses("cancel_order", order="AB-1234567", other="AB-7654321"),
         uses("refund", order="AB-7654321"),
     )
-    assert played(of, "reference:above=300:preview=20").overhead_calls == 1
+    assert played(of, "reference:above=300").overhead_calls == 1
     later = episode(uses("search", text), uses("a", order="AB-1234567"), uses("b", order="AB-7654321"))
-    assert played(later, "reference:above=300:preview=20").overhead_calls == 2
+    assert played(later, "reference:above=300").overhead_calls == 2
 
 
-def test_what_the_preview_has_needs_no_fetch() -> None:
-    """An id at the start of the result can be read in the preview."""
-    of = episode(uses("search", f"AB-1234567 {LONG}"), uses("cancel_order", order="AB-1234567"))
-    assert played(of, "reference:above=300:preview=20").overhead_calls == 0
+def test_what_the_stub_has_needs_no_fetch() -> None:
+    """An id at the start of the result can be read in the stub, and so can the names that it lists."""
+    of = episode(uses("search", f"{LONG} AB-1234567 {LONG}"), uses("cancel_order", order="AB-1234567"))
+    assert played(of, "reference:above=300").overhead_calls == 0

@@ -20,7 +20,7 @@ EAGER = (
     "mask_sliding:keep=1",
     "mask_batched:keep=1:until=2",
     "truncate:tokens=5",
-    "reference:above=20:preview=5",
+    "reference:above=20",
     "summarize:above=30:keep=1:to=5:margin=0:break_even=no",
     "summarize:above=60:keep=3:to=5:margin=0:break_even=no",
     "volatile_head:at=system",
@@ -35,7 +35,7 @@ APPENDING = (
     "tool_cache",
     "minify",
     "truncate:tokens=5",
-    "reference:above=20:preview=5",
+    "reference:above=20",
     "prune_tools",
 )
 """Strategies whose prompts only grow, so that the provider's cache keeps what it has."""

@@ -7,10 +7,12 @@ from typing import ClassVar
 
 from langchain_core.messages import BaseMessage, ToolMessage
 
+from langchain_agentcost.context.references.marks import Mark
+from langchain_agentcost.context.references.policy import ReferencePolicy
+from langchain_agentcost.context.references.references import References
 from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.request import Overhead, Request
-from langchain_agentcost.replay.strategies.rewriting import Rewriting, text_in
-from langchain_agentcost.replay.strategies.truncate import beginning
+from langchain_agentcost.replay.strategies.rewriting import Rewriting
 from langchain_agentcost.replay.strategy import Fidelity, Scene, Session
 
 FETCH_TOKENS = 40
@@ -19,46 +21,45 @@ FETCH_TOKENS = 40
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Put a large result aside, send a preview with an id, and let the agent fetch it.
+    """Put a large result aside, send a stub with a reference, and let the agent read it: the package's `References`.
 
     Where a recorded call uses a literal that stands in such results only, the agent is charged for a fetch: one more
     call with the same prompt and the whole result, which the recorded call then has read. The results that were fetched
-    stay out of later prompts.
+    stay out of later prompts. Smaller results are compressed without loss.
 
     Args:
         above: Results of more tokens than this are put aside.
-        preview: How many tokens of them are sent.
     """
 
     name: ClassVar[str] = "reference"
     fidelity: ClassVar[Fidelity] = Fidelity.OPEN_LOOP
     needs_text: ClassVar[bool] = True
 
-    above: int = 1500
-    preview: int = 200
+    above: int = 1000
 
     def __post_init__(self) -> None:
-        if not 0 < self.preview < self.above:
-            raise ValueError(f"preview={self.preview} is above 0 and below above={self.above}.")
+        if self.above < 1:
+            raise ValueError(f"above is at least 1, not {self.above}.")
 
     def begin(self, scene: Scene) -> Session:
         """Open a run."""
-        return _Referring(scene, self.above, self.preview)
+        return _Referring(scene, self.above)
 
 
 class _Referring(Rewriting):
-    def __init__(self, scene: Scene, above: int, preview: int) -> None:
+    def __init__(self, scene: Scene, above: int) -> None:
         super().__init__(scene)
-        self._above, self._preview = above, preview
+        self._references = References(policy=ReferencePolicy(above_tokens=above))
         self._aside: set[int] = set()
 
     def written(self, message: ToolMessage) -> BaseMessage:
-        text, tokens = text_in(message), self.scene.sizes.of(message).tokens
-        if tokens <= self._above or text is None:
+        made = self._references.offload(message, messages=self.standing, config={})
+        if made is message:
             return message
-        self._aside.add(id(message))
-        preview = beginning(text, self._preview / tokens)
-        return self.in_place_of(message, f"{preview}\n[{tokens} tokens; read all with fetch(ref-{len(self._aside)})]")
+        mark = Mark.of(made)
+        if mark is not None and not mark.repeat:
+            self._aside.add(id(message))
+        return self.shorter(message, made)
 
     def before(self, call: Call, request: Request) -> Request:
         sent = super().before(call, request)

@@ -21,6 +21,11 @@ class Rewriting(Session):
         self._made: list[BaseMessage] = []
         self._written: dict[int, tuple[BaseMessage, BaseMessage]] = {}
 
+    @property
+    def standing(self) -> list[BaseMessage]:
+        """What stands in the prompt before the result that is being written."""
+        return self._made
+
     @abstractmethod
     def written(self, message: ToolMessage) -> BaseMessage:
         """Give what stands in the prompt in place of a tool result; the message itself where it stays."""
@@ -29,7 +34,8 @@ class Rewriting(Session):
         """Send every tool result as it was written down."""
         same = common(self._given, request.messages)
         del self._made[same:]
-        self._made += map(self._once, request.messages[same:])
+        for message in request.messages[same:]:
+            self._made.append(self._once(message))
         self._given = request.messages
         return request._replace(messages=tuple(self._made))
 
@@ -40,8 +46,17 @@ class Rewriting(Session):
             message: The tool result.
             text: What it is to say.
         """
+        return self.shorter(message, message.model_copy(update={"content": text}))
+
+    def shorter(self, message: ToolMessage, new: ToolMessage) -> BaseMessage:
+        """Give what replaces a tool result, sized by how the two compare; the message itself where it is no longer.
+
+        Args:
+            message: The tool result.
+            new: What may replace it.
+        """
         sizes = self.scene.sizes
-        new = sizes.rewritten(message, message.model_copy(update={"content": text}))
+        sizes.rewritten(message, new)
         return new if sizes.of(new).tokens < sizes.of(message).tokens else message
 
     def _once(self, message: BaseMessage) -> BaseMessage:
