@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from langchain_agentcost.attribution import Attribution, AttributionMap
+    from langchain_agentcost.checkpoint import CostCheckpointer
     from langchain_agentcost.errors import (
         AgentCostError,
         AgentCostWarning,
@@ -52,6 +53,7 @@ __all__ = [
     "BudgetExceeded",
     "CircuitBreaker",
     "Cost",
+    "CostCheckpointer",
     "CostMeter",
     "Entry",
     "LangSmithCostTracer",
@@ -82,6 +84,7 @@ __all__ = [
 
 _ROOMS = {
     "attribution": ("Attribution", "AttributionMap"),
+    "checkpoint": ("CostCheckpointer",),
     "errors": (
         "AgentCostError",
         "AgentCostWarning",

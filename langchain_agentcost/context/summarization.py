@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from fractions import Fraction
 from typing import Annotated, Any
 
@@ -17,9 +16,9 @@ from langchain_agentcost.context.plan import Action, Edit, Plan, project
 from langchain_agentcost.context.summarizer import Summarizer
 from langchain_agentcost.context.summary import Summary, parse
 from langchain_agentcost.context.summary_writers import Passage
+from langchain_agentcost.context.worth import CacheRates, Cut
 from langchain_agentcost.errors import ContextError
 from langchain_agentcost.pricing import Cost, PriceCard
-from langchain_agentcost.pricing.prompt_caching import terms_of, with_cache_rates
 from langchain_agentcost.tokens import count_messages
 from langchain_agentcost.usage import Usage
 
@@ -71,9 +70,8 @@ class SummarizationNode:
     State is append-only: no message is removed. The node writes a plan into a channel of its own, and `view` (or
     `project`) puts it to work for one call. Between two plans each prompt begins with the one before.
 
-    A summary of s tokens less, with T tokens behind it, that costs c, pays if `s * read * steps > T * (write - read) +
-    c`: what is behind it has to be written into the provider's cache again. Without a prompt cache, read is the input
-    price and nothing has to be written. System messages, the first message of the user, pinned blocks, the latest
+    Whether it pays is worked out by `worth.Cut`: what is behind the summary has to be written into the provider's cache
+    again, and the summary has its own price. System messages, the first message of the user, pinned blocks, the latest
     blocks, and whatever waits for a result stay as they are.
 
     In a graph of your own, put it before the model's node, which then asks with `node.view(state["messages"], state)`.
@@ -119,7 +117,7 @@ class SummarizationNode:
         )
         self._tools = tools
         self._steps = steps
-        self._rates = _Rates.of(card) if card else None
+        self._rates = CacheRates.of(card) if card else None
         self._model = card.model if card else None
 
     def invoke(self, state: Mapping[str, Any], config: RunnableConfig | None = None) -> dict[str, Any]:
@@ -223,7 +221,9 @@ class SummarizationNode:
         after = project(job.messages, job.planned(_STAND_IN))
         behind = count_messages(after[job.spans[0][0] + 1 :], model=self._model) + most
         less = before - self._count(after) - most
-        return self._rates.pays(less, behind, steps=self._left(state), cost=cost.usd if cost else Decimal(0))
+        fee_nano = cost.total_nano if cost else 0
+        cut = Cut(evicted_tokens=less, rewritten_tokens=behind, kept_tokens=0, growth_tokens=0, fee_nano=fee_nano)
+        return cut.saving_nano(self._rates, self._left(state)) > 0
 
     def _left(self, state: Mapping[str, Any]) -> int:
         if self._steps is not None:
@@ -257,30 +257,6 @@ class _Job:
         edits = [Edit(start, end, Action.SUMMARISE, summary.render()), *(Edit(*one, Action.DROP) for one in others)]
         stay = [old for old in self.plan.edits if all(old.end <= a or b <= old.start for a, b in self.spans)]
         return self.plan.following(self.messages, [*edits, *stay])
-
-
-@dataclass(frozen=True, slots=True)
-class _Rates:
-    """What a token of the prompt costs that the cache serves, and one that is written to it, in USD a million."""
-
-    read: Decimal
-    write: Decimal
-
-    @classmethod
-    def of(cls, card: PriceCard) -> _Rates | None:
-        terms = terms_of(card.model, card.provider)
-        known = with_cache_rates(card, terms) if terms else card
-        plain = known.usd("input")
-        if plain is None:
-            return None
-        if terms is None:
-            return cls(plain, plain)
-        read, write = known.usd("cache_read"), known.usd("cache_write")
-        return cls(plain if read is None else read, plain if write is None else write)
-
-    def pays(self, less: int, behind: int, *, steps: int, cost: Decimal) -> bool:
-        again = behind * (self.write - self.read) + cost * 1_000_000
-        return less > 0 and less * self.read * steps > again
 
 
 _FURTHEST = Fraction(4)
