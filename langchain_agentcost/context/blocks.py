@@ -134,6 +134,17 @@ def validate(messages: Sequence[BaseMessage]) -> tuple[str, ...]:
     return tuple(_faults(messages))
 
 
+def orphans(messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """Give the tool results that have no call before them.
+
+    Example:
+        >>> len(orphans([ToolMessage("Bay 4.", tool_call_id="1")]))
+        1
+    """
+    _, homes, _ = _links(messages)
+    return [one for place, one in enumerate(messages) if isinstance(one, ToolMessage) and place not in homes]
+
+
 def _faults(messages: Sequence[BaseMessage]) -> Iterator[str]:
     _, homes, waiting = _links(messages)
     given: set[tuple[int, str]] = set()

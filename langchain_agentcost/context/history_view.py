@@ -68,7 +68,7 @@ class HistoryView:
     @cached_property
     def opening(self) -> int:
         """The place behind what always stays at the beginning: system messages and the first message of a user."""
-        first = next((block.end for block in self.blocks if block.kind is BlockKind.HUMAN), 0)
+        first = next((block.end for block in self.blocks if any(one.type == "human" for one in block.messages)), 0)
         systems = [block.end for block in self.blocks if block.kind is BlockKind.SYSTEM]
         return max([first, *systems])
 

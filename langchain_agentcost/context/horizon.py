@@ -82,14 +82,18 @@ class StepHistory:
         counted = ledger.totals(by=("run",), where={"kind": "llm", **wanted})
         return cls(total.calls for total in counted if total.calls)
 
-    def ended(self, length: int) -> None:
+    def ended(self, length: int, *, instead_of: int | None = None) -> None:
         """Learn of a run that has ended; the longest ago of `RUNS_KEPT` is forgotten.
 
         Args:
             length: How many calls it made.
+            instead_of: What was learned of this run before: it went on.
         """
         if length < 1:
             return
+        if instead_of in self._latest:
+            self._latest.remove(instead_of)
+            del self._sorted[bisect_left(self._sorted, instead_of)]
         insort(self._sorted, length)
         self._latest.append(length)
         if len(self._latest) > RUNS_KEPT:
@@ -100,6 +104,19 @@ class StepHistory:
         longer = self._sorted[bisect_left(self._sorted, step) :]
         known = sum(length - step + 1 for length in longer)
         return (PRIOR_RUNS * self._prior(step) + known) / (PRIOR_RUNS + len(longer))
+
+    def sample(self, most: int) -> tuple[int, ...]:
+        """Give lengths that stand for all, evenly spread over them: to keep with a run what was known when it began.
+
+        Args:
+            most: How many at most.
+
+        Example:
+            >>> StepHistory(range(1, 100)).sample(3)
+            (17, 50, 83)
+        """
+        known, many = self._sorted, min(most, len(self._sorted))
+        return tuple(known[(2 * at + 1) * len(known) // (2 * many)] for at in range(many))
 
     def _prior(self, step: int) -> float:
         if not self._sorted:

@@ -16,6 +16,7 @@ from typing import Any, Self
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_agentcost.canonical import digest
+from langchain_agentcost.context.blocks import orphans
 from langchain_agentcost.context.message_text import leaves
 from langchain_agentcost.errors import ContextError
 from langchain_agentcost.recent import Recent
@@ -41,6 +42,10 @@ class Action(StrEnum):
     TRUNCATE = "truncate"
     SUMMARISE = "summarise"
     DROP = "drop"
+
+
+WHOLE = (Action.SUMMARISE, Action.DROP)
+"""What takes whole blocks away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +149,15 @@ def project(messages: Sequence[BaseMessage], plan: Plan, make: Make | None = Non
         sent += messages[at : edit.start]
         sent += make(messages[edit.start : edit.end], edit)
         at = edit.end
-    return [*sent, *messages[at:]]
+    sent += messages[at:]
+    return _paired(sent, messages) if any(edit.action in WHOLE for edit in plan.edits) else sent
+
+
+def _paired(sent: list[BaseMessage], messages: Sequence[BaseMessage]) -> list[BaseMessage]:
+    """What is sent without the results that came a second time when their call was gone already."""
+    known = set(map(id, orphans(messages)))
+    lost = {id(message) for message in orphans(sent)} - known
+    return [message for message in sent if id(message) not in lost] if lost else sent
 
 
 class Editor:

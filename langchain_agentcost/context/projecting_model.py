@@ -1,0 +1,116 @@
+"""What a projector has to know of the model that a prompt is for, and of what else is sent to it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import BaseMessage, SystemMessage
+from langchain_core.runnables import Runnable, RunnableBinding
+
+from langchain_agentcost.context.worth import CacheRates
+from langchain_agentcost.pricing import PriceBook
+from langchain_agentcost.pricing.prompt_caching import terms_of
+from langchain_agentcost.tokens import count_messages
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFacts:
+    """What a prompt costs and how long a provider remembers it.
+
+    Args:
+        name: The model, to count its tokens; None takes the nearest encoding.
+        rates: What its input costs with its prompt cache; None where no price is known.
+        ttl_s: How long its prompt cache keeps what is not read, in seconds; None where it has none.
+
+    Example:
+        >>> facts = ModelFacts.of("claude-sonnet-4-5")
+        >>> facts.ttl_s, facts.rates.read
+        (300.0, Decimal('300.0'))
+    """
+
+    name: str | None = None
+    rates: CacheRates | None = None
+    ttl_s: float | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: str | Runnable[Any, Any],
+        *,
+        prices: PriceBook | None = None,
+        ttl_s: float | None = None,
+        window_tokens: int | None = None,
+    ) -> Self:
+        """Look a model up.
+
+        Args:
+            model: Its name, or the model, with tools bound or not.
+            prices: What models cost; None takes the bundled list.
+            ttl_s: How long its prompt cache keeps what is not read, such as 3600 where you ask for an hour; None takes
+                the provider's usual time.
+            window_tokens: The longest prompt; None takes the model's profile, where it has one.
+        """
+        name, provider = (model, None) if isinstance(model, str) else _names(model)
+        if name is None:
+            return cls(ttl_s=ttl_s)
+        card = (prices or PriceBook()).card(name, provider=provider)
+        terms = terms_of(card.model, card.provider) if card else terms_of(name, provider)
+        if window_tokens is None and not isinstance(model, str):
+            window_tokens = _window(model)
+        priced = card is not None and card.usd("input") is not None
+        rates = CacheRates.of(card, window_tokens=window_tokens) if priced else None
+        return cls(name=name, rates=rates, ttl_s=terms.ttl_s if ttl_s is None and terms else ttl_s)
+
+    def size(self, message: BaseMessage) -> int:
+        """Count the tokens of a message."""
+        return count_messages([message], model=self.name)
+
+    def is_cold(self, pause_s: float | None) -> bool:
+        """Tell whether the prompt cache has lost what was sent so many seconds ago; None is not known."""
+        return pause_s is not None and self.ttl_s is not None and pause_s > self.ttl_s
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What a call has beside its history.
+
+    Args:
+        model: The model that it is made to; None takes the projector's own.
+        system: The system message, where it is not in the history.
+        tools: The tools that are bound.
+        at_most: How many calls can still be made, this one among them; None is not known.
+    """
+
+    model: ModelFacts | None = None
+    system: SystemMessage | str | None = None
+    tools: Sequence[Any] = ()
+    at_most: float | None = None
+
+    def messages(self) -> list[BaseMessage]:
+        """Give the system message, or nothing."""
+        if not self.system:
+            return []
+        return [SystemMessage(self.system) if isinstance(self.system, str) else self.system]
+
+
+def _names(model: Runnable[Any, Any]) -> tuple[str | None, str | None]:
+    """The model's name and its provider's, as LangChain announces them."""
+    bound: dict[str, Any] = {}
+    while isinstance(model, RunnableBinding):
+        bound = {**model.kwargs, **bound}
+        model = model.bound
+    if not isinstance(model, BaseChatModel):
+        return None, None
+    named = model._get_ls_params(**bound)  # noqa: SLF001  # what every tracer reads; it has no public name
+    return named.get("ls_model_name"), named.get("ls_provider")
+
+
+def _window(model: Runnable[Any, Any]) -> int | None:
+    while isinstance(model, RunnableBinding):
+        model = model.bound
+    profile = getattr(model, "profile", None)
+    found = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
+    return found if isinstance(found, int) and found > 0 else None
