@@ -6,8 +6,12 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from langchain_agentcost.errors import ReplayError
+from langchain_agentcost.replay.strategies.compact import Compact
+from langchain_agentcost.replay.strategies.context import ContextDefault, EvictContext
 from langchain_agentcost.replay.strategies.limits import Breakers, Limits
 from langchain_agentcost.replay.strategies.masking import MaskBatched, MaskSliding
+from langchain_agentcost.replay.strategies.max_output import MaxOutput
+from langchain_agentcost.replay.strategies.memory import Remember
 from langchain_agentcost.replay.strategies.minify import Minify
 from langchain_agentcost.replay.strategies.nothing import Nothing
 from langchain_agentcost.replay.strategies.prompt_cache import PromptCache, VolatileHead
@@ -35,6 +39,11 @@ _KINDS: tuple[type[Any], ...] = (
     Truncate,
     Reference,
     Summarize,
+    Remember,
+    Compact,
+    EvictContext,
+    ContextDefault,
+    MaxOutput,
     PruneTools,
     PruneToolsOracle,
     Minify,

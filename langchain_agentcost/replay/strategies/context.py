@@ -5,18 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
-
-from langchain_agentcost.context.compress.lossless import lossless
-from langchain_agentcost.context.decision import Decision, EvictionPolicy, Situation, SummaryOffer
-from langchain_agentcost.context.horizon import StepHistory
-from langchain_agentcost.context.plan import Action, Plan, project
-from langchain_agentcost.context.planner import EvictionPlanner
-from langchain_agentcost.context.worth import CacheRates
-from langchain_agentcost.replay.episode import Call
-from langchain_agentcost.replay.request import Overhead, Request
-from langchain_agentcost.replay.strategies.rewriting import Rewriting, text_in
-from langchain_agentcost.replay.strategy import Fidelity, Paid, Scene, Session
+from langchain_agentcost.context.decision import EvictionPolicy
+from langchain_agentcost.context.plan import Action
+from langchain_agentcost.replay.strategies.compact import Compact
+from langchain_agentcost.replay.strategies.planned import Planned
+from langchain_agentcost.replay.strategies.reference import Reference
+from langchain_agentcost.replay.strategy import Combined, Fidelity, Scene, Session, Strategy
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +21,6 @@ class EvictContext:
 
     Args:
         keep: How many of the latest answers stay whole.
-        summarize: Whether a summary may be written where that is worth more than notes. Its text is made by code, as
-            where no model answers; it is charged as the shorter of riding the cached prompt and a prompt of its own.
     """
 
     name: ClassVar[str] = "evict"
@@ -36,7 +28,6 @@ class EvictContext:
     needs_text: ClassVar[bool] = True
 
     keep: int = 3
-    summarize: bool = False
 
     def __post_init__(self) -> None:
         if self.keep < 1:
@@ -44,43 +35,31 @@ class EvictContext:
 
     def begin(self, scene: Scene) -> Session:
         """Open a run."""
-        return _Evicting(scene, self)
+        return Planned(scene, EvictionPolicy(keep=self.keep, actions=frozenset({Action.MASK, Action.TRUNCATE})))
 
 
-class _Evicting(Session):
-    def __init__(self, scene: Scene, plan: EvictContext) -> None:
-        super().__init__(scene)
-        sizes = scene.sizes
-        self._planner = EvictionPlanner(
-            CacheRates.of(scene.tariff.card),
-            EvictionPolicy(keep=plan.keep),
-            size=lambda message: sizes.of(message).tokens,
-            resize=lambda old, new: sizes.of(sizes.rewritten(old, new)).tokens,
-        )
-        self._history: StepHistory = scene.memory.setdefault("lengths", StepHistory())
-        self._plan = Plan()
-        self._step = 0
-        self._made: dict[int, tuple[BaseMessage, BaseMessage]] = {}
+@dataclass(frozen=True, slots=True)
+class ContextDefault:
+    """What this package does to a context where nothing else is said: compact, then references, then the planner.
 
-    def before(self, call: Call, request: Request) -> Request:
-        """Send what the planner leaves of the history."""
-        self._step += 1
-        decision = self._decide(request)
-        if decision.action is not Action.NONE:
-            self._plan = decision.plan
-            self.tally["cuts"] += 1
-            self.tally["predicted_nano_usd"] += decision.predicted_nano
-        if call is self.scene.episode.calls[-1]:
-            self._history.ended(self._step)
-        return request._replace(messages=tuple(project(request.messages, self._plan, self._planner.make)))
+    Args:
+        above: Results of more tokens than this are put aside.
+        keep: How many of the latest answers stay whole.
+    """
 
-    def _decide(self, request: Request) -> Decision:
-        return self._planner.decide(
-            Situation(
-                messages=request.messages,
-                plan=self._plan,
-                step=self._step,
-                remaining=self._history.remaining(self._step),
-                static_tokens=self.scene.sizes.of_tools(request.tools).tokens,
-            )
-        )
+    name: ClassVar[str] = "context"
+    fidelity: ClassVar[Fidelity] = Fidelity.OPEN_LOOP
+    needs_text: ClassVar[bool] = True
+
+    above: int = 1000
+    keep: int = 3
+
+    def __post_init__(self) -> None:
+        self._parts()
+
+    def begin(self, scene: Scene) -> Session:
+        """Open a run."""
+        return Combined(self._parts()).begin(scene)
+
+    def _parts(self) -> tuple[Strategy, ...]:
+        return Compact(), Reference(above=self.above), EvictContext(keep=self.keep)

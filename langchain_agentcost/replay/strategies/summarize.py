@@ -1,37 +1,45 @@
-"""Summarization: when a prompt grows too long, its middle gives way to a summary that a model writes."""
+"""Summarization: the middle of a long prompt gives way to a summary that a model writes, where that pays."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import ceil
 from typing import ClassVar
 
-from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import BaseMessage
 
-from langchain_agentcost.replay.cache import Chain
-from langchain_agentcost.replay.episode import Call
-from langchain_agentcost.replay.request import Overhead, Request
+from langchain_agentcost.context.decision import Decision, EvictionPolicy, Situation, SummaryOffer
+from langchain_agentcost.context.plan import Action, Edit
+from langchain_agentcost.context.summary import Summary, parse
+from langchain_agentcost.context.summary_extract import extractive_summary
+from langchain_agentcost.context.summary_notes import INSTRUCTIONS, SECTIONS_WANTED
+from langchain_agentcost.replay.request import Overhead
+from langchain_agentcost.replay.strategies.planned import Passing, Planned
 from langchain_agentcost.replay.strategy import Fidelity, Scene, Session
+from langchain_agentcost.tokens import count_text
+
+NOTHING_COPIED = "[summary of what was said before]"
+"""What stands for a summary of which code can make nothing: providers refuse a message without text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Summarize:
-    """Summarize what is between the task and the latest messages when a prompt has too many tokens.
+    """Summarize all between the task and the latest answers, where the eviction planner finds that it pays.
 
-    The task is the system message and the first message after it; both stay.
+    Real are the planner with its break-even and its batches, the plan, and the part of the summary that code makes
+    (`extractive_summary`): only what that copies counts as kept. Assumed is what a model would add: the summary is
+    billed, as the answer that writes it and in every prompt, as if it had all of `to` tokens. The call that writes it
+    is the cheaper of two: behind the prompt that the provider has cached, or with a prompt that has only what is
+    covered, both to the run's own model. The recorded answers are played.
 
-    A summary costs a call over all that it covers, and the prompt cache loses what stands behind it. So by default it
-    is only written where it can pay: with `margin`, not until the prompt has grown that far beyond what no summary can
-    shorten (tools, task, latest messages and the summary itself), which also keeps it from being written
-    again at once; with `break_even`, not where the tokens that it saves, at the price at which they would be read from
-    the cache, over as many calls as the run has already made, are worth less than it costs. The recorded answers are
-    played; a summary is taken to keep no literal.
+    Without `break_even` there is no planner: a summary is written whenever a prompt is too long, as the usual tools do.
 
     Args:
-        above: Prompts of more tokens than this are summarized.
-        keep: How many of the latest messages stay; with a tool's result stays the answer that asked for it.
+        above: Only prompts of more tokens than this are summarized.
+        keep: How many of the latest answers stay, with all that came after them.
         to: The length of a summary, in tokens.
-        margin: How many tokens must be there to summarize beyond what stays.
+        margin: How many tokens a summary has to take away beyond its own length.
         break_even: Whether to act only where it pays.
     """
 
@@ -40,7 +48,7 @@ class Summarize:
     needs_text: ClassVar[bool] = True
 
     above: int = 16_000
-    keep: int = 10
+    keep: int = 5
     to: int = 1_000
     margin: int = 4_000
     break_even: bool = True
@@ -55,72 +63,65 @@ class Summarize:
         return _Summarizing(scene, self)
 
 
-class _Summarizing(Session):
-    def __init__(self, scene: Scene, plan: Summarize) -> None:
-        super().__init__(scene)
-        self._plan = plan
-        self._chain = Chain(scene.sizes)
-        self._calls = 0
-        self._summary: tuple[BaseMessage, ...] = ()
-        self._covered: tuple[BaseMessage, ...] = ()
-        """What the summary stands for: messages of the conversation, from the first one behind the task."""
+class _Summarizing(Planned):
+    def __init__(self, scene: Scene, told: Summarize) -> None:
+        super().__init__(scene, EvictionPolicy(keep=told.keep, actions=frozenset({Action.SUMMARISE})))
+        self._told = told
+        self._instructed = self._count(f"{INSTRUCTIONS}\n\n{SECTIONS_WANTED}")
+        self._call = Overhead(0, 0)
+        """The call that would write the summary that was offered last."""
 
-    def before(self, call: Call, request: Request) -> Request:
-        self._calls += 1
-        task, said = _parted(request.messages)
-        covered = len(self._covered)
-        if said[:covered] != self._covered or len(said) == covered:  # a sub-agent's prompt, an earlier or a trimmed one
-            self._summary = self._covered = ()
-        shortened = request._replace(messages=(*task, *self._summary, *said[len(self._covered) :]))
-        self._chain.follow(shortened)
-        if self._chain.tokens <= self._plan.above:
-            return shortened
-        cut = self._cut(said)
-        removed, behind = self._parts(len(task), cut)
-        if not self._worth(removed, behind):
-            return shortened
-        self._write(removed, said[:cut])
-        return request._replace(messages=(*task, *self._summary, *said[cut:]))
-
-    def _cut(self, said: Sequence[BaseMessage]) -> int:
-        """Where the latest messages begin: never between a tool's result and the answer that asked for it."""
-        covered = len(self._covered)
-        cut = max(len(said) - self._plan.keep, covered)
-        while cut > covered and isinstance(said[cut], ToolMessage):
-            cut -= 1
-        return cut
-
-    def _parts(self, task: int, cut: int) -> tuple[int, int]:
-        """The tokens that a summary would stand for, an earlier one among them, and those behind it."""
-        sums = self._chain.sums
-        end = task + len(self._summary) + cut - len(self._covered)
-        return (sums[end] - sums[task] if cut > len(self._covered) else 0), sums[-1] - sums[end]
-
-    def _worth(self, removed: int, behind: int) -> bool:
-        """Whether a summary would shorten the prompt by enough."""
-        plan, saved = self._plan, removed - self._plan.to
-        if not removed or (plan.margin and saved < plan.margin):
-            return False
-        return not plan.break_even or self._pays(removed, saved, behind)
-
-    def _pays(self, removed: int, saved: int, behind: int) -> bool:
-        """Whether what later calls save is more than the summary costs, if as many follow as were made."""
-        rate = self.scene.tariff.rate
-        written = removed * rate("input") + self._plan.to * rate("output")
-        sent_again = (self._plan.to + behind) * (rate("cache_write") - rate("cache_read"))
-        return self._calls * saved * rate("cache_read") > written + sent_again
-
-    def _write(self, removed: int, covered: tuple[BaseMessage, ...]) -> None:
-        self.overhead.append(Overhead(removed, self._plan.to))
+    def decide(self, situation: Situation) -> Decision:
+        decision = super().decide(situation) if self._told.break_even else self._due(situation)
+        if decision.summarise is None:
+            return decision
+        start, end = decision.summarise
+        self.overhead.append(self._call)
         self.tally["summaries"] += 1
-        text = f"[summary {self.tally['summaries']} of what was said before]"
-        self._summary = (self.scene.sizes.assume(HumanMessage(text), self._plan.to),)
-        self._covered = covered
+        edit = Edit(start, end, Action.SUMMARISE, self._text(situation.messages, start, end))
+        made = self.planner.summarised(situation, decision, edit.text)
+        for message in self.planner.make(situation.messages[start:end], edit):
+            self.scene.sizes.assume(message, self._told.to)
+        return made
 
+    def offer(self, passing: Passing) -> SummaryOffer | None:
+        told = self._told
+        if passing.prompt_tokens <= told.above or passing.tokens - told.to < max(told.margin, 1):
+            return None
+        prefix = passing.before_tokens + passing.tokens
+        ways = (
+            Overhead(prefix + self._instructed, told.to, read_tokens=prefix),
+            Overhead(passing.tokens + self._instructed, told.to),
+        )
+        self._call = min(ways, key=self._fee)
+        return SummaryOffer(tokens=told.to, fee_nano=self._fee(self._call))
 
-def _parted(messages: tuple[BaseMessage, ...]) -> tuple[tuple[BaseMessage, ...], tuple[BaseMessage, ...]]:
-    """The task, and the rest. Where the task asks for tools, what they gave is part of it."""
-    task = 1 + (bool(messages) and messages[0].type == "system")
-    while task < len(messages) and isinstance(messages[task], ToolMessage):
-        task += 1
-    return messages[:task], messages[task:]
+    def _due(self, situation: Situation) -> Decision:
+        """What is decided where nobody asks whether it pays."""
+        view = self.view(situation.messages)
+        start, end = view.middle
+        offer = situation.offer(view.shown(start, end)) if situation.offer and start < end else None
+        action = Action.SUMMARISE if offer else Action.NONE
+        middle = (start, end) if offer else None
+        return Decision(action=action, plan=view.plan, why="it is due", step=situation.step, summarise=middle)
+
+    def _text(self, messages: Sequence[BaseMessage], start: int, end: int) -> str:
+        """What code makes of a summary: of what it is to stand for, and of earlier summaries in it."""
+        gone = [edit for edit in self.plan.edits if start <= edit.start and edit.end <= end]
+        covered = [messages[at] for at in range(start, end) if not any(edit.start <= at < edit.end for edit in gone)]
+        earlier = Summary()
+        for edit in gone:
+            earlier = earlier.merge(parse(edit.text) or Summary(), max_tokens=self._most)
+        made = extractive_summary(covered, earlier=earlier, max_tokens=self._most)
+        return made.render() or NOTHING_COPIED
+
+    @property
+    def _most(self) -> int:
+        """How long the text may be as this package counts, so that the provider counts no more than was said."""
+        return int(self._told.to / self.scene.sizes.factor)
+
+    def _fee(self, call: Overhead) -> int:
+        return self.scene.tariff.overhead(call)[0]
+
+    def _count(self, text: str) -> int:
+        return ceil(count_text(text) * self.scene.sizes.factor)
