@@ -18,6 +18,7 @@ from langchain_agentcost.replay.strategies.prompt_cache import PromptCache, Vola
 from langchain_agentcost.replay.strategies.reference import Reference
 from langchain_agentcost.replay.strategies.response_cache import ResponseCache
 from langchain_agentcost.replay.strategies.route import RouteReads, RouteShort
+from langchain_agentcost.replay.strategies.select import Select
 from langchain_agentcost.replay.strategies.semantic_cache import SemanticCaching
 from langchain_agentcost.replay.strategies.summarize import Summarize
 from langchain_agentcost.replay.strategies.tool_cache import ToolCache
@@ -40,6 +41,7 @@ _KINDS: tuple[type[Any], ...] = (
     Reference,
     Summarize,
     Remember,
+    Select,
     Compact,
     EvictContext,
     ContextDefault,
