@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Annotated, Any, NotRequired
 
 from langchain_core.messages import AIMessage
-from langgraph.managed import RemainingSteps
+from langgraph.managed.is_last_step import RemainingStepsManager
 from langgraph.types import Command
 
 from langchain_agentcost.context.audit import AuditReport
@@ -36,7 +36,7 @@ class ContextAgentState(AgentState[Any]):
 class BudgetedContextAgentState(ContextAgentState):
     """The same, with LangGraph's count of the steps that are left."""
 
-    remaining_steps: NotRequired[RemainingSteps]
+    remaining_steps: NotRequired[Annotated[int, PrivateStateAttr, RemainingStepsManager]]
 
 
 class ContextMiddleware(AgentMiddleware[Any, Any, Any]):
