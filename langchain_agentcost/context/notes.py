@@ -90,6 +90,8 @@ class Notes:
         if not all(call["id"] for call in message.tool_calls) or not _plain(message):
             return None
         cut = {str(call["id"]): self._arguments(call["args"], shown) for call in message.tool_calls}
+        if len(cut) < len(message.tool_calls):
+            return None  # two calls by one id: nothing would tell their arguments apart
         changed = {call: args for call, args in cut.items() if args is not None}
         return Edit(place, place + 1, Action.TRUNCATE, json.dumps(changed, ensure_ascii=False)) if changed else None
 

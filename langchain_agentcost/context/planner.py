@@ -7,7 +7,7 @@ would not pay if the run were half as long as expected.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
 from typing import NamedTuple
@@ -151,17 +151,18 @@ class EvictionPlanner:
         """What has to be done so that a prompt fits its window, whatever it costs."""
         places = [at for at, _ in self._places(view)]
         edits = self._noted(view, places)
-        left = view.tokens - sum(self._gained(view, edit) for edit in edits)
+        gained = {edit.start: self._gained(view, edit) for edit in edits}
+        left = view.tokens - sum(gained.values())
         summary = self._summary(situation, view) if left > room else None
         if summary is not None:
             return self._done(situation, view, summary._replace(why=_WINDOW))
-        dropped = list(_dropped(view, left - room))
+        dropped = list(_dropped(view, left - room, gained))
         kept = [edit for edit in (*view.plan.edits, *edits) if not any(_within(edit, gone) for gone in dropped)]
         if not edits and not dropped:
             return _nothing(situation, view, "the prompt is too long for its window, and nothing may be cut")
         action = Action.DROP if dropped else Action.MASK
         first = min(edit.start for edit in (*edits, *dropped))
-        gain = view.tokens - left + sum(view.between(gone.start, gone.end) for gone in dropped)
+        gain = view.tokens - left + sum(_standing(view, gone.start, gone.end, gained) for gone in dropped)
         plan = view.plan.following(situation.messages, [*kept, *dropped])
         return self._decided(situation, plan, _Option(action, _cut(situation, view, first, gain), [], _WINDOW))
 
@@ -254,13 +255,18 @@ def _said(edits: Sequence[Edit]) -> Action:
     return max(dict.fromkeys(kinds), key=kinds.count)
 
 
-def _dropped(view: HistoryView, surplus: int) -> Iterator[Edit]:
-    """The oldest blocks that have so many tokens together."""
+def _dropped(view: HistoryView, surplus: int, gained: Mapping[int, int]) -> Iterator[Edit]:
+    """The oldest blocks that have so many tokens together, where notes stand for messages that gained so many."""
     for block in view.droppable():
         if surplus <= 0:
             return
-        surplus -= view.between(block.start, block.end)
+        surplus -= _standing(view, block.start, block.end, gained)
         yield Edit(block.start, block.end, Action.DROP)
+
+
+def _standing(view: HistoryView, start: int, end: int, gained: Mapping[int, int]) -> int:
+    """What is left of a range when notes stand for its messages, in tokens."""
+    return view.between(start, end) - sum(gained.get(at, 0) for at in range(start, end))
 
 
 def _within(edit: Edit, other: Edit) -> bool:
