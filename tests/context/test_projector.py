@@ -24,6 +24,7 @@ from langgraph.warnings import LangGraphDeprecatedSinceV10
 
 from langchain_agentcost.canonical import as_json
 from langchain_agentcost.checkpoint.before_node import BeforeNode
+from langchain_agentcost.checkpoint.checkpointer import CostCheckpointer
 from langchain_agentcost.context.blocks import validate
 from langchain_agentcost.context.context_middleware import ContextMiddleware
 from langchain_agentcost.context.context_node import ContextNode
@@ -38,6 +39,7 @@ from langchain_agentcost.context.summarizer import Summarizer
 from langchain_agentcost.context.summary_writers import FreshWriter
 from langchain_agentcost.context.worth import CacheRates
 from langchain_agentcost.errors import ContextWarning
+from langchain_agentcost.meter import CostMeter
 from langchain_agentcost.testing import FakeMeteredChatModel
 
 ROUNDS = 34
@@ -206,6 +208,24 @@ async def test_a_node() -> None:
         report = node.report(graph.get_state(CONFIG).values)
         assert report.decisions
         assert report.decisions[-1]["calls"] >= 1
+
+
+def test_a_checkpointer_installs_the_node() -> None:
+    """The graph's own state needs no channel for it, and its node sees what is left of the messages."""
+    model = FakeMeteredChatModel(answers=next_call)
+    bound = model.bind_tools([count])
+    builder: Any = StateGraph(MessagesState)
+    builder.add_node("ask", lambda state: {"messages": [bound.invoke(state["messages"])]})
+    builder.add_node("tools", ToolNode([count]))
+    builder.add_edge(START, "ask")
+    builder.add_conditional_edges("ask", tools_condition)
+    builder.add_edge("tools", "ask")
+    node = ContextNode(projector(), tools=[count])
+    with CostMeter() as meter:
+        saver = CostCheckpointer(InMemorySaver(), meter=meter, summarize_before=["ask"], context=[node])
+        graph: Any = saver.compile(builder)
+        graph.invoke(QUESTION, {**CONFIG, "callbacks": meter.callbacks})
+        check_agent(graph, model)
 
 
 def test_a_hook_of_the_prebuilt_agent() -> None:
