@@ -51,8 +51,9 @@ class StepHistory:
     """Learns how long runs of one kind are: of one workflow, agent or node.
 
     It gives the mean residual life: how many more calls those runs made that made as many as this one. `PRIOR_RUNS`
-    more are assumed that go on for as long again as this run has, the best guess of what one knows nothing else of
-    (Gott, Nature 363, 1993), but not longer than a run of this kind goes on from any of its calls in the mean.
+    more are assumed that go on for as long again as this run has, the median guess of what one knows nothing else of
+    (Gott, Nature 363, 1993), but not longer than a run of this kind goes on from any of its calls in the mean. Where no
+    run is known at all, it is half as long: by the same rule two runs in three go on at least so far.
 
     Args:
         lengths: The calls of runs that have ended.
@@ -60,7 +61,7 @@ class StepHistory:
     Example:
         >>> history = StepHistory([10, 30])
         >>> history.remaining(11), StepHistory().remaining(11)
-        (14.0, 11.0)
+        (14.0, 5.5)
     """
 
     def __init__(self, lengths: Iterable[int] = ()) -> None:
@@ -120,7 +121,7 @@ class StepHistory:
 
     def _prior(self, step: int) -> float:
         if not self._sorted:
-            return float(max(1, step))
+            return max(1.0, step / 2)
         mean = sum(length * (length + 1) for length in self._sorted) / 2 / sum(self._sorted)
         return max(1.0, min(float(step), mean))
 

@@ -16,6 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_agentcost.context.literals import literals
 from langchain_agentcost.context.message_text import text_of
 from langchain_agentcost.context.plan import Action, Edit
+from langchain_agentcost.context.references.texts import only_text, texts_of
 from langchain_agentcost.recent import Recent
 
 MESSAGES_KNOWN = 4_096
@@ -26,7 +27,7 @@ class NoteStyle:
     """How short notes are.
 
     Args:
-        head_chars: How much of the beginning of a result stays.
+        head_chars: How much of the beginning of a result stays; of a short one, a quarter.
         most_literals: How many literals a note lists at most.
         argument_chars: Texts in a call's arguments that are longer are cut.
         argument_head_chars: To this length.
@@ -78,13 +79,13 @@ class Notes:
         return None
 
     def _masked(self, place: int, message: ToolMessage, shown: Container[str]) -> Edit | None:
-        if not isinstance(message.content, str):
+        if not only_text(message):
             return None  # images and files are not ours to cut
-        style = self._style
+        style, whole = self._style, "\n".join(texts_of(message))
         referred = self._refer(message) if self._refer is not None else ""
-        text = self._note(message.content, style.head_chars, shown, referred)
+        text = self._note(whole, style.head_chars, shown, referred)
         action = Action.OFFLOAD if referred else Action.MASK
-        return Edit(place, place + 1, action, text) if len(text) < len(message.content) else None
+        return Edit(place, place + 1, action, text) if len(text) < len(whole) else None
 
     def _truncated(self, place: int, message: AIMessage, shown: Container[str]) -> Edit | None:
         if not all(call["id"] for call in message.tool_calls) or not _plain(message):
@@ -104,12 +105,12 @@ class Notes:
         return {**arguments, **shorter} if shorter else None
 
     def _note(self, text: str, head_chars: int, shown: Container[str], referred: str) -> str:
-        head = _head(text, head_chars)
+        head = _head(text, min(head_chars, len(text) // 4))
         left = [word for word in literals(text) if word not in shown and word not in head]
         kept = left[: self._style.most_literals]
         also = f" Also in it: {', '.join(kept)}" if kept else ""
         more = f" and {len(left) - len(kept):,} more" if len(left) > len(kept) else ""
-        return f"{head}\n[… {len(text):,} characters, cut.{also}{more}{' ' if referred else ''}{referred}]"
+        return f"{head}\n[cut, {len(text):,} characters.{also}{more}{' ' if referred else ''}{referred}]"
 
 
 def _is_long(value: object, chars: int) -> bool:

@@ -10,14 +10,14 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import pairwise
 from operator import is_not
 from typing import Any, Self
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from langchain_agentcost.canonical import digest
-from langchain_agentcost.context.blocks import orphans
-from langchain_agentcost.context.message_text import leaves
+from langchain_agentcost.canonical import canonical, digest
+from langchain_agentcost.context.blocks import is_pinned, orphans
 from langchain_agentcost.errors import ContextError
 from langchain_agentcost.recent import Recent
 
@@ -100,9 +100,12 @@ class Plan:
         Args:
             messages: What it covers.
             edits: All its changes, those of this plan that go on among them.
+
+        Raises:
+            ContextError: If two of them overlap.
         """
         ordered = tuple(sorted(edits, key=lambda edit: edit.start))
-        return Plan(self.epoch + 1, len(messages), _check(messages), ordered)
+        return Plan(self.epoch + 1, len(messages), _check(messages), _apart(ordered))
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as plain data that JSON can hold, for a channel of a graph's state."""
@@ -124,7 +127,7 @@ class Plan:
             return cls()
         try:
             edits = tuple(Edit(int(a), int(b), Action(action), str(text)) for a, b, action, text in data["edits"])
-            return cls(int(data["epoch"]), int(data["covered"]), str(data["check"]), edits)
+            return cls(int(data["epoch"]), int(data["covered"]), str(data["check"]), _apart(edits))
         except (KeyError, TypeError, ValueError) as error:
             raise ContextError(
                 f"This is no context plan: {error!r}. Delete it from the state to start anew."
@@ -217,17 +220,22 @@ def _without_copy(message: AIMessage) -> dict[str, Any]:
 
 
 def _check(messages: Sequence[BaseMessage]) -> str:
-    """A hash of how messages begin and end, and how long they are: it is made before each call.
+    """A hash of what messages say, of their calls' ids, and of which are pinned.
 
-    Ids are no part of it: some callers send the whole history anew, and then each message has another one.
+    Their own ids are no part of it: some callers send the whole history anew, and then each message has another one.
     """
     return digest("\n".join(map(_mark, messages))).hex()
 
 
 def _mark(message: BaseMessage) -> str:
-    text = message.content if isinstance(message.content, str) else "\n".join(leaves(message.content))
-    calls = len(message.tool_calls) if isinstance(message, AIMessage) else 0
-    return f"{message.type} {calls} {len(text)} {text[:_MARK_CHARS]} {text[-_MARK_CHARS:]}"
+    calls = [call["id"] for call in message.tool_calls] if isinstance(message, AIMessage) else ()
+    result = message.tool_call_id if isinstance(message, ToolMessage) else ""
+    return f"{canonical(message)} {calls} {result} {is_pinned(message)}"
 
 
-_MARK_CHARS = 40
+def _apart(edits: tuple[Edit, ...]) -> tuple[Edit, ...]:
+    """Edits in their order that do not overlap."""
+    for before, after in pairwise(edits):
+        if after.start < before.end:
+            raise ContextError(f"Two edits overlap, at messages {before.start} to {before.end} and {after.start}.")
+    return edits

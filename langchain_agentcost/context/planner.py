@@ -17,7 +17,7 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_agentcost.context.decision import Decision, EvictionPolicy, Situation
 from langchain_agentcost.context.history_view import HistoryView, kept_edits
 from langchain_agentcost.context.notes import MESSAGES_KNOWN, Notes
-from langchain_agentcost.context.plan import Action, Edit, Editor, Plan
+from langchain_agentcost.context.plan import WHOLE, Action, Edit, Editor, Plan
 from langchain_agentcost.context.worth import CacheRates, Cut
 from langchain_agentcost.recent import Recent
 from langchain_agentcost.tokens import count_messages
@@ -41,7 +41,7 @@ class _Option(NamedTuple):
 class EvictionPlanner:
     """Decides before each call what of the history is cut.
 
-    It keeps nothing of a run: the same situation gives the same decision, in any process.
+    It keeps nothing of a run but the sizes of messages: the same situation gives the same decision, in any process.
 
     Args:
         rates: What the model's input costs with its prompt cache.
@@ -77,7 +77,7 @@ class EvictionPlanner:
         self._resize = resize or (lambda old, new: self._size(new))
         self._notes = Notes(self.policy.notes, refer)
         self.make = Editor()
-        self._gains: Recent[int, tuple[BaseMessage, int]] = Recent(MESSAGES_KNOWN)
+        self._gains: Recent[int, tuple[BaseMessage, int, int]] = Recent(MESSAGES_KNOWN)
 
     def decide(self, situation: Situation) -> Decision:
         """Decide what is sent.
@@ -154,7 +154,7 @@ class EvictionPlanner:
         gained = {edit.start: self._gained(view, edit) for edit in edits}
         left = view.tokens - sum(gained.values())
         summary = self._summary(situation, view) if left > room else None
-        if summary is not None:
+        if summary is not None and view.tokens - summary.cut.evicted_tokens <= room:
             return self._done(situation, view, summary._replace(why=_WINDOW))
         dropped = list(_dropped(view, left - room, gained))
         kept = [edit for edit in (*view.plan.edits, *edits) if not any(_within(edit, gone) for gone in dropped)]
@@ -170,8 +170,10 @@ class EvictionPlanner:
         if option.action is Action.SUMMARISE:
             return replace(self._decided(situation, view.plan, option), summarise=view.middle)
         edits = self._noted(view, option.places)
+        if not edits:
+            return _nothing(situation, view, "there is nothing to cut")
         gain = sum(self._gained(view, edit) for edit in edits)
-        cut = _cut(situation, view, option.places[0], gain)
+        cut = _cut(situation, view, edits[0].start, gain)
         plan = view.plan.following(situation.messages, [*view.plan.edits, *edits])
         return self._decided(situation, plan, option._replace(cut=cut, action=_said(edits)))
 
@@ -188,18 +190,18 @@ class EvictionPlanner:
 
     def _places(self, view: HistoryView) -> Iterator[tuple[int, int]]:
         """The messages for which a note may stand, and the tokens that each saves."""
+        said, until = set[str](), 0
         for at, message in view.cuttable():
-            gain = self._gain(at, message)
-            if gain >= self.policy.least_tokens:
-                yield at, gain
-
-    def _gain(self, at: int, message: BaseMessage) -> int:
-        known = self._gains.get(id(message))
-        if known is None or known[0] is not message:
-            edit = self._edit(at, message)
-            known = message, 0 if edit is None else self._saved(message, edit)
-            self._gains.put(id(message), known)
-        return known[1]
+            known = self._gains.get(id(message))
+            if known is None or known[0] is not message or known[1] != at:
+                for earlier in view.messages[until:at]:  # whichever of them is cut keeps its literals
+                    said |= self._notes.literals(earlier)
+                until = at
+                edit = self._edit(at, message, said)
+                known = message, at, 0 if edit is None else self._saved(message, edit)
+                self._gains.put(id(message), known)
+            if known[2] >= self.policy.least_tokens:
+                yield at, known[2]
 
     def _edit(self, at: int, message: BaseMessage, shown: set[str] | frozenset[str] = frozenset()) -> Edit | None:
         policy = self.policy
@@ -242,6 +244,7 @@ def _cut(situation: Situation, view: HistoryView, at: int, gain: int, *, fee_nan
         kept_tokens=view.between(view.zone, view.sent) if cached else 0,
         growth_tokens=gain / max(1, view.answers),
         fee_nano=fee_nano,
+        unsent_tokens=0 if cached else gain,
     )
 
 
@@ -260,6 +263,8 @@ def _dropped(view: HistoryView, surplus: int, gained: Mapping[int, int]) -> Iter
     for block in view.droppable():
         if surplus <= 0:
             return
+        if any(edit.action in WHOLE and edit.start < block.end and block.start < edit.end for edit in view.plan.edits):
+            continue  # a summary stands for it
         surplus -= _standing(view, block.start, block.end, gained)
         yield Edit(block.start, block.end, Action.DROP)
 

@@ -2,7 +2,7 @@
 
 All tokens of a prompt that were sent before are read from the cache; a change makes everything behind it be written
 again. With read rate r, write rate w, s tokens cut, T cached tokens behind the cut, n calls to come (the next among
-them) and F for a summary:
+them) and F for a summary (after a pause, when nothing is cached, T is 0 and the first of the n saves s * w):
 
     saving = s * r * n - T * (w - r) - F                 it pays if n > (w - r) / r * T / s
 
@@ -81,6 +81,8 @@ class Cut:
         kept_tokens: The part of that which stands behind any cut.
         growth_tokens: By how much what can be cut grows with each call.
         fee_nano: What the cut itself costs, such as a call that writes a summary, in nano-USD.
+        unsent_tokens: The part of `evicted_tokens` that the next call would have to write to the cache, and not read
+            from it: all of them after a pause in which the cache was lost.
     """
 
     evicted_tokens: int
@@ -88,6 +90,7 @@ class Cut:
     kept_tokens: int
     growth_tokens: float
     fee_nano: int = 0
+    unsent_tokens: int = 0
 
     def saving_nano(self, rates: CacheRates, remaining: float) -> int:
         """Give what it saves over the calls to come, in nano-USD; less than 0 where it costs.
@@ -103,20 +106,21 @@ class Cut:
             (-1500000, 47100000)
         """
         saved = self.evicted_tokens * rates.read * Decimal(remaining)
-        return int(saved - self.rewritten_tokens * self._again(rates)) - self.fee_nano
+        return int(saved - (self.rewritten_tokens - self.unsent_tokens) * self._again(rates)) - self.fee_nano
 
     def needed_steps(self, rates: CacheRates) -> float | None:
         """Give after how many calls it has paid for itself; None where it never does."""
         gain = self.evicted_tokens * rates.read
         if gain <= 0:
             return None
-        return float((self.rewritten_tokens * self._again(rates) + self.fee_nano) / gain)
+        cost = (self.rewritten_tokens - self.unsent_tokens) * self._again(rates) + self.fee_nano
+        return max(0.0, float(cost / gain))
 
     def batch_tokens(self, rates: CacheRates, remaining: float) -> float:
         """Give how many tokens should have piled up before it is made.
 
-        That is the economic order quantity, but no more than what still piles up until half of the calls to come are
-        over: to wait longer than that is never better.
+        That is the economic order quantity, but no more than what piles up in as many calls as are still to come: to
+        wait one call more adds g * n to what a cut saves, and takes s.
         """
         if not rates.read:
             return float("inf")

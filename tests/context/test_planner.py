@@ -80,7 +80,8 @@ def test_the_latest_answers_pinned_blocks_and_excluded_tools_stay() -> None:
     messages = history(12)
     messages[2] = pin(messages[2])
     messages[4] = messages[4].model_copy(update={"name": "notes"})
-    messages[6] = messages[6].model_copy(update={"content": [{"type": "text", "text": "long " * 200}]})
+    messages[6] = messages[6].model_copy(update={"content": [{"type": "image", "base64": "AAAA" * 200}]})
+    messages[10] = messages[10].model_copy(update={"content": [{"type": "text", "text": "long " * 200}]})
     policy = EvictionPolicy(keep=KEEP, exclude_tools=frozenset({"notes"}))
     assert masked(messages, decide(messages, FREE, policy=policy)) == list(range(8, 21, 2))
 

@@ -38,12 +38,13 @@ from langchain_agentcost.replay.verify import both, compare, verify
 from langchain_agentcost.testing import LangSmithCollector
 from tests.replay.made import SONNET, counted, episode, says, scene, schemas, strategy, uses
 
-LONG = '{ "rows": [ ' + ", ".join(f'"word {number}"' for number in range(1_500)) + ', "item-000123" ] }'
+LONG = '{ "rows": [ ' + ", ".join(f'"word {number}"' for number in range(1_500))
+LONG += "".join(f', "item-{number:06}"' for number in range(200)) + " ] }"  # more names than a stub lists
 
 WORK = episode(
     uses("look_up", LONG, key="a"),
     *(uses("search", f"{number} {LONG}", query=f"q{number}") for number in range(15)),
-    uses("write", "no disk", failed=True, row="item-000123"),
+    uses("write", "no disk", failed=True, row="item-000150"),
     says("Shall I go on?", then="Yes."),
     says("Done.", then="Thanks."),
     says("Bye."),

@@ -48,7 +48,7 @@ def test_what_is_noted_can_be_read_and_the_rest_dangles() -> None:
 
 def test_notes_say_what_users_said_and_tools_were_asked() -> None:
     """Artifacts are named with their tools, users are quoted, and nothing that still stands above is said again."""
-    turns = [uses("search", f"Found AB-{n:07}. " + "word " * 700, path=f"src/part_{n}.py") for n in range(100)]
+    turns = [uses("search", f"Found AB-{n:07}. " + "word " * 2000, path=f"src/part_{n}.py") for n in range(100)]
     requests = sent(episode(says("What else?", then="The zip code is 94016."), *turns, says("Done.")), "memory")
     request = requests[_cut(requests)]
     *history, notes = texts(request.messages)

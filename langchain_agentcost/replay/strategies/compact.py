@@ -44,10 +44,19 @@ class Compact:
         return _Compacting(scene, lean=self.tools)
 
 
+def of_a_replay(above_tokens: int) -> References:
+    """Give references that are the same whether a run is counted or made again in a graph, which has a thread.
+
+    Args:
+        above_tokens: Results of more tokens are put aside.
+    """
+    return References(policy=ReferencePolicy(above_tokens=above_tokens), namespace=lambda config: ("replay",))
+
+
 class _Compacting(Rewriting):
     def __init__(self, scene: Scene, *, lean: bool) -> None:
         super().__init__(scene)
-        self._references = References(policy=ReferencePolicy(above_tokens=_NEVER))
+        self._references = of_a_replay(_NEVER)
         self._lean = lean
         self._tools: dict[int, tuple[Mapping[str, Any], ...]] = {}
 

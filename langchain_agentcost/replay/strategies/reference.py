@@ -8,10 +8,9 @@ from typing import ClassVar
 from langchain_core.messages import BaseMessage, ToolMessage
 
 from langchain_agentcost.context.references.marks import Mark
-from langchain_agentcost.context.references.policy import ReferencePolicy
-from langchain_agentcost.context.references.references import References
 from langchain_agentcost.replay.episode import Call
 from langchain_agentcost.replay.request import Overhead, Request
+from langchain_agentcost.replay.strategies.compact import of_a_replay
 from langchain_agentcost.replay.strategies.rewriting import Rewriting
 from langchain_agentcost.replay.strategy import Fidelity, Scene, Session
 
@@ -49,7 +48,7 @@ class Reference:
 class _Referring(Rewriting):
     def __init__(self, scene: Scene, above: int) -> None:
         super().__init__(scene)
-        self._references = References(policy=ReferencePolicy(above_tokens=above))
+        self._references = of_a_replay(above)
         self._aside: set[int] = set()
 
     def written(self, message: ToolMessage) -> BaseMessage:
