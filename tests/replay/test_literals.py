@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from langchain_agentcost.replay.episode import Call, Episode, Piece
 from langchain_agentcost.context.message_text import text_of
+from langchain_agentcost.replay.episode import Call, Episode, Piece
 from langchain_agentcost.replay.literals import MAX_CALL_LITERALS, Literals
 from tests.replay.made import Asked, Turn, episode, says, uses
 
