@@ -87,7 +87,7 @@ def lay_out(
         ...     print(message.type, "|", message.text.replace(chr(10), " "))
         system | Be brief. Today is {current_date}.
         human | Where is A7?
-        human | Values in the instructions above, as of now: {current_date} = 2026-11-30
+        human | Values in the instructions above: {current_date} = 2026-11-30
     """
     leading = next((at for at, one in enumerate(messages) if one.type != "system"), len(messages))
     system, moved, left = _without_values(_one(messages[:leading]), varying)

@@ -32,7 +32,7 @@ _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)[a-z]{0,6}\.?"
 _DAY = r"\d{1,2}(?:st|nd|rd|th)?"
 _SECONDS = r"(?::\d\d(?:[.,]\d{1,9})?)?"
 
-_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+VOLATILE_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (kind, re.compile(pattern, re.IGNORECASE | re.ASCII))
     for kind, pattern in (
         ("UUID", r"\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b"),
@@ -72,7 +72,7 @@ class Look(NamedTuple):
         """
         text = text[:LOOKED_AT_CHARS]
         items = []
-        for kind, pattern in _PATTERNS:
+        for kind, pattern in VOLATILE_PATTERNS:
             found = tuple(pattern.findall(text))
             if found:
                 items.append((kind, hash(found)))
@@ -101,5 +101,5 @@ class Look(NamedTuple):
         return next((kind for kind, items in self.items if earlier.get(kind) != items), "text")
 
 
-PATTERNED = frozenset(kind for kind, _ in _PATTERNS)
+PATTERNED = frozenset(kind for kind, _ in VOLATILE_PATTERNS)
 """The kinds that change by themselves."""

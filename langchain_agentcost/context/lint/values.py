@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
-from langchain_agentcost.prefix.volatile import _PATTERNS as KINDS
+from langchain_agentcost.prefix.volatile import VOLATILE_PATTERNS
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def note_of(values: Iterable[Value]) -> str:
 
     Example:
         >>> note_of([Value("current_date", "2026-11-30", "date", 1)])
-        'Values in the instructions above, as of now:\n{current_date} = 2026-11-30'
+        'Values in the instructions above:\n{current_date} = 2026-11-30'
     """
     lines = [f"{{{value.name}}} = {value.text}" for value in values]
     return "\n".join([_NOTE, *lines]) if lines else ""
@@ -89,9 +89,11 @@ def note_of(values: Iterable[Value]) -> str:
 def templated(text: str, *, varying: Collection[str] = ()) -> Templated:
     """Write names in place of the values that change.
 
-    A date, time, id or key is moved where the text says that it is of the moment ("today", "session id", "jetzt", …) or
-    where it is known to vary. It stays, and is told, where it stands in code, an example or an address, and where
+    A date or time is moved right behind words that say that it is of the moment ("today is", "the current time is",
+    "heute ist", …) or the label `Date:` or `Time:`; an id, behind a label such as "session id", where it looks like
+    one; and what is known to vary. It stays, and is told, where it stands in code, an example or an address, and where
     nothing says whether it is a constant: only whoever wrote it knows. Dates that are part of a rule are not told.
+    What is not surely the moment's own is named `value_1`, so that no constant is ever called the current date.
 
     Args:
         text: An instruction.
@@ -112,9 +114,11 @@ def templated(text: str, *, varying: Collection[str] = ()) -> Templated:
     parts, left, at = [], [], 0
     for item in islice(_items(text[:LOOKED_AT_CHARS], varying), MOST_ITEMS):
         line = text.count("\n", 0, item.start) + 1
-        why = _why_not(text, item, code, item.text in varying)
-        if why is None:
-            parts += [text[at : item.start], f"{{{taken.of(item, line)}}}"]
+        start = _sentence_of(text, item)
+        name = _of_the_moment(text, item, start, varies=item.text in varying)
+        why = _why_not(text, item, start, code, moves=name is not None)
+        if name is not None and why is None:
+            parts += [text[at : item.start], f"{{{taken.of(item, name, line)}}}"]
             at = item.end
         elif why:
             left.append(Left(item.text, item.kind, line, why))
@@ -137,48 +141,68 @@ class _Names:
         self._text = text
         self._known: dict[str, str] = {}
 
-    def of(self, item: _Item, line: int) -> str:
+    def of(self, item: _Item, name: str, line: int) -> str:
         known = self._known.get(item.text)
         if known is None:
-            base = re.sub(r"\W+", "_", item.label.strip().lower()) or _NAMES.get(item.kind, "current_value")
-            used, number, known = {value.name for value in self.values}, 1, base
+            used, number, known = {value.name for value in self.values}, 1, name or f"{_UNSURE}_1"
             while known in used or f"{{{known}}}" in self._text:
                 number += 1
-                known = f"{base}_{number}"
+                known = f"{name or _UNSURE}_{number}"
             self._known[item.text] = known
             self.values.append(Value(known, item.text, item.kind, line))
         return known
 
+
+_UNSURE = "value"
+"""Begins the name of a value of which nothing says what it is."""
 
 _NAMES = {
     "ISO date and time": "current_time",
     "clock time": "current_time",
     "epoch number": "current_time",
     "date": "current_date",
-    "UUID": "current_id",
-    "random hex": "current_id",
-    "JWT": "current_token",
 }
+"""The names of what stands behind "today is" and the like. Nothing else is ever moved for such words."""
 
-_NOTE = "Values in the instructions above, as of now:"
+_NOTE = "Values in the instructions above:"
 
 _LABELLED = re.compile(
     r"\b(?P<label>(?:session|request|trace|run|thread|conversation|correlation|transaction|invocation)[ _-]?id)\b"
-    r"[\"'`*_]{0,3}\s*(?:is|=|:)\s*[\"'`*_]{0,3}(?P<value>[\w.:@/+-]*\w)",
+    r"[\"'`*_]{0,3}\s{0,9}(?:is|=|:)\s{0,9}[\"'`*_]{0,3}"
+    r"(?P<value>(?=[\w.:@/+-]{0,200}\d)(?!\d+-?(?:digit|char|byte|bit|letter|number|hex))[\w.:@/+-]{2,199}\w)"
+    r"(?![\w(])(?=[\"'`*_.,;)\]]{0,4}(?:\s*\n|\s*\Z|[.;]\s|,\s))",
     re.IGNORECASE,
 )
+"""An id behind its label: it has a digit, and nothing goes on behind it ("the session id is 12 characters long")."""
+
 _JWT = re.compile(r"\beyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]{4,}")
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]+`|https?://[^\s)>\]]+", re.DOTALL)
 _EXAMPLE = re.compile(
     r"\b(?:e\.g\.?|such as|for example|for instance|example:|like|z\.\s?B\.|p\. ?ej\.)[^.\n]{0,60}$", re.I
 )
-_NOW = re.compile(
-    r"\b(?:today|tonight|now|current(?:ly)?|timestamp|generated (?:at|on)|last updated|as of|session|nonce"
-    r"|(?:request|trace|run|thread|conversation)[ _-]?id|local time|heute|jetzt|aktuelle\w*|aujourd'hui|maintenant|hoy"
-    r"|ahora|actual|oggi|adesso|hoje|agora|сегодня|сейчас)\b|今天|现在|今日|現在|当前|오늘|현재"
-    r"|^[\s>#*_-]*(?:date|time|datum|uhrzeit|fecha|hora)[*_]*\s*[:=]",
-    re.IGNORECASE | re.MULTILINE,
+_MOMENT = re.compile(
+    r"(?:\b(?:today is|today['\u2019]s date|it(?: is|['\u2019]s) now|the time is now"
+    r"|current (?:date|time|date ?(?:and|&|/) ?time|datetime|timestamp)"
+    r"|heute ist|jetzt ist es|es ist jetzt|(?:aktuelle[sr]? )(?:datum|uhrzeit|zeit)"
+    r"|aujourd['\u2019]hui,? (?:c['\u2019]est|nous sommes)"
+    r"|date actuelle|hoy es|fecha actual|hora actual|oggi è|data odierna|hoje é|data atual|сегодня|сейчас)"
+    r"|(?:今天|现在|当前时间|当前日期)(?:是|为)?|(?:今日|現在|現在時刻)は|오늘은|현재 시간은)"
+    r"[\"'`*_]{0,3}(?: ?\([^()\n]{1,20}\))?[\"'`*_]{0,3} ?(?:is|ist|est|es|è|é|[:=\uff1a])?"
+    r"[\"'`*_]{0,3} ?(?:(?:the|der|le|el|il) )?[\"'*_(]{0,3}$",
+    re.IGNORECASE,
 )
+"""Words right behind which a date or time is the moment's own."""
+
+_DATED = re.compile(r"\A[\s>#*_-]*(?:date|time|datum|uhrzeit|fecha|hora)[*_]{0,3}\s?[:=][*_]{0,3}\s?$", re.IGNORECASE)
+"""A label that a document of any day may have too."""
+
+_SUPPOSED = re.compile(
+    r"[\"“„«「]|\b(?:if|when|whenever|unless|until|till|once|while|whether|assum\w+|suppos\w+|pretend\w*|imagine|say|says"
+    r"|write|answer|reply|never|wenn|falls|sobald|si|quand|cuando|quando|se|если|когда)\b|如果|もし|만약",
+    re.IGNORECASE,
+)
+"""Words before which a sentence only speaks of a day: "if today is 2026-12-25, …"."""
+
 _SURE_OF_THE_MOMENT = frozenset({"UUID", "ISO date and time", "epoch number", "random hex", "JWT"})
 """Kinds that are told also where nothing says that they are of the moment."""
 
@@ -190,7 +214,7 @@ MOST_ITEMS = 500
 """How many items are looked at: a text with more is a table of data."""
 
 _SENTENCE_CHARS = 300
-"""How far a sentence is looked at to either side of an item."""
+"""How far a sentence is looked at before an item."""
 
 _SENTENCE_ENDS = re.compile(r"(?<=[.!?。])\s|\n")
 
@@ -200,7 +224,7 @@ def _items(text: str, varying: Collection[str]) -> Iterator[_Item]:
     found = [_Item(*m.span("value"), "id", m["value"], m["label"]) for m in _LABELLED.finditer(text)]
     found += [_Item(*m.span(), "text", m[0]) for one in varying if one for m in re.finditer(re.escape(one), text)]
     found += [_Item(*m.span(), "JWT", m[0]) for m in _JWT.finditer(text)]
-    for kind, pattern in KINDS:
+    for kind, pattern in VOLATILE_PATTERNS:
         if kind != "counter":
             found += [_Item(*m.span(), kind, m[0]) for m in pattern.finditer(text)]
     last: _Item | None = None
@@ -223,15 +247,29 @@ def _one_with(text: str, last: _Item, item: _Item) -> bool:
     return both and _JOINED.fullmatch(text, last.end, item.start) is not None
 
 
-def _why_not(text: str, item: _Item, code: list[tuple[int, int]], varies: bool) -> str | None:
-    """Why an item stays: a reason; empty where it is nothing to speak of; None where it can be moved."""
+def _sentence_of(text: str, item: _Item) -> int:
+    """Where the sentence begins that an item stands in."""
     begin = max(0, item.start - _SENTENCE_CHARS)
-    start = max((m.end() for m in _SENTENCE_ENDS.finditer(text, begin, item.start)), default=begin)
-    of_the_moment = varies or bool(item.label) or _NOW.search(text, start, item.start) is not None
-    if not of_the_moment:
-        after = _SENTENCE_ENDS.search(text, item.end, end := item.end + _SENTENCE_CHARS)
-        of_the_moment = _NOW.search(text, item.end, after.start() if after else end) is not None
-    if not of_the_moment:
+    return max((m.end() for m in _SENTENCE_ENDS.finditer(text, begin, item.start)), default=begin)
+
+
+def _of_the_moment(text: str, item: _Item, start: int, *, varies: bool) -> str | None:
+    """The name of an item that is of the moment, empty where it is not sure what it is; None where it is a constant."""
+    if item.label:
+        return re.sub(r"\W+", "_", item.label.strip().lower())
+    before = text[start : item.start]
+    if item.kind in _NAMES:
+        said = _MOMENT.search(before)
+        if said is not None and _SUPPOSED.search(before, 0, said.start()) is None:
+            return _NAMES[item.kind]
+        if _DATED.match(before):
+            return ""
+    return "" if varies else None
+
+
+def _why_not(text: str, item: _Item, start: int, code: list[tuple[int, int]], *, moves: bool) -> str | None:
+    """Why an item stays: a reason; empty where it is nothing to speak of; None where it can be moved."""
+    if not moves:
         return "nothing says whether it changes from call to call" if item.kind in _SURE_OF_THE_MOMENT else ""
     if any(first <= item.start < last for first, last in code):
         return "it stands in code or an address, where a name may mean something else"

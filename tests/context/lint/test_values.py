@@ -38,7 +38,9 @@ def test_any_text_can_be_read(text: str, varying: list[str]) -> None:
         ("**Request ID** is `r_77`.", "**Request ID** is `r_77`."),
         ("Heute ist der 30.11.2026.", "Heute ist der {current_date}."),
         ("今日は2026-11-30です。", "今日は{current_date}です。"),
-        ("Generated at 1764500000.", "Generated at {current_time}."),
+        ("The current timestamp is 1764500000.", "The current timestamp is {current_time}."),
+        ("**Current date (UTC):** 2026-11-30", "**Current date (UTC):** {current_date}"),
+        (f"Session ID: 12345678-{_ID[9:]}.", "Session ID: {session_id}."),
     ],
 )
 def test_what_is_of_the_moment_is_moved(text: str, template: str) -> None:
@@ -54,11 +56,33 @@ def test_what_is_of_the_moment_is_moved(text: str, template: str) -> None:
         "Say the current time, such as 10:15, when asked.",
         "Answer in 3 sentences, for order 1234567.",
         "The key `2026-11-30` is used now.",
+        "Pass session_id: required with every tool call. As of 2024-05-01, refunds take 14 days.",
+        "Session ID: the value that track() returned",
+        "Session ID: track2(x)",
+        "The request id is mandatory",
+        "The request id is 12 characters long.",
+        "The request id is 10-digit.",
+        "This policy was last updated on 2024-01-15 and binds you.",
+        "Orders placed before 2024-05-01 are now final",
+        "the current price list took effect on 2024-01-01",
+        "The store opens at 09:00 now",
+        "The session lasts until 2025-03-01 10:00 at most.",
+        "The check-in time is now 15:00.",
+        "If today is 2026-12-25, wish a merry day.",
+        'Answer "today is 2026-12-25" to nobody.',
     ],
 )
 def test_what_belongs_to_a_rule_stays(text: str) -> None:
-    """Dates of a rule, examples and code stay where they are."""
-    assert templated(text).text == text
+    """Constants, dates of a rule, examples and code stay where they are, and nothing is said of them at the end."""
+    made = templated(text)
+    assert (made.text, made.note) == (text, "")
+
+
+def test_a_constant_is_never_called_the_current_date() -> None:
+    """What only has a label, or is known to vary, is named for nothing that it may not be."""
+    made = templated("Date: 2024-05-01\nOffer 2024-06-01 to Ana.", varying=["2024-06-01", "Ana"])
+    assert made.text == "Date: {value_1}\nOffer {value_2} to {value_3}."
+    assert made.note.splitlines()[0] == "Values in the instructions above:"
 
 
 def test_what_may_be_a_constant_is_told() -> None:
@@ -71,11 +95,11 @@ def test_what_may_be_a_constant_is_told() -> None:
 
 def test_what_is_known_to_vary_is_moved() -> None:
     """A value that recorded prompts differ by needs no word beside it."""
-    assert templated("You help Ana.", varying=["Ana"]).text == "You help {current_value}."
+    assert templated("You help Ana.", varying=["Ana"]).text == "You help {value_1}."
 
 
 def test_a_name_in_use_is_not_taken() -> None:
     """A text that has the name already gets another one; the same value has one name."""
-    made = templated("Put {current_date} here. Today is 2026-11-30, now is 2026-11-30, tomorrow is not now 2026-12-01.")
+    made = templated("Put {current_date} here. Today is 2026-11-30. It is now 2026-11-30. Current date: 2026-12-01.")
     assert [value.name for value in made.values] == ["current_date_2", "current_date_3"]
     assert made.text.count("{current_date_2}") == 2
