@@ -228,7 +228,9 @@ class Audit:
             last = data["last_input_tokens"]
             return cls(records=records, asked=asked, last_input_tokens=None if last is None else int(last))
         except (KeyError, TypeError, ValueError) as error:
-            raise ContextError(f"This is no audit of a context: {error!r}. Delete it from the state.") from error
+            raise ContextError(
+                f"This is no audit of a context: {type(error).__name__}. Delete it from the state."
+            ) from error
 
     def _scaled(self, factor: Fraction) -> list[Record]:
         """The records with what was cut since the latest answer in the provider's tokens."""

@@ -43,7 +43,8 @@ class ContextMiddleware(AgentMiddleware[Any, Any, Any]):
     """Sends of an agent's history what is worth its price; the agent's messages stay as they are.
 
     Put it before what adds messages to a request, such as working memory, so that it sees the history itself: what it
-    plans holds for messages that stay where they are. Model, system prompt and tools it takes from each request.
+    plans holds for messages that stay where they are. Model, system prompt and tools it takes from each request. What
+    tries a call again may stand before or behind it: each attempt is sent the same.
 
     Args:
         projector: Projects; None is one with the defaults.

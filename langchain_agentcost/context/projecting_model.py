@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Self
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import BaseMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
 from langchain_core.runnables import Runnable, RunnableBinding
 
 from langchain_agentcost.context.worth import CacheRates
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.pricing.prompt_caching import terms_of
 from langchain_agentcost.tokens import count_messages
+from langchain_agentcost.usage import Usage, is_cache_hit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,7 @@ class ModelFacts:
         name: The model, to count its tokens; None takes the nearest encoding.
         rates: What its input costs with its prompt cache; None where no price is known.
         ttl_s: How long its prompt cache keeps what is not read, in seconds; None where it has none.
+        unmarked: What its input costs where it caches only what is marked, and nothing is; None for others.
 
     Example:
         >>> facts = ModelFacts.of("claude-sonnet-4-5")
@@ -34,6 +37,7 @@ class ModelFacts:
     name: str | None = None
     rates: CacheRates | None = None
     ttl_s: float | None = None
+    unmarked: CacheRates | None = None
 
     @classmethod
     def of(
@@ -53,16 +57,42 @@ class ModelFacts:
                 the provider's usual time.
             window_tokens: The longest prompt; None takes the model's profile, where it has one.
         """
-        name, provider = (model, None) if isinstance(model, str) else _names(model)
+        name, provider = (model, None) if isinstance(model, str) else names_of(model)
         if name is None:
             return cls(ttl_s=ttl_s)
         card = (prices or PriceBook()).card(name, provider=provider)
         terms = terms_of(card.model, card.provider) if card else terms_of(name, provider)
         if window_tokens is None and not isinstance(model, str):
             window_tokens = _window(model)
-        priced = card is not None and card.usd("input") is not None
-        rates = CacheRates.of(card, window_tokens=window_tokens) if priced else None
-        return cls(name=name, rates=rates, ttl_s=terms.ttl_s if ttl_s is None and terms else ttl_s)
+        usd = None if card is None else card.usd("input")
+        if usd is None:
+            return cls(name=name, ttl_s=terms.ttl_s if ttl_s is None and terms else ttl_s)
+        unmarked = None
+        if terms is not None and not terms.automatic:
+            unmarked = CacheRates(read=usd * 1_000, write=usd * 1_000, window_tokens=window_tokens)
+        rates = CacheRates.of(card, window_tokens=window_tokens)
+        return cls(name=name, rates=rates, ttl_s=terms.ttl_s if ttl_s is None and terms else ttl_s, unmarked=unmarked)
+
+    def as_billed(self, messages: Sequence[BaseMessage]) -> Self:
+        """Give what holds for a history: where nothing of it is cached, all input costs the same, and always.
+
+        A provider that caches unasked is taken at its word. Where one wants marks, the request is not searched for
+        them: they may be set later than it is seen here. The provider's own usage tells: of the answers that report
+        one, the two latest read nothing from the cache and wrote nothing to it. Without two, caching is assumed.
+
+        Args:
+            messages: The history.
+
+        Example:
+            >>> usage = {"input_tokens": 9_000, "output_tokens": 1, "total_tokens": 9_001}
+            >>> answer = AIMessage("Done.", usage_metadata=usage)
+            >>> facts = ModelFacts.of("claude-sonnet-4-5")
+            >>> facts.as_billed([answer]).rates.read, facts.as_billed([answer, answer]).rates.read
+            (Decimal('300.0'), Decimal('3000'))
+        """
+        if self.unmarked is None or not _uncached(messages):
+            return self
+        return replace(self, rates=self.unmarked, ttl_s=None, unmarked=None)
 
     def size(self, message: BaseMessage) -> int:
         """Count the tokens of a message."""
@@ -96,11 +126,19 @@ class Beside:
         return [SystemMessage(self.system) if isinstance(self.system, str) else self.system]
 
 
-def _names(model: Runnable[Any, Any]) -> tuple[str | None, str | None]:
-    """The model's name and its provider's, as LangChain announces them."""
+def bound_to(model: Any) -> dict[str, Any]:
+    """Give what is sent besides the prompt."""
     bound: dict[str, Any] = {}
     while isinstance(model, RunnableBinding):
         bound = {**model.kwargs, **bound}
+        model = model.bound
+    return bound
+
+
+def names_of(model: Any) -> tuple[str | None, str | None]:
+    """Give the model's name and its provider's, as LangChain announces them."""
+    bound = bound_to(model)
+    while isinstance(model, RunnableBinding):
         model = model.bound
     if not isinstance(model, BaseChatModel):
         return None, None
@@ -114,3 +152,13 @@ def _window(model: Runnable[Any, Any]) -> int | None:
     profile = getattr(model, "profile", None)
     found = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
     return found if isinstance(found, int) and found > 0 else None
+
+
+def _uncached(messages: Sequence[BaseMessage]) -> bool:
+    """Whether the two latest answers that report their usage have nothing to do with a prompt cache."""
+    asked = (message for message in reversed(messages) if isinstance(message, AIMessage) and not is_cache_hit(message))
+    used = (usage for usage in map(Usage.from_message, asked) if usage is not None and usage.input_tokens)
+    latest = list(islice(used, 2))
+    return len(latest) == 2 and not any(
+        one.cache_read_tokens + one.cache_write_tokens + one.cache_write_1h_tokens for one in latest
+    )

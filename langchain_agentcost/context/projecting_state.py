@@ -36,6 +36,7 @@ class Stored:
         step: How many calls were asked for.
         last_call_at: When the latest was, in seconds since 1970; None before the first.
         lengths: How long other runs were when this one began; None where that was not asked for.
+        learned: How long this run is for others that begin: as many calls as were answered.
         audit: What the cuts have saved.
 
     Example:
@@ -47,6 +48,7 @@ class Stored:
     step: int = 0
     last_call_at: float | None = None
     lengths: tuple[int, ...] | None = None
+    learned: int = 0
     audit: Audit = field(default_factory=Audit)
 
     def as_dict(self) -> dict[str, Any]:
@@ -56,6 +58,7 @@ class Stored:
             "step": self.step,
             "last_call_at": self.last_call_at,
             "lengths": None if self.lengths is None else list(self.lengths),
+            "learned": self.learned,
             "audit": self.audit.as_dict(),
         }
 
@@ -75,9 +78,12 @@ class Stored:
                 step=int(data["step"]),
                 last_call_at=None if last is None else float(last),
                 lengths=None if lengths is None else tuple(int(one) for one in lengths),
+                learned=int(data.get("learned", 0)),
                 audit=Audit.from_dict(data["audit"]),
             )
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             if isinstance(error, ContextError):
                 raise
-            raise ContextError(f"This is no state of a context: {error!r}. Delete it to start anew.") from error
+            raise ContextError(
+                f"This is no state of a context: {type(error).__name__}. Delete it to start anew."
+            ) from error

@@ -1,16 +1,14 @@
-"""How a projector speaks up: what changes a prompt is logged and told, and the first fault is a warning."""
+"""How a projector speaks up: what changes a prompt is logged and told."""
 
 from __future__ import annotations
 
 import logging
-from threading import Lock
 
 from langchain_core.callbacks import dispatch_custom_event
 from langchain_core.callbacks.manager import adispatch_custom_event
 from langchain_core.runnables import RunnableConfig
 
 from langchain_agentcost.context.decision import Decision
-from langchain_agentcost.errors import ContextWarning, give_warning
 
 CONTEXT_CHANGED = "agentcost.context"
 """The name of the custom event; its data is `Decision.as_dict()`."""
@@ -34,23 +32,6 @@ async def atell(decision: Decision, config: RunnableConfig | None = None) -> Non
         await adispatch_custom_event(CONTEXT_CHANGED, decision.as_dict(), config=config)
     except RuntimeError:
         return
-
-
-class Complaint:
-    """Warns of the first fault, and logs the others."""
-
-    def __init__(self) -> None:
-        self._said = False
-        self._lock = Lock()
-
-    def about(self, error: Exception) -> None:
-        """Say that a context was not cut."""
-        with self._lock:
-            said, self._said = self._said, True
-        if said:
-            logger.debug("a context could not be cut again: %r", error)
-            return
-        give_warning(ContextWarning(f"A context could not be cut, so the history goes out as it is: {error!r}"))
 
 
 def _log(decision: Decision) -> None:

@@ -4,68 +4,44 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol, runtime_checkable
+from dataclasses import replace
+from functools import partial
+from typing import Any, TypeVar
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config
+from langchain_core.runnables.config import ensure_config, run_in_executor
 from langgraph.errors import GraphBubbleUp
 
 from langchain_agentcost.attribution import AttributionMap
-from langchain_agentcost.context.audit import Asked, AuditReport
-from langchain_agentcost.context.decision import Decision, EvictionPolicy, Situation
+from langchain_agentcost.context.audit import AuditReport
+from langchain_agentcost.context.complaint import Complaint
+from langchain_agentcost.context.decision import Decision, EvictionPolicy
 from langchain_agentcost.context.horizon import Horizon, Horizons, StepHistory
 from langchain_agentcost.context.plan import Action, Editor, Plan, project
 from langchain_agentcost.context.planner import EvictionPlanner
+from langchain_agentcost.context.projecting_attempts import Attempt, Attempts, Threads, place_of, says
+from langchain_agentcost.context.projecting_job import Decider, Job, Projection, settled
 from langchain_agentcost.context.projecting_model import Beside, ModelFacts
 from langchain_agentcost.context.projecting_references import PutAside
 from langchain_agentcost.context.projecting_state import Stored
-from langchain_agentcost.context.projecting_summary import History, SummaryDesk, without_summary
-from langchain_agentcost.context.projecting_telling import Complaint, atell, tell
+from langchain_agentcost.context.projecting_summary import SummaryDesk
+from langchain_agentcost.context.projecting_telling import atell, tell
 from langchain_agentcost.context.references.references import References
 from langchain_agentcost.context.summarizer import Summarizer
 from langchain_agentcost.errors import ContextError, ContextWarning, give_warning
 from langchain_agentcost.recent import Recent
-from langchain_agentcost.tokens import count_messages
 from langchain_agentcost.usage import Usage, is_cache_hit
 
 LENGTHS_KEPT = 16
 """A run keeps so many lengths of earlier runs, so that a call that is repeated from a checkpoint decides the same."""
 
-THREADS_KEPT = 1_000
-"""Of so many threads the Runnable remembers the plan: the latest."""
+LONG_CHARS = 50_000
+"""A longer history is decided about in a thread, so that it does not hold up an event loop."""
 
+T = TypeVar("T")
 
-@runtime_checkable
-class Decider(Protocol):
-    """Decides what of a history is sent: an `EvictionPlanner`, a `Selection`, or your own."""
-
-    def decide(self, situation: Situation) -> Decision:
-        """Decide what is sent.
-
-        Args:
-            situation: The call that is about to be made.
-
-        Returns:
-            The decision. Its plan is what the history is projected by, and is kept for the next call.
-        """
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Projection:
-    """What is sent, and what is kept.
-
-    Args:
-        messages: The messages for the model.
-        stored: What is kept for the next call: plain data that JSON can hold.
-        decision: What was decided; None where something failed and the history goes out as it is.
-    """
-
-    messages: list[BaseMessage]
-    stored: dict[str, Any]
-    decision: Decision | None
+__all__ = ["ContextProjector", "Decider", "Projection"]
 
 
 class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
@@ -75,11 +51,18 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
     stored data and the same clock give the same prompt, in any process. `ContextMiddleware` and `ContextNode` keep it
     in a graph's state.
 
-    As a Runnable (`projector | model`) it takes and gives messages. It then remembers the `THREADS_KEPT` latest threads
-    in memory, by `thread_id` of the config's `configurable`; without one nothing is cut, and a warning says so.
+    As a Runnable (`projector | model`) it takes and gives messages. It then remembers the 1,000 latest threads in
+    memory, by `thread_id` of the config's `configurable` and the node that it is in; without one nothing is cut, and a
+    warning says so.
+
+    A call that is tried again in the same process is sent the same prompt, and its summary is not paid for twice. It is
+    known by its thread and by LangGraph's task; a config that names neither cannot tell.
 
     How long a run will be it expects by `horizon`. None learns it in this process, for each workflow and agent: a run
-    counts as long as it is so far, and keeps what was known of other runs when it began.
+    counts as long as its answers so far, and keeps what was known of other runs when it began.
+
+    Where a provider caches only what is marked, as Anthropic does, and the two latest answers say that nothing was read
+    from the cache or written to it, cuts are planned at the plain price of input; see `ModelFacts.as_billed`.
 
     Whatever fails inside, the history goes out as it is, and a warning says so once. What stops a graph on purpose,
     such as a budget that a summary has no room in, passes.
@@ -123,8 +106,9 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
         self._aside = PutAside(references) if references else None
         self._clock = clock
         self._planners: Recent[ModelFacts, EvictionPlanner] = Recent(64)
-        self._threads: Recent[str, dict[str, Any]] = Recent(THREADS_KEPT)
-        self._complaint = Complaint()
+        self._threads = Threads()
+        self._attempts = Attempts()
+        self._complaint = Complaint("A context could not be cut, so the history goes out as it is", ContextWarning)
         self._editor = Editor()
 
     def project(
@@ -144,15 +128,17 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
             config: The run's config; None takes that of the run that this code is in.
         """
         try:
-            job = self._job(messages, stored, beside or Beside(), config)
-            decision = job.decide()
+            begun = self._begun(messages, stored, beside or Beside(), config)
+            if isinstance(begun, Projection):
+                return begun
+            job, decision = begun
             if decision.summarise is not None and self._desk is not None:
                 decision = job.written(decision, self._desk.write(job.history, decision, config))
             if decision.action is not Action.NONE:
                 if self._aside is not None:
                     decision = replace(decision, plan=self._aside.keep(decision.plan, messages, config))
                 tell(decision, config)
-            return job.projection(decision)
+            return self._done(job, decision)
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001  # any history, any store: the user's run goes on
@@ -166,17 +152,21 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
         beside: Beside | None = None,
         config: RunnableConfig | None = None,
     ) -> Projection:
-        """Give what is sent of a history, from async code; see `project`."""
+        """Give what is sent of a history, from async code; see `project`. A long one is decided about in a thread."""
         try:
-            job = self._job(messages, stored, beside or Beside(), config)
-            decision = job.decide()
+            later = _Later(messages)
+            begun = await later(partial(self._begun, messages, stored, beside or Beside(), config))
+            if isinstance(begun, Projection):
+                return begun
+            job, decision = begun
             if decision.summarise is not None and self._desk is not None:
-                decision = job.written(decision, await self._desk.awrite(job.history, decision, config))
+                summary = await self._desk.awrite(job.history, decision, config)
+                decision = await later(partial(job.written, decision, summary))
             if decision.action is not Action.NONE:
                 if self._aside is not None:
                     decision = replace(decision, plan=await self._aside.akeep(decision.plan, messages, config))
                 await atell(decision, config)
-            return job.projection(decision)
+            return await later(partial(self._done, job, decision))
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001  # any history, any store: the user's run goes on
@@ -190,21 +180,27 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
             self._complaint.about(error)
             return list(messages)
 
-    def answered(self, stored: Mapping[str, Any], answer: BaseMessage | None) -> dict[str, Any]:
+    def answered(
+        self, stored: Mapping[str, Any], answer: BaseMessage | None, *, config: RunnableConfig | None = None
+    ) -> dict[str, Any]:
         """Note what the provider says that a call consumed, where it is known at once; else the next call sees it.
 
         Args:
             stored: What `project` gave.
             answer: The model's message.
+            config: The run's config; None takes that of the run that this code is in.
 
         Returns:
             What is to be stored.
         """
         try:
-            if not isinstance(answer, AIMessage) or is_cache_hit(answer):
+            if not isinstance(answer, AIMessage):
                 return dict(stored)
-            known = Stored.from_dict(stored)
-            return replace(known, audit=known.audit.answered(Usage.from_message(answer))).as_dict()
+            self._attempts.answered(place_of(config))
+            known = self._learned(Stored.from_dict(stored), config)
+            if not is_cache_hit(answer):
+                known = replace(known, audit=known.audit.answered(Usage.from_message(answer)))
+            return known.as_dict()
         except Exception as error:  # noqa: BLE001  # any provider's usage
             self._complaint.about(error)
             return dict(stored)
@@ -222,33 +218,55 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
         Raises:
             ContextError: If what is stored is something else.
         """
-        audit = _settled(Stored.from_dict(stored), messages).audit
-        return audit.report((model or self._model).rates)
+        known, _ = settled(Stored.from_dict(stored), messages)
+        return known.audit.report((model or self._model).as_billed(messages).rates)
 
     def invoke(self, input: Sequence[BaseMessage], config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002  # Runnable's own name
         """Give what is sent of a thread's messages."""
-        thread = self._thread(config)
+        thread = self._thread(input, config)
         if thread is None:
             return list(input)
-        made = self.project(input, self._threads.get(thread), config=config)
-        self._threads.put(thread, made.stored)
+        before = self._threads.stored(thread, input)
+        made = self.project(input, before, config=config)
+        self._threads.keep(thread, input, before=before, after=made.stored)
         return made.messages
 
     async def ainvoke(self, input: Sequence[BaseMessage], config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002  # Runnable's own name
         """Give what is sent of a thread's messages, from async code."""
-        thread = self._thread(config)
+        thread = self._thread(input, config)
         if thread is None:
             return list(input)
-        made = await self.aproject(input, self._threads.get(thread), config=config)
-        self._threads.put(thread, made.stored)
+        before = self._threads.stored(thread, input)
+        made = await self.aproject(input, before, config=config)
+        self._threads.keep(thread, input, before=before, after=made.stored)
         return made.messages
 
-    def _thread(self, config: RunnableConfig | None) -> str | None:
-        named = ensure_config(config).get("configurable", {})
-        if not named.get("thread_id"):
+    def _thread(self, messages: Sequence[BaseMessage], config: RunnableConfig | None) -> str | None:
+        thread = self._threads.named(messages, config)
+        if thread is None:
             give_warning(ContextWarning("Nothing is cut: the config has no thread_id, so no plan could be remembered."))
-            return None
-        return f"{named['thread_id']}\n{named.get('checkpoint_ns', '')}"
+        return thread
+
+    def _begun(
+        self,
+        messages: Sequence[BaseMessage],
+        data: Mapping[str, Any] | None,
+        beside: Beside,
+        config: RunnableConfig | None,
+    ) -> tuple[Job, Decision] | Projection:
+        """A call and what is decided about it; what was made of it before, where it is tried again."""
+        job = self._job(messages, data, beside, config)
+        made = self._attempts.made(job.attempt)
+        if made is None:
+            return job, job.decide()
+        decision, stored = made
+        return Projection(project(messages, decision.plan, self._editor), stored, decision)
+
+    def _done(self, job: Job, decision: Decision) -> Projection:
+        made = job.projection(decision)
+        if made.decision is not None:
+            self._attempts.keep(job.attempt, made.decision, made.stored)
+        return made
 
     def _job(
         self,
@@ -256,26 +274,29 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
         data: Mapping[str, Any] | None,
         beside: Beside,
         config: RunnableConfig | None,
-    ) -> _Job:
-        facts = beside.model or self._model
+    ) -> Job:
+        facts = (beside.model or self._model).as_billed(messages)
         stored = self._known(data)
         if not stored.plan.fits(messages):
             stored = replace(stored, plan=Plan(stored.plan.epoch), audit=stored.audit.restarted())
-        stored = _settled(stored, messages)
+        stored, answered = settled(stored, messages)
+        if answered:
+            stored = self._learned(stored, config)
         made = stored.step or sum(isinstance(message, AIMessage) for message in messages)
-        stored = self._counted(replace(stored, step=made + 1), config)
-        now = self._clock()
-        pause = None if stored.last_call_at is None else now - stored.last_call_at
-        return _Job(
+        stored = self._began(replace(stored, step=made + 1), config)
+        now, place = self._clock(), place_of(config)
+        cold = facts.is_cold(None if stored.last_call_at is None else now - stored.last_call_at)
+        return Job(
             messages=messages,
             stored=replace(stored, last_call_at=now),
             facts=facts,
             beside=beside,
             decider=self._decider or self._planner(facts),
             remaining=self._remaining(stored, beside),
-            cold=facts.is_cold(pause),
+            cold=cold,
             desk=self._desk,
             editor=self._editor,
+            attempt=Attempt(place, stored.step, stored.plan, says(messages), cold, facts) if place else None,
         )
 
     def _known(self, data: Mapping[str, Any] | None) -> Stored:
@@ -296,15 +317,22 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
             self._planners.put(facts, planner)
         return planner
 
-    def _counted(self, stored: Stored, config: RunnableConfig | None) -> Stored:
-        """Learn that a run is as long as this, and keep with it what was known when it began."""
-        if self._horizon is not None:
+    def _began(self, stored: Stored, config: RunnableConfig | None) -> Stored:
+        """Keep with a run what was known of others when it began."""
+        if self._horizon is not None or stored.lengths is not None:
             return stored
+        return replace(stored, lengths=self._lengths(config).sample(LENGTHS_KEPT))
+
+    def _learned(self, stored: Stored, config: RunnableConfig | None) -> Stored:
+        """Learn that a run is as long as this: once for each call, when its answer is there."""
+        if self._horizon is not None or stored.step <= stored.learned:
+            return stored
+        self._lengths(config).ended(stored.step, instead_of=stored.learned or None)
+        return replace(stored, learned=stored.step)
+
+    def _lengths(self, config: RunnableConfig | None) -> StepHistory:
         named = AttributionMap().read(ensure_config(config).get("metadata"))
-        history = self._horizons.of(f"{named.get('workflow', '')}/{named.get('agent', '')}")
-        lengths = history.sample(LENGTHS_KEPT) if stored.lengths is None else stored.lengths
-        history.ended(stored.step, instead_of=stored.step - 1)
-        return replace(stored, lengths=lengths)
+        return self._horizons.of(f"{named.get('workflow', '')}/{named.get('agent', '')}")
 
     def _remaining(self, stored: Stored, beside: Beside) -> float:
         horizon = self._horizon or StepHistory(stored.lengths or ())
@@ -320,88 +348,17 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
         return Projection(self.view(messages, kept), kept, None)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Job:
-    """One call that is decided about."""
-
-    messages: Sequence[BaseMessage]
-    stored: Stored
-    facts: ModelFacts
-    beside: Beside
-    decider: Decider
-    remaining: float
-    cold: bool
-    desk: SummaryDesk | None
-    editor: Editor
-
-    @property
-    def history(self) -> History:
-        """What a summary is made of."""
-        make = getattr(self.decider, "make", self.editor)
-        return History(self.beside.messages(), self.messages, self.stored.plan, not self.cold, make)
-
-    @property
-    def situation(self) -> Situation:
-        """What the decider is told."""
-        desk, history = self.desk, self.history
-        return Situation(
-            messages=self.messages,
-            plan=self.stored.plan,
-            remaining=self.remaining,
-            step=self.stored.step,
-            static_tokens=self.static_tokens,
-            cached=not self.cold,
-            offer=None if desk is None else lambda shown: desk.offer(shown, history),
-        )
-
-    @property
-    def static_tokens(self) -> int:
-        """What is sent beside the history, in tokens."""
-        return count_messages(self.beside.messages(), model=self.facts.name, tools=self.beside.tools)
-
-    def decide(self) -> Decision:
-        return self.decider.decide(self.situation)
-
-    def written(self, decision: Decision, summary: str) -> Decision:
-        """A decision with its summary; one of which no summary came, or none that is shorter, changes nothing."""
-        situation = self.situation
-        if not summary or not isinstance(self.decider, EvictionPlanner):
-            return without_summary(situation, decision)
-        done = self.decider.summarised(situation, decision, summary)
-        return done if self._evicted(done.plan) > 0 else without_summary(situation, decision)
-
-    def projection(self, decision: Decision) -> Projection:
-        """What is sent by a decision, and what is stored."""
-        if decision.summarise is not None:  # nobody was there to write it
-            decision = without_summary(self.situation, decision)
-        sent = project(self.messages, decision.plan, self.editor)
-        audit = self.stored.audit
-        if decision.action is not Action.NONE:
-            audit = audit.decided(decision, evicted_tokens=self._evicted(decision.plan))
-        asked = Asked(self.static_tokens + self._tokens(sent), len(self.messages), self.cold)
-        stored = replace(self.stored, plan=decision.plan, audit=audit.asking(asked))
-        return Projection(sent, stored.as_dict(), decision)
-
-    def _evicted(self, plan: Plan) -> int:
-        before = project(self.messages, self.stored.plan, self.editor)
-        return self._tokens(before) - self._tokens(project(self.messages, plan, self.editor))
-
-    def _tokens(self, messages: Sequence[BaseMessage]) -> int:
-        return sum(self.facts.size(message) for message in messages)
-
-
 def _facts(model: str | Runnable[Any, Any] | ModelFacts | None) -> ModelFacts:
     if model is None or isinstance(model, ModelFacts):
         return model or ModelFacts()
     return ModelFacts.of(model)
 
 
-def _settled(stored: Stored, messages: Sequence[BaseMessage]) -> Stored:
-    """What is stored, with the answer of the latest call counted where the history has it."""
-    asked = stored.audit.asked
-    if asked is None:
-        return stored
-    answer = next((one for one in messages[asked.messages :] if isinstance(one, AIMessage)), None)
-    if answer is None or is_cache_hit(answer):
-        return stored
-    return replace(stored, audit=stored.audit.answered(Usage.from_message(answer)))
+class _Later:
+    """Does work now, or in a thread where the history is so long that it would hold up an event loop."""
+
+    def __init__(self, messages: Sequence[BaseMessage]) -> None:
+        self._long = sum(len(str(message.content)) for message in messages) > LONG_CHARS
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        return await run_in_executor(None, work) if self._long else work()

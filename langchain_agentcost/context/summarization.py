@@ -13,6 +13,7 @@ from typing_extensions import TypedDict
 
 from langchain_agentcost.context.blocks import Block, BlockKind, blocks
 from langchain_agentcost.context.plan import Action, Edit, Plan, project
+from langchain_agentcost.context.projecting_state import latest
 from langchain_agentcost.context.summarizer import Summarizer
 from langchain_agentcost.context.summary import Summary, parse
 from langchain_agentcost.context.summary_writers import Passage
@@ -24,11 +25,6 @@ from langchain_agentcost.usage import Usage
 
 PLAN_KEY = "context_plan"
 """The channel that the plan is kept in."""
-
-
-def latest(_: object, new: object) -> object:
-    """Reduce: the plan that was made last counts."""
-    return new
 
 
 class SummarizedState(TypedDict, total=False):

@@ -12,12 +12,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
-from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_agentcost.context.blocks import blocks, validate
+from langchain_agentcost.context.projecting_model import bound_to, names_of
 from langchain_agentcost.context.summary import MAX_SUMMARY_TOKENS, Summary
 from langchain_agentcost.context.summary_notes import (
     INSTRUCTIONS,
@@ -204,8 +204,8 @@ class _Bill:
 
     @classmethod
     def of(cls, model: Runnable[Any, Any], prices: PriceBook | None, card: PriceCard | None, max_tokens: int) -> _Bill:
-        bound = _bound(model)
-        name, provider = _names(model, bound)
+        bound = bound_to(model)
+        name, provider = names_of(model)
         if card is None and name:
             card = (prices or PriceBook()).card(name, provider=provider)
         terms = terms_of(card.model, card.provider) if card else terms_of(name, provider) if name else None
@@ -233,25 +233,6 @@ def _structured(model: Runnable[Any, Any]) -> Runnable[Any, Any] | None:
         form: Runnable[Any, Any] = model.with_structured_output(SummaryNotes, include_raw=True)  # type: ignore[attr-defined]
         return form
     return None
-
-
-def _bound(model: Any) -> Mapping[str, Any]:
-    """What is sent besides the prompt."""
-    bound: dict[str, Any] = {}
-    while isinstance(model, RunnableBinding):
-        bound = {**model.kwargs, **bound}
-        model = model.bound
-    return bound
-
-
-def _names(model: Any, bound: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The model's name and its provider's, as LangChain announces them."""
-    while isinstance(model, RunnableBinding):
-        model = model.bound
-    if not isinstance(model, BaseChatModel):
-        return None, None
-    named = model._get_ls_params(**bound)  # noqa: SLF001  # what every tracer reads; it has no public name
-    return named.get("ls_model_name"), named.get("ls_provider")
 
 
 def _has_marks(prompt: Sequence[BaseMessage]) -> bool:

@@ -14,6 +14,7 @@ from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 
 from langchain_agentcost.context.blocks import is_pinned
+from langchain_agentcost.context.complaint import Complaint
 from langchain_agentcost.context.ranking import Ranker
 from langchain_agentcost.context.references import results
 from langchain_agentcost.context.references.draft import Draft, drafted, stub_above
@@ -23,7 +24,7 @@ from langchain_agentcost.context.references.policy import ReferencePolicy
 from langchain_agentcost.context.references.reading import Reader
 from langchain_agentcost.context.references.shelf import Kept, Shelf
 from langchain_agentcost.context.references.tally import ReferenceReport, Tally
-from langchain_agentcost.context.references.telling import Complaint, atell_off, tell_off
+from langchain_agentcost.context.references.telling import atell_off, tell_off
 from langchain_agentcost.pricing import PriceCard
 from langchain_agentcost.tokens import TokenCounter
 
@@ -83,7 +84,7 @@ class References:
         kept_in = InMemoryStore() if store is None else store
         self._shelf = Shelf(kept_in, ttl_s=self.policy.ttl_s, max_bytes=self.policy.max_bytes)
         self._reader = Reader(count=self._count, most_tokens=self.policy.read_tokens, ranker=ranker)
-        self._complaint = Complaint()
+        self._complaint = Complaint("References failed, so tool results go into the prompt whole")
 
     def offload(
         self,
@@ -135,11 +136,11 @@ class References:
         if self._stays(message, name):
             return message
         try:
-            draft = await self._later(partial(self._draft, message, name, messages), message)
+            draft = await self._later(partial(self._draft, message, name, messages), len(str(message.content)))
             if draft is None or not self._wants(draft, above_tokens):
                 return self._compressed(draft, message)
             ref = await self._shelf.aput(self._namespace(ensure_config(config)), draft.text, tool=name)
-            short: ToolMessage = await self._later(partial(self._short, draft, ref, messages), message)
+            short: ToolMessage = await self._later(partial(self._short, draft, ref, messages), len(draft.text))
         except Exception as error:  # noqa: BLE001  # any store, any text: the user's run goes on
             self._complaint.about(error)
             return message
@@ -185,7 +186,9 @@ class References:
             kept = await self._shelf.aget(self._namespace(ensure_config(config)), key) if key else None
         except Exception as error:  # noqa: BLE001  # any store
             return self._unreadable(ref, error)
-        told = self._told(ref, kept, how)
+        told: tuple[str, ReadBack] = await self._later(
+            partial(self._told, ref, kept, how), len(kept.text) if kept else 0
+        )
         await atell_off(self._tally.newly_off(), self.report, config)
         return told
 
@@ -273,9 +276,9 @@ class References:
         except Exception as error:  # noqa: BLE001  # any message: the user's run goes on
             self._complaint.about(error)
 
-    async def _later(self, work: Callable[[], Any], message: ToolMessage) -> Any:
+    async def _later(self, work: Callable[[], Any], chars: int) -> Any:
         """Do it now, or in a thread where it takes long."""
-        if len(str(message.content)) <= LONG_CHARS:
+        if chars <= LONG_CHARS:
             return work()
         return await run_in_executor(None, work)
 

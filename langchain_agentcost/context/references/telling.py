@@ -1,10 +1,9 @@
-"""How references speak up: once where something fails, and where a tool is switched off."""
+"""How references speak up where a tool is switched off."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
-from threading import Lock
 from typing import Any
 
 from langchain_core.callbacks import dispatch_custom_event
@@ -12,7 +11,6 @@ from langchain_core.callbacks.manager import adispatch_custom_event
 from langchain_core.runnables import RunnableConfig
 
 from langchain_agentcost.context.references.tally import ReferenceReport
-from langchain_agentcost.errors import AgentCostWarning, give_warning
 
 REFERENCE_OFF = "agentcost.reference_off"
 """The name of the custom event: a tool's results are put aside no longer."""
@@ -20,23 +18,6 @@ REFERENCE_OFF = "agentcost.reference_off"
 logger = logging.getLogger(__name__)
 
 Report = Callable[[], ReferenceReport]
-
-
-class Complaint:
-    """Warns of the first failure, and logs the others."""
-
-    def __init__(self) -> None:
-        self._said = False
-        self._lock = Lock()
-
-    def about(self, error: Exception) -> None:
-        """Say that references failed, and where."""
-        with self._lock:
-            said, self._said = self._said, True
-        if said:
-            logger.debug("references failed again: %r", error)
-            return
-        give_warning(AgentCostWarning(f"References failed, so tool results go into the prompt whole: {error!r}"))
 
 
 def tell_off(tools: Sequence[str], report: Report, config: RunnableConfig | None) -> None:

@@ -1,7 +1,9 @@
 import json
 import logging
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from langgraph.store.sqlite import SqliteStore
 
 from langchain_agentcost.context.blocks import pin
 from langchain_agentcost.context.compress.columnar import expanded
+from langchain_agentcost.context.ranking import Bm25
 from langchain_agentcost.context.references.marks import Mark, ReadBack
 from langchain_agentcost.context.references.policy import ReferencePolicy
 from langchain_agentcost.context.references.references import References
@@ -193,7 +196,7 @@ async def test_a_store_that_fails_leaves_the_result_whole_and_warns_once(caplog:
     """The run goes on, and the model is told in words what cannot be read."""
     references = References(Broken())
     message = result(LOG)
-    with pytest.warns(AgentCostWarning, match="no route to the store"):
+    with pytest.warns(AgentCostWarning, match="ConnectionError"):
         assert references.offload(message) is message
     assert await references.aoffload(message) is message
     assert "cannot be read now" in references.read("aaaaaaaa")
@@ -339,3 +342,23 @@ def test_what_compression_would_lose_is_not_lost_from_a_small_result() -> None:
     short = references.offload(result(page * 40))
     assert "class=" not in short.text
     assert "class='k7'" in references.read(ref_of(short), lines="1")
+
+
+async def test_a_long_result_is_read_back_in_a_thread() -> None:
+    """A short one is not worth it."""
+    threads: list[int] = []
+
+    class Notes(Bm25):
+        def scores(self, query: str, texts: Sequence[str]) -> list[float]:
+            threads.append(get_ident())
+            return super().scores(query, texts)
+
+    references = References(ranker=Notes())
+    for lines in (200, 4_000):
+        log = "\n".join(f"line {at}: worker_{at} took job_{at}" for at in range(lines))
+        mark = Mark.of(await references.aoffload(ToolMessage(log, tool_call_id=str(lines), name="t"), above_tokens=0))
+        assert mark is not None
+        said, _ = await references.aread_back(mark.ref, query="worker_7")
+        assert "worker_7" in said
+    assert threads[0] == get_ident()
+    assert threads[-1] != get_ident()
