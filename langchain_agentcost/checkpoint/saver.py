@@ -25,6 +25,7 @@ from langchain_agentcost.checkpoint.history import StepCost
 from langchain_agentcost.checkpoint.thread_costs import At, Learned, ThreadCosts
 from langchain_agentcost.checkpoint.unfinished import without
 from langchain_agentcost.meter import CostMeter
+from langchain_agentcost.meter.checkpoint_spend import CheckpointSpend
 
 
 class StampingSaver(BaseCheckpointSaver[Any]):
@@ -38,7 +39,7 @@ class StampingSaver(BaseCheckpointSaver[Any]):
     def __init__(self, inner: BaseCheckpointSaver[Any], *, meter: CostMeter) -> None:
         self._inner = inner
         self.meter = meter
-        self._costs = ThreadCosts(meter)
+        self._costs = ThreadCosts(meter, inner)
         self.__class__ = _able_as(type(self), type(inner))  # type: ignore[arg-type]  # mypy: types have no hash
 
     def __getattr__(self, name: str) -> Any:
@@ -51,6 +52,11 @@ class StampingSaver(BaseCheckpointSaver[Any]):
     def inner(self) -> BaseCheckpointSaver[Any]:
         """The checkpointer that keeps the threads."""
         return self._inner
+
+    @property
+    def spend(self) -> CheckpointSpend:
+        """What the meter knows was spent from the checkpoints that are kept here."""
+        return self._costs.spend
 
     @property
     def serde(self) -> SerializerProtocol:
@@ -78,6 +84,7 @@ class StampingSaver(BaseCheckpointSaver[Any]):
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Give a checkpoint. Where its thread has spent more than this process knows, budgets are told."""
+        self._costs.looked_up(config)
         saved = self._inner.get_tuple(config)
         if saved is None:
             return None
@@ -88,6 +95,7 @@ class StampingSaver(BaseCheckpointSaver[Any]):
 
     async def aget_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
         """Give a checkpoint; see `get_tuple`."""
+        self._costs.looked_up(config)
         saved = await self._inner.aget_tuple(config)
         if saved is None:
             return None

@@ -13,7 +13,8 @@ from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata, Checkpoint
 from langchain_agentcost.checkpoint.stamp import TOTAL, Owned, Stamp
 from langchain_agentcost.checkpoint.unfinished import Unfinished, spent_elsewhere
 from langchain_agentcost.meter import CostMeter, active_meters
-from langchain_agentcost.meter.checkpoint_spend import CheckpointSpend, Spent, together
+from langchain_agentcost.meter.checkpoint_spend import Spent, Taker, invocation_of, together
+from langchain_agentcost.meter.store_spends import StoreSpends
 from langchain_agentcost.recent import Recent
 
 NOT_A_RUN = ("update", "fork")
@@ -84,13 +85,15 @@ class ThreadCosts:
 
     Args:
         meter: Who knows what was spent.
+        store: What keeps the threads: those of another one may have the same ids.
     """
 
-    def __init__(self, meter: CostMeter) -> None:
+    def __init__(self, meter: CostMeter, store: object) -> None:
         self.meter = meter
         books = meter.books
-        books.spend = books.spend or CheckpointSpend()
-        self._spend = books.spend
+        books.spend = books.spend or StoreSpends()
+        self.spend = books.spend.of(store)
+        self._store = store  # what is copied from its checkpointer may be all that is left of that one
         self._lock = Lock()
         self._known: Recent[At, Known] = Recent()
         self._totals: Recent[str, Spent] = Recent()
@@ -99,6 +102,10 @@ class ThreadCosts:
         """Checkpoints whose unfinished superstep a child accounts for."""
         self._last: Recent[At, tuple[Known, Mapping[str, Spent]]] = Recent()
         """What checkpoints were stamped by, should they not be saved: their parent, and what they took."""
+
+    def looked_up(self, config: RunnableConfig) -> None:
+        """Note that a thread's state is asked for."""
+        self.spend.looked_up(At.of(config).thread)
 
     def read(self, saved: CheckpointTuple, *, latest: bool) -> Learned | None:
         """Note a checkpoint that was read.
@@ -114,13 +121,13 @@ class ThreadCosts:
         stamp = Stamp.of(saved.metadata)
         elsewhere: Mapping[str, Spent] = {}
         if latest and not at.namespace and not self._settled.get(at):
-            elsewhere = spent_elsewhere(saved, here=self._spend.by, thread=at.thread)
+            elsewhere = spent_elsewhere(saved, here=self.spend.by, thread=at.thread)
         with self._lock:
             before = self._known.get(at)
             if before is not None and not latest:
                 return None
             self._known.put(at, Known(stamp or _assumed(saved), stamped=stamp is not None, elsewhere=elsewhere))
-            self._spend.saw(at.thread, at.namespace, saved.checkpoint["id"])
+            self.spend.saw(at.thread, at.namespace, saved.checkpoint["id"])
             return self._learned(at, stamp, elsewhere) if not at.namespace else None
 
     def lacks(self, config: RunnableConfig) -> At | None:
@@ -145,7 +152,13 @@ class ThreadCosts:
             self._keep(mine, Stamp.of(metadata) or Stamp(), stamped=True)
             return metadata
         with self._lock:
-            taken = self._spend.take(mine.thread, mine.namespace, parent=parent.checkpoint, before=checkpoint["id"])
+            taken = self.spend.take(
+                mine.thread,
+                mine.namespace,
+                parent=parent.checkpoint,
+                before=checkpoint["id"],
+                by=self._taker(config),
+            )
             spent = together((base.elsewhere, taken))
             if base.elsewhere:
                 self._known.put(parent, base._replace(elsewhere={}))
@@ -163,7 +176,7 @@ class ThreadCosts:
         with self._lock:
             base, taken = self._last.pop(mine) or (NOTHING, {})
             self._known.pop(mine)
-            self._spend.give_back(mine.thread, mine.namespace, taken, parent=parent.checkpoint, lost=checkpoint["id"])
+            self.spend.give_back(mine.thread, mine.namespace, taken, parent=parent.checkpoint, lost=checkpoint["id"])
             if base.elsewhere:
                 self._known.put(parent, base)
                 self._settled.pop(parent)
@@ -173,20 +186,30 @@ class ThreadCosts:
     def unfinished(self, config: RunnableConfig) -> Unfinished | None:
         """What was spent from a checkpoint since this was last asked, as a write of its own; None where nothing was."""
         at = At.of(config)
-        spent = self._spend.unsaved(at.thread, at.checkpoint) if at.checkpoint and not at.namespace else {}
-        return Unfinished.of(spent, thread=at.thread, by=self._spend.by) if spent else None
+        spent = self.spend.unsaved(at.thread, at.checkpoint) if at.checkpoint and not at.namespace else {}
+        return Unfinished.of(spent, thread=at.thread, by=self.spend.by) if spent else None
 
     def forget(self, thread: str) -> None:
         """Forget a thread that was deleted."""
         with self._lock:
             self._totals.pop(thread)
             self._own.pop(thread)
-            self._spend.forget(thread)
+            self.spend.forget(thread)
             self._known = Recent()
+
+    def _taker(self, config: RunnableConfig) -> Taker:
+        """Who saves a checkpoint. A graph that was started by a run is in that one's root run from the beginning."""
+        runs, callbacks = self.meter.books.runs, config.get("callbacks")
+        around = callbacks.parent_run_id if isinstance(callbacks, BaseCallbackManager) else None
+        return Taker(
+            invocation_of(config.get("configurable") or {}),
+            runs.around(around).root_id if around else None,
+            runs.is_open,
+        )
 
     def _keep(self, at: At, stamp: Stamp, *, stamped: bool) -> None:
         self._known.put(at, Known(stamp, stamped=stamped, elsewhere={}))
-        self._spend.saw(at.thread, at.namespace, at.checkpoint or "")
+        self.spend.saw(at.thread, at.namespace, at.checkpoint or "")
 
     def _total_after(self, at: At, taken: Mapping[str, Spent]) -> Owned | None:
         """What the thread has spent, with what is accounted for now; what others spent is in its total already."""
@@ -194,7 +217,7 @@ class ThreadCosts:
             return None
         for totals in (self._totals, self._own):
             totals.put(at.thread, sum(taken.values(), totals.get(at.thread) or Spent()))
-        left = self._spend.left(at.thread, at.checkpoint or "")
+        left = self.spend.left(at.thread, at.checkpoint or "")
         return Owned(at.thread, (self._totals.get(at.thread) or Spent()) + left)
 
     def _learned(self, at: At, stamp: Stamp | None, elsewhere: Mapping[str, Spent]) -> Learned | None:
@@ -202,7 +225,7 @@ class ThreadCosts:
         if stamp.thread is None or stamp.thread.owner != at.thread:  # a copy of another thread, which spent that
             stamp = Stamp(thread=Owned(at.thread, Spent()))
         stated = sum(elsewhere.values(), stamp.thread.spent if stamp.thread else Spent())
-        left = self._spend.left(at.thread, "")  # a stamp of ours may count this already
+        left = self.spend.left(at.thread, None)  # a stamp of ours may count this already
         self._totals.put(at.thread, (self._totals.get(at.thread) or Spent()).at_least(stated - left))
         own = (self._own.get(at.thread) or Spent()) + left
         if own.at_least(stated) == own:

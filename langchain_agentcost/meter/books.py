@@ -19,7 +19,7 @@ from langchain_agentcost.errors import UsageMissingWarning
 from langchain_agentcost.ledger.entry import Entry, Kind
 from langchain_agentcost.meter.answer import Answer
 from langchain_agentcost.meter.calls import OpenCall
-from langchain_agentcost.meter.checkpoint_spend import CheckpointSpend, Place, Spent
+from langchain_agentcost.meter.checkpoint_spend import Place, Spent
 from langchain_agentcost.meter.ending import Ending, failure
 from langchain_agentcost.meter.fingerprints import Fingerprinter
 from langchain_agentcost.meter.gate import Gate
@@ -28,6 +28,7 @@ from langchain_agentcost.meter.journal import Journal
 from langchain_agentcost.meter.labels import current_metadata, current_run_id, labels_of
 from langchain_agentcost.meter.prefix_watch import PrefixWatch
 from langchain_agentcost.meter.runs import RunBook, WorkflowRun, root_before
+from langchain_agentcost.meter.store_spends import StoreSpends
 from langchain_agentcost.meter.till import NOT_BILLED, Till
 from langchain_agentcost.pricing import Cost, PriceBook
 from langchain_agentcost.recent import Recent
@@ -73,7 +74,7 @@ class Books:
         self._fingerprinter = fingerprinter
         self.gate: Gate | None = None
         self.prefix: PrefixWatch | None = None
-        self.spend: CheckpointSpend | None = None
+        self.spend: StoreSpends | None = None
         self._open: Recent[UUID, OpenCall] = Recent()
 
     def model_started(self, run_id: UUID, prompt: Prompt, event: Mapping[str, Any]) -> None:
@@ -339,7 +340,7 @@ class Books:
         )
         self._journal.write(entry)
         if self.spend is not None:
-            self.spend.note(call.place, call.run.id, Spent.of(entry))
+            self.spend.note(call.place, call.run, Spent.of(entry))
         if self.gate is not None:
             self.gate.settle(run_id, call, ending.taken(call.kind))
             if call.run.root_id == run_id:

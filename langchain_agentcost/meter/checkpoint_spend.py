@@ -6,12 +6,13 @@ where time is not: checkpoints are saved in the background, while the calls of t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from os import getpid
 from threading import Lock
-from typing import Any, NamedTuple, Self
-from uuid import uuid4
+from time import perf_counter
+from typing import Any, NamedTuple, Self, TypeVar
+from uuid import UUID, uuid4
 
 from langchain_core.runnables.config import var_child_runnable_config
 
@@ -84,13 +85,15 @@ class Spent:
 AMOUNTS: tuple[str, ...] = tuple(f.name for f in fields(Spent))
 """The names of its amounts, in order."""
 
+Run = TypeVar("Run", bound=Hashable)
+
 ByRun = Mapping[str, Spent]
 """What was spent, by workflow run, in the order in which they came."""
 
 
-def together(several: Iterable[ByRun]) -> dict[str, Spent]:
+def together(several: Iterable[Mapping[Run, Spent]]) -> dict[Run, Spent]:
     """Add what runs spent up, by run."""
-    total: dict[str, Spent] = {}
+    total: dict[Run, Spent] = {}
     for by_run in several:
         for run, spent in by_run.items():
             total[run] = total.get(run, Spent()) + spent
@@ -103,10 +106,14 @@ class Place(NamedTuple):
     Args:
         thread: The thread.
         checkpoints: For each graph around it, by namespace ("" is the outermost), the checkpoint that it runs from.
+        checkpointer: What saves them; None where it is not known.
+        invocation: The graph's run; see `invocation_of`. None where it is not known.
     """
 
     thread: str
     checkpoints: Mapping[str, str]
+    checkpointer: object = None
+    invocation: Hashable | None = None
 
     @classmethod
     def here(cls, metadata: Mapping[str, Any] | None) -> Self | None:
@@ -119,18 +126,47 @@ class Place(NamedTuple):
         thread = configurable.get("thread_id", (metadata or {}).get("thread_id"))
         if thread is None:
             return None
-        return cls(str(thread), configurable.get("checkpoint_map") or {"": ""})
+        checkpoints = configurable.get("checkpoint_map") or {"": ""}
+        return cls(str(thread), checkpoints, configurable.get(_CHECKPOINTER), invocation_of(configurable))
+
+
+def invocation_of(configurable: Mapping[str, Any]) -> Hashable | None:
+    """The run of the outermost graph that a config belongs to; None where it belongs to none, as with `update_state`.
+
+    Tasks, and the loop that saves checkpoints, are handed different configs, and both have the run's `RunControl`. It
+    is kept itself and not its id, which another one could be given later.
+    """
+    control: Hashable | None = getattr(configurable.get(_RUNTIME), "control", None)
+    return control
+
+
+_CHECKPOINTER, _RUNTIME = "__pregel_checkpointer", "__pregel_runtime"
+"""Where LangGraph hands its checkpointer and its runtime down. They have no public names."""
+
+
+class Taker(NamedTuple):
+    """Who saves a checkpoint.
+
+    Args:
+        invocation: The graph's run; see `invocation_of`.
+        root: The root run that the graph was started in; None where it is the root itself, or that is not known.
+        is_under_way: Whether a root run has not ended.
+    """
+
+    invocation: Hashable | None = None
+    root: UUID | None = None
+    is_under_way: Callable[[UUID], bool] = lambda _: False
 
 
 class CheckpointSpend:
-    """Keeps what was spent from each checkpoint until the next checkpoint is saved, which takes it.
+    """Keeps what was spent from each checkpoint of one store until the next checkpoint is saved, which takes it.
 
     Safe for threads.
 
     Example:
         >>> spend = CheckpointSpend()
         >>> spend.note(Place("t", {"": "c1"}), "run", Spent(llm_calls=1))
-        >>> [len(spend.take("t", "", parent="c1", before=child)) for child in ("c2", "c3")]
+        >>> [len(spend.take("t", "", parent="c1", before=child, by=Taker())) for child in ("c2", "c3")]
         [1, 0]
     """
 
@@ -144,33 +180,56 @@ class CheckpointSpend:
         """The name of what is noted here: a forked child notes under one of its own."""
         return f"{self._name}:{getpid()}"
 
-    def note(self, place: Place | None, run: str, spent: Spent) -> None:
-        """Note what a call has spent, for every graph that it is in."""
+    def note(self, place: Place | None, run: str, spent: Spent, *, root: UUID | None = None) -> None:
+        """Note what a call has spent, for every graph that it is in.
+
+        Args:
+            place: Where it was made.
+            run: Its workflow run.
+            spent: What it has spent.
+            root: Its root run: a workflow run that waited for a person goes on in another one.
+        """
         if place is None or not spent:
             return
         with self._lock:
             for namespace, checkpoint in place.checkpoints.items():
-                self._graph(place.thread, namespace).note(checkpoint, {run: spent})
+                graph = self._graph(place.thread, namespace)
+                graph.note(checkpoint, {run: spent}, root)
+                if place.invocation is not None and root is not None:
+                    graph.roots.put(place.invocation, root)
+
+    def looked_up(self, thread: str) -> None:
+        """Note that a thread's state was asked for, as each run does when it starts."""
+        with self._lock:
+            self._graph(thread, "").looked_up = perf_counter()
+
+    def last_looked_up(self, thread: str) -> float | None:
+        """When a thread's state was last asked for, on a clock that goes forward; None if it never was."""
+        with self._lock:
+            graph = self._graphs.get((thread, ""))
+            return graph.looked_up if graph is not None else None
 
     def saw(self, thread: str, namespace: str, checkpoint: str) -> None:
         """Note that a checkpoint is in the store: nobody but a child of it takes what is spent from it."""
         with self._lock:
             self._graph(thread, namespace).stored.put(checkpoint, True)  # noqa: FBT003  # a set with a bound
 
-    def take(self, thread: str, namespace: str, *, parent: str | None, before: str) -> dict[str, Spent]:
+    def take(self, thread: str, namespace: str, *, parent: str | None, before: str, by: Taker) -> dict[str, Spent]:
         """Take what a checkpoint that is saved now has to account for: each amount is taken once.
 
         That is what was spent from its parent; from checkpoints between them that were never saved, as with durability
-        "exit"; and what is known too late for its own.
+        "exit"; and what is known too late for its own. What was spent in a root run that is still under way is left to
+        that run: two may be on one thread at once.
 
         Args:
             thread: The thread.
             namespace: The graph in it.
             parent: The checkpoint before; None for the first one.
             before: The checkpoint that is saved. Ids are in the order of time.
+            by: Who saves it.
         """
         with self._lock:
-            return self._graph(thread, namespace).take(parent, before)
+            return self._graph(thread, namespace).take(parent, before, by)
 
     def give_back(self, thread: str, namespace: str, spent: ByRun, *, parent: str | None, lost: str) -> None:
         """Take back what a checkpoint had taken that could not be saved: the next child of its parent takes it."""
@@ -185,17 +244,18 @@ class CheckpointSpend:
         with self._lock:
             return self._graph(thread, "").unsaved.pop(checkpoint, {})
 
-    def left(self, thread: str, before: str) -> Spent:
+    def left(self, thread: str, before: str | None) -> Spent:
         """What a thread spent from checkpoints of its outermost graph that have no child to account for it.
 
         Args:
             thread: The thread.
-            before: The checkpoint that is saved now: what was spent from it already is none of its own cost.
+            before: The checkpoint that is saved now: what was spent from it already is none of its own cost. None where
+                none is saved.
         """
         with self._lock:
             graph = self._graph(thread, "")
-            left = [spent for at, spent in graph.spent.items() if at != before and graph.stored.get(at)]
-        return sum(together(left).values(), Spent())
+            left = [graph.spent[at] for at in graph.spent if at != before and (graph.stored.get(at) or at == _LATE)]
+        return sum((spent for amounts in left for spent in amounts.values()), Spent())
 
     def forget(self, thread: str) -> None:
         """Forget a thread: it was deleted."""
@@ -211,33 +271,54 @@ class CheckpointSpend:
 
 
 _LATE = ""
-"""Where amounts are kept whose checkpoint is not known, or has a child already."""
+"""Where amounts are kept whose checkpoint is not known, or has a child already: what takes it may be another's."""
+
+
+class _Payer(NamedTuple):
+    """Who spent an amount: a workflow run, and the root run that it went on in then."""
+
+    run: str
+    root: UUID | None
 
 
 class _Graph:
     """One graph of one thread."""
 
-    __slots__ = ("spent", "stored", "taken", "unsaved")
+    __slots__ = ("looked_up", "roots", "spent", "stored", "taken", "unsaved")
 
     def __init__(self) -> None:
-        self.spent: dict[str, dict[str, Spent]] = {}
+        self.looked_up = 0.0
+        self.spent: dict[str, dict[_Payer, Spent]] = {}
         self.unsaved: dict[str, dict[str, Spent]] = {}
         self.stored: Recent[str, bool] = Recent(MAX_CHECKPOINTS)
         self.taken: Recent[str, bool] = Recent(MAX_CHECKPOINTS)
+        self.roots: Recent[Hashable, UUID] = Recent(MAX_CHECKPOINTS)
+        """The root run of each invocation that spent something."""
 
-    def note(self, checkpoint: str, spent: ByRun) -> None:
+    def note(self, checkpoint: str, spent: ByRun, root: UUID | None = None) -> None:
         kept = _LATE if self.taken.get(checkpoint) else checkpoint
+        paid = {_Payer(run, root): amount for run, amount in spent.items()}
+        self.spent[kept] = together((self.spent.get(kept, {}), paid))
+        self.unsaved[kept] = together((self.unsaved.get(kept, {}), spent))
         for amounts in (self.spent, self.unsaved):
-            amounts[kept] = together((amounts.get(kept, {}), spent))
             if len(amounts) > MAX_CHECKPOINTS:  # of a graph that nobody checkpoints
                 del amounts[next(iter(amounts))]
 
-    def take(self, parent: str | None, before: str) -> dict[str, Spent]:
-        mine = [checkpoint for checkpoint in self.spent if self._is_due(checkpoint, parent, before)]
-        for checkpoint in filter(None, (*mine, parent)):
+    def take(self, parent: str | None, before: str, by: Taker) -> dict[str, Spent]:
+        due = [checkpoint for checkpoint in self.spent if self._is_due(checkpoint, parent, before)]
+        for checkpoint in filter(None, (*due, parent)):
             self.taken.put(checkpoint, True)  # noqa: FBT003  # a set with a bound
             self.unsaved.pop(checkpoint, None)
-        return together([self.spent.pop(checkpoint) for checkpoint in mine])
+        spent = together([self.spent.pop(checkpoint) for checkpoint in due])
+        mine = {payer for payer in spent if self._is_of(payer.root, by)}
+        if others := {payer: amount for payer, amount in spent.items() if payer not in mine}:
+            self.spent[_LATE] = others
+        return together({payer.run: amount} for payer, amount in spent.items() if payer in mine)
+
+    def _is_of(self, root: UUID | None, by: Taker) -> bool:
+        """Whether nobody but the taker can account for what was spent in a root run."""
+        own = self.roots.get(by.invocation) if by.invocation is not None else None
+        return root is None or root in (own, by.root) or not by.is_under_way(root)
 
     def _is_due(self, checkpoint: str, parent: str | None, before: str) -> bool:
         if checkpoint in (_LATE, parent):

@@ -178,6 +178,10 @@ class RunBook:
         run = finished or next((run for run in self._open.values() if run.id == run_id), None)
         return run.labels if run else None
 
+    def is_open(self, run_id: UUID) -> bool:
+        """Whether a run is under way."""
+        return self._open.get(run_id) is not None
+
     def paused(self, run_id: UUID | None, checkpoint_id: str) -> None:
         """Note that a graph stopped for a human at this checkpoint."""
         run = self._open.get(run_id)

@@ -13,7 +13,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command, interrupt
 
 from langchain_agentcost.checkpoint import CostCheckpointer
-from langchain_agentcost.meter.checkpoint_spend import CheckpointSpend, Place, Spent
+from langchain_agentcost.meter.checkpoint_spend import CheckpointSpend, Place, Spent, Taker
 from langchain_agentcost.testing import FakeMeteredChatModel
 from tests.checkpoint.cents import ASK, cent_model, checkpointer, nanos, on, stamp
 
@@ -125,14 +125,14 @@ def test_every_amount_is_taken_once(happened: list[tuple[bool, int, int]]) -> No
     for number, (saves, which, amount) in enumerate(happened, start=1):
         if saves:
             parent, last = last, f"{number:03}"
-            took = spend.take("t", "", parent=f"{which:03}" if which % 2 else parent, before=last)
+            took = spend.take("t", "", parent=f"{which:03}" if which % 2 else parent, before=last, by=Taker())
             spend.saw("t", "", last)
             taken += sum(spent.llm_calls for spent in took.values())
         else:
             noted += amount
             spend.note(Place("t", {"": f"{which:03}"}), "run", Spent(llm_calls=amount))
-    rest = spend.take("t", "", parent=None, before="zzz")
-    assert taken + sum(spent.llm_calls for spent in rest.values()) + spend.left("t", "").llm_calls == noted
+    rest = spend.take("t", "", parent=None, before="zzz", by=Taker())
+    assert taken + sum(spent.llm_calls for spent in rest.values()) + spend.left("t", None).llm_calls == noted
 
 
 def test_a_fault_of_ours_keeps_the_thread(monkeypatch: Any) -> None:
