@@ -8,10 +8,13 @@ from typing import Any
 NAMED = ("properties", "$defs", "definitions", "patternProperties", "dependentSchemas")
 """Keywords whose value is a mapping of names to schemas."""
 
-LISTED = ("anyOf", "oneOf", "allOf", "prefixItems")
-"""Keywords whose value is a list of schemas."""
+LISTED = ("anyOf", "oneOf", "allOf", "prefixItems", "items")
+"""Keywords whose value is a list of schemas; `items` was one up to draft 7."""
 
-SINGLE = ("items", "additionalProperties", "not", "if", "then", "else", "contains", "propertyNames")
+SINGLE = (
+    *("items", "additionalItems", "unevaluatedItems", "contains", "not", "if", "then", "else"),
+    *("additionalProperties", "unevaluatedProperties", "propertyNames"),
+)
 """Keywords whose value is a schema; it may also be true or false."""
 
 Schema = dict[str, Any]

@@ -14,8 +14,25 @@ from collections.abc import Iterable, Mapping
 from inspect import cleandoc
 from typing import Any
 
+from langchain_agentcost.context.lint.schema_pointers import DEFINITIONS, definitions, leads_to, pointers, points_into
 from langchain_agentcost.context.lint.schema_walk import Schema, inside, mapped
 from langchain_agentcost.context.lint.tool_parts import inner_of, name_of, parameters_key, with_parts
+
+READS_TYPE_LISTS = ("openai", "anthropic")
+"""What the names of models' families and types contain whose providers read lists of types in a schema."""
+
+
+def reads_type_lists(family: str) -> bool:
+    """Tell whether schemas need not be portable for a model; see `lean_schema`.
+
+    Args:
+        family: Its family, or LangChain's name for its type.
+
+    Example:
+        >>> reads_type_lists("openai-chat"), reads_type_lists("google")
+        (True, False)
+    """
+    return any(name in family for name in READS_TYPE_LISTS)
 
 
 def lean_schema(tool: Mapping[str, Any], *, portable: bool = True) -> dict[str, Any]:
@@ -24,8 +41,8 @@ def lean_schema(tool: Mapping[str, Any], *, portable: bool = True) -> dict[str, 
     Taken out: titles that say a name again; descriptions that are empty, or the name again and nothing else; blanks at
     line ends and more than one blank line; `default: null` of what need not be there; definitions that are used once
     (they are written where they are used); `allOf` of one; `required: []`; `additionalProperties: true` beside
-    properties; `$schema`; the bounds of JavaScript's integers. Kept: every other title and description, all examples,
-    enumerations, defaults, limits, and `additionalProperties: false`.
+    properties; `$schema`. Kept: every other title and description, all examples, enumerations, defaults, limits, and
+    `additionalProperties: false`; and a definition that anything else points to, by whatever keyword.
 
     Args:
         tool: A description in the form of any provider. What has no JSON schema, such as a tool that runs at the
@@ -77,7 +94,8 @@ class _Leaner:
     def __init__(self, schema: Mapping[str, Any], *, portable: bool) -> None:
         self._schema = schema
         self._portable = portable
-        self._once = _used_once(schema)
+        self._addressed = points_into(schema)
+        self._once = {} if self._addressed else _used_once(schema)
         self._closed = "unevaluated" in _text(schema)  # what is allowed here is then counted elsewhere
 
     def parameters(self, tool: str, description: object) -> Schema:
@@ -87,12 +105,7 @@ class _Leaner:
             made.pop("title")
         if made.get("description") in (description, ""):
             made.pop("description", None)
-        for key in _DEFINITIONS:
-            if key in made:
-                made[key] = {name: one for name, one in made[key].items() if f"#/{key}/{name}" not in self._once}
-                if not made[key]:
-                    del made[key]
-        return made
+        return _without_unused(made, set(self._once))
 
     def _lean(self, schema: Mapping[str, Any], name: str | None, *, top: bool = True) -> Schema:
         schema = self._in_place(schema, name)
@@ -103,7 +116,7 @@ class _Leaner:
         _without_defaults_of_json_schema(made, closed=self._closed)
         if top or not self._portable:
             _without_null_defaults(made)
-        if not self._portable:
+        if not self._portable and not self._addressed:
             made = _nullable(made)
         return made
 
@@ -116,7 +129,9 @@ class _Leaner:
                 target = _titled(self._once[ref], ref, name)
                 said = name is not None and _says(schema.get("title"), name)
                 rest = {key: one for key, one in schema.items() if key != "$ref" and not (said and key == "title")}
-            elif isinstance(single, list) and len(single) == 1 and isinstance(single[0], Mapping):
+            elif (
+                isinstance(single, list) and len(single) == 1 and isinstance(single[0], Mapping) and not self._addressed
+            ):
                 target = single[0]
                 rest = {key: value for key, value in schema.items() if key != "allOf"}
             else:
@@ -128,25 +143,43 @@ class _Leaner:
             schema = merged
 
 
-_DEFINITIONS = ("$defs", "definitions")
 _NOTES = frozenset({"title", "description", "default", "examples", "deprecated"})
 """Keywords that say something and forbid nothing."""
 
-_SAFE_INTEGER = 2**53 - 1
+_MERGED_INTO = _NOTES | {"$defs", "definitions", "$schema"}
+"""Keywords beside which another schema may be written: none of them looks at what its neighbours allow."""
 
 
 def _used_once(schema: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """The definitions that one place refers to, and that do not refer to themselves, by their reference."""
+    """The definitions that one place refers to, and that do not refer to themselves, by their reference.
+
+    Whatever text points to a definition counts, in keywords that are not known here too (`unevaluatedItems`, the
+    `discriminator` of OpenAPI), and also what points to a part of it.
+    """
     uses = Counter(one["$ref"] for one in inside(schema) if isinstance(one.get("$ref"), str))
+    told = list(pointers(schema))
     found = {}
-    for key in _DEFINITIONS:
-        held = schema.get(key)
-        for name, one in held.items() if isinstance(held, Mapping) else ():
-            ref = f"#/{key}/{name}"
-            alone = uses[ref] == 1 and isinstance(one, Mapping) and not _refers(one, ref, schema)
-            if alone and not any("$id" in part or "$anchor" in part for part in inside(one)):
-                found[ref] = one
+    for ref, one in definitions(schema):
+        alone = uses[ref] == 1 and sum(leads_to(pointer, ref) for pointer in told) == 1
+        if alone and isinstance(one, Mapping) and not _refers(one, ref, schema):
+            found[ref] = one
     return found
+
+
+def _without_unused(made: Schema, once: set[str]) -> Schema:
+    """A schema without those definitions to which nothing in it leads any more."""
+    while True:
+        rest = {**made}
+        for key in DEFINITIONS:
+            held = rest.get(key)
+            if isinstance(held, Mapping):
+                rest[key] = {name: one for name, one in held.items() if f"#/{key}/{name}" not in once}
+                if held and not rest[key]:
+                    del rest[key]
+        needed = {ref for ref in once for pointer in pointers(rest) if leads_to(pointer, ref)}
+        if not needed:
+            return rest
+        once = once - needed
 
 
 def _refers(schema: Mapping[str, Any], to: str, root: Mapping[str, Any]) -> bool:
@@ -167,9 +200,13 @@ def _refers(schema: Mapping[str, Any], to: str, root: Mapping[str, Any]) -> bool
 
 
 def _merged(outer: Mapping[str, Any], target: Mapping[str, Any]) -> Schema | None:
-    """Both as one schema; None where both forbid something by the same keyword, or a note would get lost."""
+    """Both as one schema; None where a note would get lost, or where the outer one forbids anything.
+
+    What stands in two schemas is looked at apart: `additionalProperties: false` beside `allOf` knows nothing of the
+    properties in there, and would allow them were they written beside it. So only notes are written beside a schema.
+    """
     clash = any(outer[key] != target[key] for key in outer.keys() & target.keys())
-    return None if clash or "$ref" in outer else {**target, **outer}
+    return None if clash or not outer.keys() <= _MERGED_INTO else {**target, **outer}
 
 
 def _titled(target: Mapping[str, Any], ref: str, name: str | None) -> Mapping[str, Any]:
@@ -211,17 +248,13 @@ def _without_restated_description(made: Schema, name: str | None) -> None:
 
 
 def _without_defaults_of_json_schema(made: Schema, *, closed: bool) -> None:
-    """Take out what holds without being said, and what a generator's number range says of every number."""
+    """Take out what holds without being said."""
     if made.get("required") == []:
         del made["required"]
     if made.get("additionalProperties") in (True, {}) and made.get("properties") and not closed:
         del made["additionalProperties"]
     if "const" in made and made.get("enum") == [made["const"]] and type(made["const"]) is str:
         del made["enum"]
-    if made.get("minimum") == -_SAFE_INTEGER:
-        del made["minimum"]
-    if made.get("maximum") == _SAFE_INTEGER:
-        del made["maximum"]
 
 
 def _without_null_defaults(made: Schema) -> None:

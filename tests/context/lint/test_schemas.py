@@ -23,8 +23,12 @@ NAMES = st.sampled_from(["id", "order_id", "note", "title", "default", "items", 
 TITLES = st.sampled_from(["Id", "Order Id", "Note", "Title", "A heading", "Parcel"])
 TEXTS = st.sampled_from(["", "The order id.", "id", "The number on the label.", "One\n\n\n\n   two  "])
 VALUES: st.SearchStrategy[Any] = st.recursive(
-    st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from(["", "a", "red"]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(NAMES, inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.sampled_from([2**60, -(2**60)])
+    | st.sampled_from(["", "a", "red"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES, inner, max_size=3),
     max_leaves=6,
 )
 
@@ -42,6 +46,7 @@ LEAVES = noted(
         st.just({"enum": ["red", "a", None]}),
         st.sampled_from([{"type": "string", "enum": ["a", "red"]}, {"type": "integer", "const": 2}]),
         st.just({"type": "integer", "minimum": -(2**53) + 1, "maximum": 2}),
+        st.just({"type": "integer", "minimum": -2, "maximum": 2**53 - 1}),
         st.sampled_from(["#/$defs/Parcel", "#/$defs/Note", "#/$defs/Loop"]).map(lambda ref: {"$ref": ref}),
         st.just({}),
     )
@@ -57,8 +62,40 @@ def compound(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict
             "additionalProperties": st.sampled_from([True, False, {}]),
         },
     )
+    closing = st.fixed_dictionaries(
+        {},
+        optional={
+            "additionalProperties": st.just(value=False) | inner,
+            "unevaluatedProperties": st.just(value=False) | inner,
+            "patternProperties": st.builds(lambda one: {"^n": one}, inner),
+            "properties": st.dictionaries(NAMES, inner, max_size=2),
+            "required": st.lists(NAMES, unique=True, max_size=1),
+            "if": inner,
+            "then": inner,
+            "else": inner,
+            "not": inner,
+            "dependentSchemas": st.builds(lambda one: {"id": one}, inner),
+        },
+    )
+    rows = st.fixed_dictionaries(
+        {},
+        optional={
+            "prefixItems": st.lists(inner, min_size=1, max_size=2),
+            "items": st.just(value=False) | inner,
+            "contains": inner,
+            "minContains": st.integers(0, 2),
+            "unevaluatedItems": st.just(value=False) | inner,
+        },
+    )
+    beside = st.one_of(
+        st.builds(lambda one: {"allOf": [one]}, inner),
+        st.sampled_from(["Parcel", "Note", "Loop"]).map(lambda name: {"$ref": f"#/$defs/{name}"}),
+    )
     return noted(
         objects
+        | closing
+        | rows
+        | st.builds(lambda one, other: {**one, **other}, closing | rows, beside)
         | st.builds(lambda one: {"type": "array", "items": one}, inner)
         | st.builds(lambda one: {"anyOf": [one, {"type": "null"}]}, inner)
         | st.builds(lambda one: {"allOf": [one]}, inner)
@@ -173,6 +210,63 @@ def test_a_definition_that_is_used_twice_stays_one() -> None:
     schema = {"type": "object", "properties": both, "$defs": {"Address": {"type": "object", "title": "Address"}}}
     made = parameters_of(lean_schema({"name": "ship", "parameters": schema}))
     assert made == {"type": "object", "properties": both, "$defs": {"Address": {"type": "object"}}}
+
+
+PARCEL = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+ONCE = {"$ref": "#/$defs/P"}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"type": "array", "items": [ONCE, {"type": "string"}]},
+        {"type": "array", "additionalItems": ONCE},
+        {"type": "array", "unevaluatedItems": ONCE},
+        {"type": "object", "unevaluatedProperties": ONCE},
+        {"$ref": "#/$defs/P/properties/x"},
+        {"$ref": "#/%24defs/P/properties/x"},
+        {"oneOf": [{"type": "object"}], "discriminator": {"propertyName": "kind", "mapping": {"p": "#/$defs/P"}}},
+        {"x-of": ["#/$defs/P"]},
+    ],
+)
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("portable", [True, False])
+def test_no_reference_leads_nowhere(other: dict[str, Any], first: bool, portable: bool) -> None:
+    """A definition stays while anything points to it or into it, by whatever keyword."""
+    parts = {"a": ONCE, "b": other} if first else {"b": other, "a": ONCE}
+    schema = {"type": "object", "title": "Ship", "properties": parts, "$defs": {"P": PARCEL}}
+    made = parameters_of(lean_schema({"name": "ship", "parameters": schema}, portable=portable))
+    assert made == {"type": "object", "properties": parts, "$defs": {"P": PARCEL}}
+
+
+def test_a_path_into_a_schema_leads_there_still() -> None:
+    """What another place points to by its path is not written in another way."""
+    either = {"anyOf": [{"type": "string"}, {"type": "null"}]}
+    parts = {"a": either, "b": {"$ref": "#/properties/a/anyOf/0"}}
+    described = {"name": "ship", "parameters": {"type": "object", "properties": parts}}
+    assert lean_schema(described, portable=False) == described
+
+
+@pytest.mark.parametrize(
+    ("outer", "arguments"),
+    [
+        ({"additionalProperties": False, "allOf": [PARCEL]}, {"x": 1}),
+        ({"additionalProperties": False, **ONCE}, {"x": 1}),
+        ({"type": "object", "properties": {"y": {}}, "allOf": [{"additionalProperties": False}]}, {"y": 1}),
+        ({"prefixItems": [{}], "allOf": [{"items": {"type": "string"}}]}, [1, "a"]),
+        ({"then": False, "allOf": [{"if": {"required": ["x"]}}]}, {"x": 1}),
+        ({"minContains": 2, "allOf": [{"contains": {"type": "integer"}}]}, [1]),
+        ({"patternProperties": {"^x": {}}, "allOf": [{"additionalProperties": False}]}, {"x": 1}),
+        ({"type": "integer", "maximum": 2**53 - 1}, 2**60),
+        ({"type": "number", "minimum": -(2**53) + 1}, -1e30),
+    ],
+)
+def test_what_looks_at_its_neighbours_gets_no_others(outer: dict[str, Any], arguments: Any) -> None:
+    """Two schemas become one only where that allows the same, and no bound is taken away."""
+    schema = {"type": "object", "properties": {"a": outer}, "$defs": {"P": PARCEL}}
+    made = parameters_of(lean_schema({"name": "ship", "parameters": schema}))
+    value = {"a": arguments}
+    assert Draft202012Validator(made).is_valid(value) == Draft202012Validator(schema).is_valid(value)
 
 
 class Address(BaseModel):
