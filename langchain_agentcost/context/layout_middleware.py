@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 
 from langchain_agentcost.context.layout import TAIL_ID, lay_out
-from langchain_agentcost.context.lint.schemas import lean_schema
+from langchain_agentcost.context.lint.schemas import lean_schema, reads_type_lists
 from langchain_agentcost.context.lint.stable import stable_schema
 from langchain_agentcost.context.lint.tool_parts import described, name_of, parameters_of
 from langchain_agentcost.errors import MissingExtra
@@ -24,9 +24,6 @@ from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResp
 Request = ModelRequest[Any]
 Response = ModelResponse[Any]
 Tool = BaseTool | dict[str, Any]
-
-_READS_TYPE_LISTS = ("openai", "anthropic")
-"""What `_llm_type` of models contains whose providers read lists of types in a schema."""
 
 
 def cache_safe_layout(
@@ -100,7 +97,7 @@ class CacheSafeLayout(AgentMiddleware[Any, Any, Any]):
 
     def _tools(self, tools: Sequence[Tool], model: BaseChatModel) -> list[Tool]:
         """The tools in order; those of the call before are known again, as the schemas of an agent seldom change."""
-        portable = not any(kind in model._llm_type for kind in _READS_TYPE_LISTS)  # noqa: SLF001  # LangChain's own
+        portable = not reads_type_lists(model._llm_type)  # noqa: SLF001  # LangChain's own
         before, same, made = self._known
         if (
             portable is not same

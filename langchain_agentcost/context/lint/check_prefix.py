@@ -21,8 +21,8 @@ def check_minimum(measure: Measure) -> Iterator[Finding]:
     if terms is None or tariff is None or not 0 < prefix < terms.min_tokens:
         return
     prompts = seen.prompts if seen is not None else ()
-    short = sum(tokens < terms.min_tokens for tokens in prompts) / len(prompts) if prompts else 1.0
-    saved = round(short * (tariff.nano(prefix, "input") - tariff.nano(terms.min_tokens, "cache_read")))
+    short = 1 - measure.reaching
+    saved = tariff.nano(short * prefix, "input") - tariff.nano(short * terms.min_tokens, "cache_read")
     if saved <= 0:
         return
     calls = f"{short:.0%} of the recorded calls" if prompts else "calls"

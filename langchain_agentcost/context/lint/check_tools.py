@@ -85,7 +85,7 @@ def check_order(measure: Measure) -> Iterator[Finding]:
         title="The tools, or the keys of their schemas, come in another order from run to run",
         tokens=measure.prefix_tokens,
         dollars=measure.missed(measure.prefix_tokens, share=seen.reordered / seen.calls),
-        cached=True,
+        cached=measure.cacheable,
         change=Change.SAME,
         evidence=(
             f"in {seen.reordered:,} of {seen.runs:,} runs the tools were written otherwise than in the run before: "

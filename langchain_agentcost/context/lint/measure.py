@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, NamedTuple
 
+from langchain_agentcost.context.lint.schemas import reads_type_lists
 from langchain_agentcost.context.lint.subject import Subject
+from langchain_agentcost.money import to_nano
 from langchain_agentcost.pricing import PriceBook, PriceCard
 from langchain_agentcost.pricing.prompt_caching import PromptCacheTerms, terms_of, with_cache_rates
 from langchain_agentcost.tokens import TokenCounter
-
-_READS_TYPE_LISTS = frozenset({"openai", "anthropic"})
-"""Families of models whose providers read lists of types in a schema."""
 
 CALLS = 1_000
 """Every amount is for so many calls."""
@@ -53,8 +53,8 @@ class Tariff:
 
     def nano(self, tokens: float, rate: str) -> int:
         """Give what so many tokens cost in each of 1,000 calls, in nano-USD; the input rate stands in."""
-        usd = self.card.rates.get(rate, self.card.rates["input"]).usd
-        return round(tokens * CALLS * float(usd) * 1_000)
+        million = self.card.rates.get(rate, self.card.rates["input"]).usd
+        return to_nano(Decimal(tokens) * CALLS * million / 1_000_000)
 
 
 class Measure:
@@ -94,17 +94,39 @@ class Measure:
         Where a provider caches only what is marked, it is taken to be marked, unless recorded calls say otherwise.
         """
         seen, terms = self.subject.seen, self.terms
-        if terms is None or (seen is not None and seen.cached is False):
-            return False
-        if seen is not None and seen.calls and seen.switches > seen.calls / 2:
+        if not self.cacheable or self._changes or terms is None or (seen is not None and seen.cached is False):
             return False
         longest = max(self.prefix_tokens, seen.prompt_tokens if seen is not None else 0)
         return longest >= terms.min_tokens
 
     @property
+    def cacheable(self) -> bool:
+        """Whether the provider's cache would serve the fixed part if it stayed: prompts are long enough for it.
+
+        Where recorded calls were not served, it would not either, unless a change in most of them is the reason.
+        """
+        seen = self.subject.seen
+        return self.reaching > 0 and (seen is None or seen.cached is not False or self._changes)
+
+    @property
+    def reaching(self) -> float:
+        """The share of prompts that are long enough for the provider's cache; without recorded ones, by the prefix."""
+        seen, terms = self.subject.seen, self.terms
+        if terms is None:
+            return 0.0
+        prompts = seen.prompts if seen is not None and seen.prompts else (self.prefix_tokens,)
+        return sum(tokens >= terms.min_tokens for tokens in prompts) / len(prompts)
+
+    @property
+    def _changes(self) -> bool:
+        """Whether the fixed part was another one than before in most recorded calls."""
+        seen = self.subject.seen
+        return seen is not None and max(seen.switches + seen.run_switches, seen.reordered) > seen.calls / 2
+
+    @property
     def portable(self) -> bool:
         """Whether schemas have to be such as every provider reads; see `lean_schema`."""
-        return self.terms is None or self.terms.family not in _READS_TYPE_LISTS
+        return self.terms is None or not reads_type_lists(self.terms.family)
 
     def count(self, text: str) -> int:
         """Count a text."""
@@ -127,11 +149,12 @@ class Measure:
     def missed(self, tokens: float, *, share: float) -> Dollars:
         """Price tokens that are billed anew in a share of the calls, because something before them changed.
 
-        Without a cache nothing is missed: all is billed anyway.
+        Without a cache nothing is missed, nor in prompts that are too short for it: all is billed anyway.
         """
         if self.tariff is None:
             return Dollars(None, None)
-        if self.terms is None:
+        if not self.cacheable:
             return Dollars(0, 0)
+        missed = tokens * share * self.reaching
         anew = "cache_write" if "cache_write" in self.tariff.card.rates else "input"
-        return Dollars(self.tariff.nano(tokens * share, anew) - self.tariff.nano(tokens * share, "cache_read"), 0)
+        return Dollars(self.tariff.nano(missed, anew) - self.tariff.nano(missed, "cache_read"), 0)

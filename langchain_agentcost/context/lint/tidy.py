@@ -39,7 +39,7 @@ WASTE: tuple[Waste, ...] = (
         safe=True,
     ),
     Waste("long rules", re.compile(rf"{_LINE_START}{_RULE.format(1)}(?=\n|\Z)"), "---", safe=True),
-    Waste("blanks at line ends", re.compile(r"[ \t]+(?=\n|\Z)"), "", safe=True),
+    Waste("blanks at line ends", re.compile(r"(?<![ \t])[ \t]+(?=\n|\Z)"), "", safe=True),
     Waste("blank lines in a row", re.compile(r"\n{3,}"), "\n\n", safe=True),
     Waste("spaces in a row", re.compile(r"(?<=[.!?:;,]) {2,}(?=\S)"), " ", safe=True),
     Waste("HTML spaces and breaks", re.compile(r"&nbsp;|<br\s*/?>", re.IGNORECASE), " ", safe=False),

@@ -76,6 +76,44 @@ def test_a_clock_in_front_costs_what_stands_behind_it() -> None:
     assert 0 < daily.nano < first.nano / 500, "a date changes seldom"
 
 
+CLOCK = "It is now 10:15. Be kind to all."
+
+
+@pytest.mark.parametrize(
+    ("system", "seen"),
+    [
+        (CLOCK, None),
+        (CLOCK, Seen(runs=9, calls=9, systems=(CLOCK, "It is now 10:16."), run_switches=8, prompts=(300,) * 9)),
+        (
+            f"{CLOCK}\n{RULES}",
+            Seen(runs=2, calls=9, systems=("a", "b"), run_switches=1, prompts=(9_000,), cached=False),
+        ),
+    ],
+)
+def test_a_cache_that_cannot_serve_a_prompt_loses_nothing(system: str, seen: Seen | None) -> None:
+    """Where no prompt reaches the minimum, or the provider's cache is not in use, a change costs nothing."""
+    found = only(looked_at(system, seen=seen), "volatile_prefix")
+    assert (found.cached, found.nano, found.dollars) == (False, 0, (0, 0))
+
+
+def test_what_is_never_served_because_it_changes_has_its_price() -> None:
+    """Where each call has another prefix nothing is read from the cache, and that is what the change costs."""
+    systems = tuple(f"It is now 10:{minute}.\n{RULES}" for minute in range(10, 20))
+    seen = Seen(runs=1, calls=10, systems=systems, switches=9, prompts=(9_000,) * 10, cached=False)
+    made = looked_at(systems[0], seen=seen)
+    found = only(made, "volatile_prefix")
+    assert not made.cached
+    assert (found.nano or 0) > 0
+    half = looked_at(systems[0], seen=replace(seen, prompts=(9_000, 100) * 5))
+    assert 0 < (only(half, "volatile_prefix").nano or 0) < (found.nano or 0) / 1.9, "half of the prompts are too short"
+
+
+def test_money_is_exact() -> None:
+    """An amount is the product of its factors, to the nano-USD."""
+    made = looked_at(RULES)
+    assert made.cost_nano == made.system_tokens * 1_000 * 300
+
+
 def test_what_was_the_same_in_all_runs_cost_nothing_there() -> None:
     """Where recorded runs show one value only, the finding says so and has no dollars."""
     seen = Seen(runs=9, calls=30, systems=("one",), prompts=(9_000,) * 30)

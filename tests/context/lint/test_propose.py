@@ -16,7 +16,7 @@ from langchain_agentcost.context.lint.instructions import words
 from langchain_agentcost.context.lint.proposing import NOT_PROVEN, propose
 from langchain_agentcost.context.lint.rewriting import literals, reworded
 from langchain_agentcost.context.lint.subject import Subject
-from langchain_agentcost.context.lint.tidy import tidied
+from langchain_agentcost.context.lint.tidy import WASTE, tidied
 from langchain_agentcost.context.lint.values import templated
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.testing import FakeMeteredChatModel
@@ -52,6 +52,15 @@ def test_a_text_of_megabytes_is_data() -> None:
     made = templated(text)
     assert made.filled == text
     assert made.text.endswith("Today is 2026-11-30.  \n")
+
+
+def test_blanks_inside_a_line_are_looked_at_once() -> None:
+    """A run of blanks that ends no line stays; the pattern begins at no place inside of it."""
+    text = f"x{' ' * 5_000}y{' ' * 5_000}\n{' ' * 5_000}z"
+    assert tidied(text) == f"x{' ' * 5_000}y\n{' ' * 5_000}z"
+    [blanks] = [waste.pattern for waste in WASTE if waste.name == "blanks at line ends"]
+    assert blanks.match(text, 2) is None
+    assert blanks.match(text, 5_003) is None
 
 
 def test_code_stays_as_it_is() -> None:
