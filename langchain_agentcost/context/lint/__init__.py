@@ -11,7 +11,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from langchain_agentcost.context.lint.accepting import accept
     from langchain_agentcost.context.lint.finding import Change, Finding
     from langchain_agentcost.context.lint.graph import of_graph
     from langchain_agentcost.context.lint.linting import Linted, lint
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from langchain_agentcost.context.lint.stable import stable_schema, stable_tools
     from langchain_agentcost.context.lint.subject import Seen, Subject
     from langchain_agentcost.context.lint.values import templated
+    from langchain_agentcost.context.output.trial import accept
 
 __all__ = [
     "Change",
@@ -46,7 +46,7 @@ _HOMES = {
     "Proposal": "proposing",
     "Seen": "subject",
     "Subject": "subject",
-    "accept": "accepting",
+    "accept": "langchain_agentcost.context.output.trial",
     "lean_schema": "schemas",
     "lean_tools": "schemas",
     "lint": "linting",
@@ -56,14 +56,15 @@ _HOMES = {
     "stable_tools": "stable",
     "templated": "values",
 }
-"""In which module a name is."""
+"""In which module a name is; one of another package in full."""
 
 
 def __getattr__(name: str) -> Any:
     """Import a name from its module when it is first used."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    home = _HOMES[name]
+    found = getattr(import_module(home if "." in home else f"{__name__}.{home}"), name)
     globals()[name] = found
     return found
 

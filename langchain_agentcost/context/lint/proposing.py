@@ -25,7 +25,7 @@ from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.tokens.estimate import MESSAGE_TOKENS
 
-NOT_PROVEN = "proposed, not proven: a change of wording needs accept(before, after, examples, grade, floor=…)"
+NOT_PROVEN = "proposed, not proven: a change of wording needs accept(examples, before, after, right=…, floor=…)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

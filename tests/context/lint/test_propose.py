@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.runnables import RunnableLambda
 
-from langchain_agentcost.context.lint.accepting import accept
+from langchain_agentcost.context.lint import accept
 from langchain_agentcost.context.lint.finding import Change
 from langchain_agentcost.context.lint.instructions import words
 from langchain_agentcost.context.lint.proposing import NOT_PROVEN, propose
@@ -18,7 +15,7 @@ from langchain_agentcost.context.lint.rewriting import literals, reworded
 from langchain_agentcost.context.lint.subject import Subject
 from langchain_agentcost.context.lint.tidy import WASTE, tidied
 from langchain_agentcost.context.lint.values import templated
-from langchain_agentcost.quality import QualityFloor
+from langchain_agentcost.context.output import trial
 from langchain_agentcost.testing import FakeMeteredChatModel
 
 SYSTEM = "======\nShop\n======\n\n\n\nToday is 2026-11-30.  \nCall `track_order` at most 3 times for {customer}.\n"
@@ -133,33 +130,9 @@ def test_literals_are_what_a_wording_may_not_change() -> None:
     assert reworded("be kind", FakeMeteredChatModel(answers=["kind"])).text == "kind"
 
 
-def right(answer: Any, example: int) -> bool:
-    """Whether it is the double."""
-    return bool(answer == 2 * example)
-
-
-def test_enough_kept_answers_prove_it() -> None:
-    """59 right answers that are all kept prove 95 %; with 58, one is missing."""
-    before: RunnableLambda[int, int] = RunnableLambda(lambda one: 2 * one)
-    assert accept(before, lambda one: one + one, range(59), right)
-    verdict = accept(before, lambda one: one + one, range(58), right)
-    assert (bool(verdict), verdict.missing) == (False, 1)
-
-
-def test_a_worse_wording_is_refused() -> None:
-    """Lost answers count against it, won ones do not make up for them, and an error is a wrong answer."""
-
-    def worse(one: int) -> int:
-        if one % 10 == 0:
-            raise TimeoutError
-        return 2 * one
-
-    floor = QualityFloor("answers right", min=0.99)
-    verdict = accept(lambda one: 2 * one, worse, range(200), right, floor=floor)
-    assert not verdict
-    assert (verdict.lost, verdict.refuted) == (20, True)
-    nothing_before = accept(lambda _one: None, worse, range(200), right)
-    assert (bool(nothing_before), nothing_before.won) == (False, 180)
+def test_another_wording_is_tried_by_the_one_trial() -> None:
+    """Lint's accept is the trial of output controls: the same arguments and rules, under both names."""
+    assert accept is trial.accept
 
 
 def test_the_models_messages_are_two() -> None:

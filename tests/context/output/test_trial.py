@@ -74,3 +74,61 @@ def test_the_calls_of_a_trial_are_booked_as_overhead() -> None:
     assert isinstance(meter, CostMeter)
     [total] = meter.ledger.totals(["purpose"])
     assert (total.key, total.llm_calls) == (("evaluation",), 4)
+
+
+def double(number: int) -> int:
+    """Answer an example."""
+    return 2 * number
+
+
+def doubled(number: int, said: int) -> bool:
+    """Whether an answer is right."""
+    return said == 2 * number
+
+
+def test_functions_are_tried_too_and_enough_kept_answers_prove_it() -> None:
+    """59 right answers that are all kept prove 95 %, the floor that is asked by itself; with 58, one is missing."""
+    before: RunnableLambda[int, int] = RunnableLambda(double)
+    assert accept(range(59), before, lambda number: number + number, right=doubled)
+    trial = accept(range(58), before, lambda number: number + number, right=doubled)
+    assert (bool(trial), trial.verdict.missing) == (False, 1)
+
+
+def test_won_answers_do_not_make_up_for_lost_ones() -> None:
+    """A wording that is right elsewhere is refused for what it loses."""
+    odd = accept(range(200), double, lambda number: -1 if number % 10 == 0 else 2 * number, right=doubled)
+    assert (odd.verdict.lost, odd.verdict.refuted) == (20, True)
+    nothing_before = accept(range(1, 200), lambda _number: None, double, right=doubled)
+    assert (bool(nothing_before), nothing_before.verdict.won) == (False, 199)
+
+
+def test_an_error_is_counted_apart_and_is_no_loss() -> None:
+    """An example that ended in an error is no trial: not lost, not kept, and its tokens are on neither side."""
+
+    def limited(prompt: str) -> AIMessage:
+        if prompt == "7":
+            raise TimeoutError("try later")
+        return AIMessage("ok", usage_metadata=COUNTS)
+
+    def steady(_prompt: str) -> AIMessage:
+        return AIMessage("ok", usage_metadata=COUNTS)
+
+    asked = [str(number) for number in range(60)]
+    before = accept(asked, limited, steady, right=lambda asked, said: said.text == "ok")
+    assert (before.errors_before, before.errors_after, before.verdict.kept, before.verdict.lost) == (1, 0, 59, 0)
+    assert before
+    assert before.before == before.after
+    both = accept(asked, limited, limited, right=lambda asked, said: said.text == "ok")
+    assert (bool(both), both.errors_before, both.errors_after) == (True, 1, 1)
+    assert "Errors, counted apart: 1 before and 1 after; the first: TimeoutError: try later" in str(both)
+
+
+def test_a_change_that_fails_more_often_is_not_accepted() -> None:
+    """An error is no lost answer, but whoever asked had none: more of them than before are not accepted."""
+
+    def broken(number: int) -> int:
+        return 2 * number if number else 1 // 0
+
+    trial = accept(range(100), double, broken, right=doubled)
+    assert (trial.verdict.proven, trial.verdict.lost, trial.errors_after) == (True, 0, 1)
+    assert not trial
