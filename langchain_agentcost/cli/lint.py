@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, NamedTuple
 
 import typer
@@ -33,10 +34,10 @@ from langchain_agentcost.replay.tariff import Tariffs
 from langchain_agentcost.replay.traces import Faults, files_of, read_traces
 from langchain_agentcost.tokens import TokenCounter
 
-STRICT = 1
-"""The exit code of `--strict` where something was found."""
+STRICT = 3
+"""The exit code of `--strict` where something was found: not that of nothing to look at, or of a wrong argument."""
 
-_GRAPH = re.compile(r"(?P<module>[\w./\\-]+):(?P<attribute>[A-Za-z_][\w.]*)")
+_GRAPH = re.compile(r"(?P<module>[^:\n]+):(?P<attribute>[A-Za-z_][\w.]*)")
 _UNCHANGED = "The texts are as short as they get without a change of wording."
 
 
@@ -64,7 +65,7 @@ def lint(  # noqa: PLR0913  # a command has as many arguments as it has options
         bool, typer.Option("--meaning", help="Find what is said again in other words too, by MiniLM on this machine.")
     ] = False,
     as_json: Annotated[Path | None, typer.Option("--json", help="Write all that was found to this file.")] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="End with exit code 1 where anything was found.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="End with exit code 3 where anything was found.")] = False,
 ) -> None:
     """Tell what the fixed part of prompts wastes (tools, system message), in tokens and dollars per 1,000 calls.
 
@@ -72,7 +73,9 @@ def lint(  # noqa: PLR0913  # a command has as many arguments as it has options
     """
     with reported_errors():
         _check(given, as_json, model=model, prices=prices)
-        rewriter = _rewriter(rewrite) if fix and rewrite else None
+        if rewrite and not fix:
+            raise ReplayError("--rewrite proposes another wording, and needs --fix: give both.")
+        rewriter = _rewriter(rewrite) if rewrite else None
         faults = Faults()
         counter, book = TokenCounter(), PriceBook(prices)
         found = _subjects(given, faults, counter, model)
@@ -124,18 +127,35 @@ def _graph(one: str) -> re.Match[str] | None:
 
 
 def _loaded(module: str, attribute: str) -> object:
-    """Import a graph as Python does from the current folder; a path of a file is turned into the name of its module."""
-    name = re.sub(r"[/\\]", ".", module.removesuffix(".py").removeprefix("./"))
-    sys.path.insert(0, str(Path.cwd()))
+    """Import a graph as Python does from the current folder; a path of a file is turned into the name of its module.
+
+    A file elsewhere is imported by its path, and finds what stands beside it. Whatever the program raises is told.
+    """
+    file = Path(module) if module.endswith(".py") else None
+    folder = Path.cwd() if file is None or _is_here(file) else file.resolve().parent
+    before = list(sys.path)
+    sys.path.insert(0, str(folder))
     try:
-        found: object = importlib.import_module(name)
+        found: object = _imported(module, file, folder)
         for part in attribute.split("."):
             found = getattr(found, part)
-    except (ImportError, AttributeError, ValueError) as error:
-        raise ReplayError(f"{module}:{attribute} cannot be imported from {Path.cwd()}: {error}") from error
+    except (Exception, SystemExit) as error:
+        told = f"{type(error).__name__}: {error}"
+        raise ReplayError(f"{module}:{attribute} cannot be imported from {folder}: {told}") from error
     finally:
-        sys.path.remove(str(Path.cwd()))
+        sys.path[:] = before
     return found
+
+
+def _is_here(file: Path) -> bool:
+    return file.resolve().is_relative_to(Path.cwd().resolve())
+
+
+def _imported(module: str, file: Path | None, folder: Path) -> ModuleType:
+    if file is None:
+        return importlib.import_module(re.sub(r"[/\\]", ".", module.removeprefix("./")))
+    named = file.resolve().relative_to(folder.resolve()).with_suffix("")
+    return importlib.import_module(".".join(named.parts))
 
 
 def _rewriter(name: str) -> BaseChatModel:

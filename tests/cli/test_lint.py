@@ -122,8 +122,9 @@ def test_a_graph_is_looked_at(folder: Path, written: str) -> None:
 
 
 def test_strict_is_for_builds(folder: Path) -> None:
-    """--strict ends with 1 where anything was found, and with 0 where nothing was."""
-    assert call("runs.jsonl", "--strict").exit_code == 1
+    """--strict ends with 3 where anything was found, with 0 where nothing was, with 1 where there was nothing."""
+    assert call("runs.jsonl", "--strict").exit_code == 3
+    assert call(f"{module(folder)}:nothing", "--strict").exit_code == 1
     clean = {"id": "1", "model": "gpt-4.1", "messages": [
         {"role": "system", "content": "Be kind."}, {"role": "user", "content": "Hi"},
         {"role": "assistant", "content": "Hello."}]}  # fmt: skip
@@ -183,6 +184,7 @@ def test_a_ledger_says_that_it_has_no_texts(tmp_path: Path) -> None:
         (["{}:agent", "runs.jsonl"], "one graph, or at traces, at a time"),
         (["runs.jsonl", "--json", "runs.jsonl"], "is what is read, and would be lost"),
         (["runs.jsonl", "--model", "nobody-knows-it"], "No price is known for 'nobody-knows-it'"),
+        (["runs.jsonl", "--rewrite", "gpt-4.1"], "needs --fix"),
         (["runs.jsonl", "--fix", "--rewrite", "nobody-knows-it"], "--rewrite nobody-knows-it"),
     ],
 )
@@ -191,6 +193,43 @@ def test_what_cannot_be_is_one_line(folder: Path, arguments: list[str], said: st
     result = call(*(one.format(module(folder)) for one in arguments))
     assert result.exit_code == 2, result.output
     assert said in result.output
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("raise KeyError('SHOP_API_KEY')", "KeyError: 'SHOP_API_KEY'"),
+        ("def (", "SyntaxError"),
+        ("import sys; sys.exit('no config')", "SystemExit: no config"),
+        ("import a_package_that_is_not_there", "ModuleNotFoundError"),
+    ],
+)
+def test_a_program_that_cannot_be_imported_is_told(folder: Path, program: str, said: str) -> None:
+    """Whatever a program raises while it is imported, the command says what, in a line and without a traceback."""
+    name = f"broken_{module(folder)}"
+    (folder / f"{name}.py").write_text(program)
+    result = call(f"{name}:agent")
+    assert result.exit_code == 2, result.output
+    assert isinstance(result.exception, SystemExit)
+    assert said in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_file_elsewhere_is_looked_at(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """The path of a file may be absolute, here or in another folder, and the file finds what stands beside it."""
+    here = call(f"{folder / module(folder)}.py:agent")
+    assert here.exit_code == 0, here.output
+    other = tmp_path_factory.mktemp("other one")
+    name = f"other_{module(folder)}"
+    (other / f"{name}_parts.py").write_text(GRAPH)
+    (other / f"{name}.py").write_text(f"from {name}_parts import agent")
+    before = list(sys.path)
+    result = call(f"{other / name}.py:agent")
+    assert result.exit_code == 0, result.output
+    assert sys.path == before
+    missing = call(f"{other / 'none'}.py:agent")
+    assert missing.exit_code == 2
+    assert "cannot be imported" in missing.output
 
 
 def test_a_thing_that_is_no_graph_has_nothing(folder: Path) -> None:
