@@ -13,6 +13,7 @@ from langchain_core.messages import SystemMessage
 from langchain_core.prompts import BasePromptTemplate, ChatPromptTemplate, SystemMessagePromptTemplate
 from langchain_core.runnables import Runnable, RunnableBinding, RunnableParallel, RunnableSequence
 from langchain_core.tools import BaseTool
+from langgraph.graph import StateGraph
 from langgraph.prebuilt import ToolNode
 from langgraph.pregel import Pregel
 
@@ -32,8 +33,8 @@ _PROMPT_CHARS = 20
 def of_graph(graph: object, *, name: str) -> tuple[Subject, ...]:
     """Read what a graph, agent or runnable sends with every call: one subject for each place that calls a model.
 
-    It looks into `create_agent` graphs, runnables with bound tools, prompt templates, `ToolNode`, and the functions of
-    nodes: what they close over, and the globals that they name. Nothing is run. What is made while a graph runs, such
+    It looks into `create_agent` graphs, runnables with bound tools, prompt templates, and the functions of nodes: what
+    they close over, and the globals that they name, graphs too. Nothing is run. What is made while a graph runs, such
     as a prompt that a middleware writes, is not there to be seen, and is told.
 
     Args:
@@ -43,27 +44,58 @@ def of_graph(graph: object, *, name: str) -> tuple[Subject, ...]:
     Returns:
         The subjects. Where nothing was found, one that says so.
     """
-    subjects = [made for label, node in _nodes(graph, name) if (made := _subject(node, label)) is not None]
+    while isinstance(graph, RunnableBinding):
+        if isinstance(graph.bound, (Pregel, RunnableBinding)) and not graph.kwargs.get("tools"):
+            graph = graph.bound
+        else:
+            break
+    untouched = next((told for kind, told in _NOT_YET if isinstance(graph, kind)), None)
+    if untouched is not None:
+        return (Subject(name=name, unseen=(untouched,)),)
+    subjects = list(_subjects(graph, name, set()))
     if subjects:
         return tuple(subjects)
     return (Subject(name=name, unseen=("No model, system message or tool was found in it: lint its traces instead.",)),)
 
 
+_NOT_YET: tuple[tuple[type, str], ...] = (
+    (StateGraph, "It is a graph that is not compiled: lint what its compile() returns."),
+    (FunctionType, "It is a function, and is not called here: if it makes a graph, lint what it returns."),
+    (MethodType, "It is a method, and is not called here: if it makes a graph, lint what it returns."),
+)
+"""What may become a graph, and what to do for that."""
+
+
+def _subjects(graph: object, name: str, seen: set[int]) -> Iterator[Subject]:
+    """What the nodes of a graph send, and the graphs that they call; each graph once."""
+    if isinstance(graph, Pregel):
+        if id(graph) in seen:
+            return
+        seen.add(id(graph))
+    for label, node in _nodes(graph, name):
+        if isinstance(node, Pregel):
+            yield from _subjects(node, label, seen)
+            continue
+        found = _Found()
+        found.look(node)
+        made = _subject(found, label)
+        if made is not None:
+            yield made
+        for called, inner in found.graphs:
+            yield from _subjects(inner, f"{label} > {called or inner.get_name()}", seen)
+
+
 def _nodes(graph: object, name: str) -> Iterator[tuple[str, object]]:
-    """The nodes of a graph, and of the graphs in it; anything else is one node."""
+    """The nodes of a graph; anything else is one node."""
     if not isinstance(graph, Pregel):
         yield name, graph
         return
     for label, node in graph.nodes.items():
-        bound = node.bound
-        if isinstance(bound, ToolNode) or label.startswith("__"):
-            continue
-        yield from _nodes(bound, f"{name} > {label}")
+        if not isinstance(node.bound, ToolNode) and not label.startswith("__"):
+            yield f"{name} > {label}", node.bound
 
 
-def _subject(node: object, name: str) -> Subject | None:
-    found = _Found()
-    found.look(node)
+def _subject(found: _Found, name: str) -> Subject | None:
     if found.model is None and not found.bound:
         return None
     tools: list[Mapping[str, Any]] = []
@@ -95,6 +127,7 @@ class _Found:
         self.systems: list[str] = []
         self.bound: list[object] = []
         self.tools: list[object] = []
+        self.graphs: list[tuple[str, Pregel[Any, Any, Any, Any]]] = []
         self.unseen: list[str] = []
         self._seen: dict[int, object] = {}  # an id is another object's once its own is gone
 
@@ -116,6 +149,10 @@ class _Found:
             self.model = self.model or one
         elif isinstance(one, BaseTool) or (isinstance(one, Mapping) and "tools" in called and _is_tool(one)):
             self.tools.append(one)
+        elif isinstance(one, Pregel):
+            self.graphs.append((called, one))
+        elif _asks_by_itself(one):
+            self.unseen.append(_OWN_CALLS.format(type(getattr(one, "__self__", one)).__name__))
         elif isinstance(one, RunnableBinding):
             self.bound += [tool for tool in one.kwargs.get("tools") or () if tool not in self.bound]
             return False
@@ -135,9 +172,23 @@ class _Found:
             self.systems.append(one)
 
     def _note_middleware(self, one: object) -> None:
-        kinds = {kind.__name__ for kind in type(one).__mro__}
-        if "AgentMiddleware" in kinds:
+        if _is_middleware(one):
             self.unseen.append(f"What the middleware {type(one).__name__} changes while the agent runs is not seen.")
+
+
+_OWN_CALLS = "What the middleware {} asks a model of its own is not in front of every call, and not looked at."
+
+
+def _is_middleware(one: object) -> bool:
+    """By name: LangChain's agents are an extra."""
+    return any(kind.__name__ == "AgentMiddleware" for kind in type(one).__mro__)
+
+
+def _asks_by_itself(one: object) -> bool:
+    """Whether it is a middleware with a model of its own, such as one that summarises, or a method of one."""
+    one = one.__self__ if isinstance(one, MethodType) else one
+    held = getattr(one, "__dict__", {}).values() if _is_middleware(one) else ()
+    return any(isinstance(value, (BaseChatModel, RunnableBinding)) for value in held)
 
 
 _ENDS = "what differs from call to call ends the cached prefix there."

@@ -6,9 +6,10 @@ from functools import partial
 from typing import Any
 
 from langchain.agents import create_agent
-from langchain.agents.middleware import dynamic_prompt
+from langchain.agents.middleware import SummarizationMiddleware, TodoListMiddleware, dynamic_prompt
 from langchain_core.messages import SystemMessage
 from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableBinding
 from langchain_core.tools import tool
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.prebuilt import ToolNode
@@ -119,3 +120,54 @@ def test_a_tool_of_the_provider_is_seen() -> None:
     """A tool that runs at the provider is among the tools, as it is sent."""
     search = {"type": "web_search"}
     assert search in one(create_agent(MODEL, [track, search], system_prompt=SYSTEM_PROMPT)).tools
+
+
+def test_a_graph_in_a_binding_is_seen() -> None:
+    """Configuration, once or twice around a graph, hides nothing of it."""
+    agent: Any = create_agent(MODEL, [track], system_prompt=SYSTEM_PROMPT)
+    for wrapped in (RunnableBinding(bound=agent, kwargs={}), RunnableBinding(bound=agent.with_config(tags=["a"]))):
+        found = one(wrapped)
+        assert (found.name, found.system, names(found)) == ("shop > model", SYSTEM_PROMPT, ["track"])
+
+
+CLERK = create_agent(MODEL, [cancel], system_prompt="You cancel parcels.")
+
+
+def delegate(state: MessagesState) -> Any:
+    """Ask an agent of its own."""
+    return CLERK.invoke(state)  # type: ignore[arg-type]
+
+
+def test_a_graph_that_a_node_calls_is_seen() -> None:
+    """A node whose function calls a compiled graph has that graph's calls, once, however often it is called."""
+    builder = StateGraph(MessagesState)
+    builder.add_node("first", delegate)
+    builder.add_node("second", delegate)
+    builder.add_edge(START, "first")
+    found = one(builder.compile())
+    assert (found.name, found.system) == ("shop > first > CLERK > model", "You cancel parcels.")
+    assert names(found) == ["cancel"]
+
+
+def test_what_is_no_graph_yet_is_told() -> None:
+    """A graph that is not compiled and a function that makes one are not run: it says what to do."""
+    builder = StateGraph(MessagesState)
+    builder.add_node("function", ask)
+    builder.add_edge(START, "function")
+    assert "compile()" in one(builder).unseen[0]
+
+    def make() -> Any:
+        return CLERK
+
+    assert "lint what it returns" in one(make).unseen[0]
+    assert one(make).system == ""
+
+
+def test_what_a_middleware_asks_by_itself_is_not_in_front_of_every_call() -> None:
+    """A summariser's prompt and model are its own; what another middleware says in each call is looked at."""
+    summariser = SummarizationMiddleware(FakeMeteredChatModel(model="gpt-4.1-mini"), trigger=("tokens", 100))
+    others: list[Any] = [TodoListMiddleware(), summariser]
+    found = one(create_agent(MODEL, [track], system_prompt=SYSTEM_PROMPT, middleware=others))
+    assert (found.name, found.model) == ("shop > model", "gpt-4.1")
+    assert "write_todos" in found.system
+    assert summariser.summary_prompt[:40] not in found.system
