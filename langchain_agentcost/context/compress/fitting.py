@@ -15,6 +15,7 @@ Place = tuple[int, int]
 TOLERANCE = 0.015
 """The share of the target that may stay unused where parts of units could fill it."""
 
+_PASSES = 6
 _ROUNDS = 8
 _CANDIDATES = 24
 _SWAPS = 3
@@ -34,6 +35,7 @@ class Fit:
         self._count = count
         self._kept: list[dict[int, Piece]] = [{} for _ in layouts]
         self._tokens = [0] * len(layouts)
+        self._costs: list[dict[int, int]] = [{} for _ in layouts]
 
     @property
     def tokens(self) -> int:
@@ -65,8 +67,9 @@ class Fit:
             ranked: All units, the best first.
             target: The most tokens.
         """
-        self._take(ranked, target)
-        self._give_back(ranked, target)
+        for _ in range(_PASSES):
+            if not self._loose(target) or not self._keep(self._fitting_alone(ranked, target), target):
+                break
         self._fill_up(ranked, target)
         for _ in range(_SWAPS):
             if not self._loose(target):
@@ -94,25 +97,45 @@ class Fit:
             del self._kept[worst[0]][worst[1]]
             self._recount(worst[0])
 
-    def _take(self, ranked: Sequence[Place], target: int) -> None:
-        """Keep the best units that fit by their own counts."""
-        room = target
+    def _fitting_alone(self, ranked: Sequence[Place], target: int) -> list[Place]:
+        """The best units not kept that fit what is unused by their own counts; a pass of them is exact to some percent.
+
+        Marks and brackets cost beside them; but many a line end costs nothing once the lines are joined.
+        """
+        room = target - self.tokens
+        found: list[Place] = []
         for text, number in ranked:
+            if room <= 0:
+                break
+            if number not in self._kept[text] and (cost := self._alone(text, number)) <= room:
+                found.append((text, number))
+                room -= cost
+        return found
+
+    def _alone(self, text: int, number: int) -> int:
+        if (cost := self._costs[text].get(number)) is None:
             unit = self._unit(text, number)
             cost = self._count(unit.lead + self._layouts[text].text[unit.start : unit.end])
-            if cost <= room:
-                self._kept[text][number] = unit.piece
-                room -= cost
+            self._costs[text][number] = cost
+        return cost
 
-    def _give_back(self, ranked: Sequence[Place], target: int) -> None:
-        """Drop the worst units as long as the whole does not fit: marks and brackets cost too."""
-        for text in range(len(self._layouts)):
-            self._recount(text)
-        for text, number in reversed(ranked):
-            if self.tokens <= target:
-                return
-            if self._kept[text].pop(number, None):
+    def _keep(self, found: Sequence[Place], target: int) -> int:
+        """Keep as many of some units as fit together, the first first; so many are found in O(log n) counts."""
+        before, tokens = self._kept, self._tokens
+
+        def cost(many: int) -> int:
+            self._kept, self._tokens = [dict(kept) for kept in before], list(tokens)
+            for text, number in found[:many]:
+                self._kept[text][number] = self._unit(text, number).piece
+            for text in {text for text, _ in found[:many]}:
                 self._recount(text)
+            return self.tokens
+
+        if not found or cost(len(found)) <= target:
+            return len(found)
+        many = bisect_right(range(1, len(found)), target, key=cost)
+        cost(many)
+        return many
 
     def _fill_once(self, ranked: Sequence[Place], target: int) -> bool:
         """Keep one more unit or part of one: the best that leaves little room, else what leaves least."""

@@ -52,7 +52,7 @@ def kind_of(text: str) -> Kind:
 def lossless(text: str, *, count: Count = count_text) -> Compressed:
     """Write a text in fewer tokens without losing a word or a number of its content.
 
-    JSON loses its blanks, and tables write each key once; terminal output its colours, what was overwritten and lines
+    JSON loses its blanks, and tables write each key once; terminal output its codes, what was overwritten and lines
     that repeat; a diff what it says twice; HTML its markup. A step counts only if it saves tokens: the result is never
     larger than the text, and JSON that is not valid is text. Do not use it on what an agent will edit by exact match.
 
@@ -65,7 +65,8 @@ def lossless(text: str, *, count: Count = count_text) -> Compressed:
 
     Returns:
         What is left. Its `lost` names what is gone that might matter to some: addresses in HTML attributes other than
-        links, or what a progress bar had overwritten. It is empty for JSON, diffs and all other text.
+        links, what a progress bar had overwritten, or where codes moved the cursor of a terminal or erased what it
+        showed. It is empty for JSON, diffs and all other text.
 
     Example:
         >>> made = lossless('[{"name": "tea", "pence": 450}, {"name": "rice", "pence": 220}]')
@@ -74,7 +75,7 @@ def lossless(text: str, *, count: Count = count_text) -> Compressed:
     """
     before = tokens = count(text)
     made, steps, lost = text, [], []
-    for step in (_PLAIN, *_STEPS[kind_of(terminal.plain(text) or text)]):
+    for step in (*_CODES, *_STEPS[kind_of(terminal.unmoved(text) or text)]):
         shorter = step.write(made)
         if not shorter or (fewer := count(shorter)) >= tokens:  # an empty message is refused by providers
             continue
@@ -99,7 +100,10 @@ class _Step:
     loses: str = ""
 
 
-_PLAIN = _Step("plain", terminal.plain)
+_CODES = (
+    _Step("plain", terminal.plain),
+    _Step("unmoved", terminal.unmoved, loses="codes that moved the cursor, erased what was shown or named the window"),
+)
 _BLANKS = _Step("blanks", terminal.without_trailing_blanks)
 _UNESCAPE = _Step("unescape", json_text.unescaped)
 _STEPS = {
@@ -110,6 +114,7 @@ _STEPS = {
     ),
     Kind.DIFF: (_Step("trim", diffs.trimmed),),
     Kind.TEXT: (
+        _Step("line_feeds", terminal.line_feeds),
         _Step("as_shown", terminal.as_shown, loses="what a carriage return had overwritten"),
         _BLANKS,
         _Step("fold", terminal.folded),

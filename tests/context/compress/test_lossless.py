@@ -167,8 +167,49 @@ def test_a_terminal_shows_the_same_in_fewer_tokens() -> None:
 
 def test_codes_of_a_terminal_are_dropped_whole() -> None:
     """Titles, cursor moves and character sets too; a lone escape at the end stays."""
-    assert terminal.plain("a\x1b]0;title\x07b\x1b[2K\x1b(Bc\x1b[?25ld\x1bMe") == "abcde"
-    assert terminal.plain("a\x1b") is None
+    assert terminal.unmoved("a\x1b]0;title\x07b\x1b[2K\x1b(Bc\x1b[?25ld\x1bMe") == "abcde"
+    assert terminal.plain("\x1b[?25l\x1b(B\x1b[1;31ma\x1b[0m") == "a"
+    assert terminal.plain("a\x1b") is terminal.unmoved("a\x1b") is None
+
+
+@pytest.mark.parametrize("code", ["\x1b[2K", "\x1b[1K", "\x1b[1A", "\x1b[2J", "\x1b[5C", "\x1b]0;pump 9\x07", "\x1b8"])
+def test_codes_that_move_or_erase_are_told_of(code: str) -> None:
+    """The text may not be what the terminal showed."""
+    made = lossless(f"\x1b[32mpump 3 is dry{code} pump 4 is wet\x1b[0m")
+    assert (made.text, made.steps) == ("pump 3 is dry pump 4 is wet", ("plain", "unmoved"))
+    assert not made.same_information
+
+
+def test_erasing_the_rest_of_a_line_is_nothing_where_there_is_none() -> None:
+    """So grep and gcc colour; but after a return it has erased something."""
+    found = "pier.py:\x1b[01;31m\x1b[Kberth\x1b[m\x1b[K = 7"
+    assert lossless(found).text == "pier.py:berth = 7"
+    assert lossless(found).same_information
+    assert not lossless("\x1b[Kpump 3\rpump\x1b[K 4\nend").same_information
+
+
+def test_links_of_a_terminal_keep_their_address() -> None:
+    """As in a page; an address that is shown itself stands once, and one that is not ended loses nothing."""
+    link, end = "\x1b]8;id=1;https://ci.example/7\x1b\\", "\x1b]8;;\x1b\\"
+    made = lossless(f"see {link}\x1b[1mthe log\x1b[0m{end} now")
+    assert (made.text, made.lost) == ("see [the log](https://ci.example/7) now", ())
+    assert terminal.plain(f"at {link}https://ci.example/7{end}.") == "at https://ci.example/7."
+    assert terminal.plain(f"at {link}{end}, {link}log") == "at https://ci.example/7, [log](https://ci.example/7)"
+
+
+def test_a_return_overwrites_only_in_a_text_of_lines() -> None:
+    """Where it ends the lines itself, all of them stay; before a line feed nothing is overwritten."""
+    old = "berth,fee\rB01,12.50\rB02,9.90\rB03,1.10\r"
+    assert (lossless(old).text, lossless(old).lost) == (old, ())
+    made = lossless("berth\r\nfee\r\nship\r\n", count=len)
+    assert (made.text, made.steps, made.lost) == ("berth\nfee\nship\n", ("line_feeds",), ())
+
+
+def test_blanks_in_a_line_stay_and_are_read_once() -> None:
+    """Only those at its end go; a pattern that starts at each of them would not end."""
+    inside = "x" + " \t" * 300_000 + "y"
+    assert terminal.without_trailing_blanks(inside) is None
+    assert terminal.without_trailing_blanks(inside + " \t \nz") == inside + "\nz"
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 5])
@@ -182,7 +223,20 @@ def test_lines_that_repeat_together_are_folded_and_come_back(size: int) -> None:
     assert terminal.unfolded(small) == text
 
 
-@given(st.lists(st.sampled_from(["", "a line that is long enough to fold", "b", "[line above 2 more times]"])))
+def test_a_line_that_comes_once_more_is_told_of_in_english() -> None:
+    """One more time, and two more times."""
+    line = "a line that is long enough to fold"
+    assert terminal.folded(f"{line}\n{line}\nb") == f"{line}\n[line above 1 more time]\nb"
+    assert terminal.unfolded(f"{line}\n[line above 1 more time]\nb") == f"{line}\n{line}\nb"
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            ["", "a line that is long enough to fold", "b", "[line above 2 more times]", "[line above 1 more time]"]
+        )
+    )
+)
 def test_folded_lines_always_come_back(lines: list[str]) -> None:
     """Whatever the lines, also where one looks like our own note."""
     text = "\n".join(lines)
@@ -224,6 +278,57 @@ def test_links_can_be_left_out_and_broken_pages_are_read() -> None:
     assert html_text('<div><a href="/x">this<p>and <b>that') == "this\nand that"
     assert html_text('<p><a href="/x"></a></p>') == "/x"
     assert html_text("<p>3 < 4</p><script>never closed") == "3 < 4"
+
+
+@pytest.mark.parametrize(
+    ("page", "said"),
+    [
+        (
+            "<p>10<sup>8</sup> m/s, CO<sub>2</sub>, x<sup>n+1</sup><sup></sup>, 1<sup>st</sup></p>",
+            "10^8 m/s, CO_2, x^(n+1), 1^st",
+        ),
+        ("<p>tea<sup><a href='/n1'>[1]</a></sup> 10<sup>8</p>", "tea^[[1]](/n1) 10^8"),
+        ("<p><s>$100</s>$80 <del>3</del><ins>4</ins></p>", "~~$100~~$80 ~~3~~4"),
+        ("<li><qty>3</qty><price>4</price></li>", "- 3 4"),
+        ("<p>un<b>moor</b>ed <span>3</span><span>4</span></p>", "unmoored 34"),
+        ("<pre>\n# a\n\n\n  b\r\n<br><br/>\tc\n</pre><p>x</p><pre>-</pre>", "# a\n\n\n  b\n\n\n\tc\nx\n-"),
+        ("<p>berth <a href=/b>one<sup></a>two words</sup> three</p>", "berth [one^](/b)two words three"),
+    ],
+)
+def test_a_page_says_what_its_elements_mean(page: str, said: str) -> None:
+    """Powers, what is struck out, data side by side and code with empty lines are not run together."""
+    assert html_text(page) == said
+
+
+_TAGS = (
+    "<div>",
+    "</div>",
+    "<a href=x>",
+    "</a>",
+    "<sup>",
+    "</sup>",
+    "<pre>",
+    "</pre>",
+    "<!--",
+    "-->",
+    "<![",
+    "<!",
+    "<?",
+)
+
+
+@given(st.lists(st.sampled_from([*_TAGS, "<", ">", "&", "</", "'", "=", " ", "\n", "tea", "7", "\x01", "[2]", "]]>"])))
+def test_no_page_is_too_broken(parts: list[str]) -> None:
+    """Whatever is not closed or not known, no part of it raises."""
+    page = "<div></div>" + "".join(parts)
+    made = html_text(page)
+    assert made is None or len(made) < len(page)
+
+
+@pytest.mark.parametrize("part", ["<!--", "<!-- >", "<a ", "</div", "<![CDATA[ >", "<a href=x>t", "<sup>x"])
+def test_a_large_broken_page_is_read_once(part: str) -> None:
+    """What is never closed is not searched for to the end again and again."""
+    assert lossless("<div></div>" + part * 40_000, count=estimate_text).tokens_after > 0
 
 
 @pytest.mark.parametrize(

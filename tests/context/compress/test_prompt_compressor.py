@@ -47,6 +47,32 @@ def test_the_target_is_met_from_below_within_two_percent(text: str, ratio: float
     assert made.tokens_after >= 0.98 * target - 1
 
 
+MANY = {
+    "lines": "\n".join(f"- [{n}](/{n})" for n in range(2500)),
+    "records": json.dumps([{"id": n, "cargo": BERTHS[n % 7], "tons": n * 37 % 1009 / 8} for n in range(5000)]),
+    "numbers": json.dumps(list(range(5000))),
+    "page": "<div>" + "".join(f"<p>{BERTHS[n % 7]} <a href='/{n}'>{n}</a></p>" for n in range(3000)) + "</div>",
+}
+
+
+@pytest.mark.parametrize("ratio", [0.4, 0.2])
+@pytest.mark.parametrize("kind", MANY)
+def test_the_target_is_met_with_thousands_of_small_units_in_few_counts(kind: str, ratio: float) -> None:
+    """What is kept is counted as a whole some dozens of times, whatever the number of units."""
+    large = 0
+
+    def count(text: str) -> int:
+        nonlocal large
+        large += len(text) > 2000
+        return count_text(text)
+
+    made = PromptCompressor(ratio, count=count).compress(MANY[kind], "Which north berth is 77?")
+    target = int(ratio * made.tokens_before)
+    assert count_text(made.text) == made.tokens_after
+    assert 0.98 * target <= made.tokens_after <= target
+    assert large <= 60
+
+
 @pytest.mark.parametrize("ratio", RATIOS)
 def test_the_target_is_met_for_documents_together(ratio: float) -> None:
     """The sum over all documents counts."""
