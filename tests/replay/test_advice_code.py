@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,14 @@ from langchain.agents import create_agent
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.messages.tool import tool_call
+from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import tool
 from pydantic import Field
 
 from langchain_agentcost.replay.advice import context_cuts
 from langchain_agentcost.replay.advice.findings import failed_runs, prompt_cache, repeats, volatile_prefix
+from langchain_agentcost.testing import FakeMeteredChatModel
 from tests.replay.advice_runs import MISTAKES, advice_on
 
 ALWAYS = {
@@ -107,14 +110,66 @@ def test_truncation_cuts_what_tools_give() -> None:
     assert seen.endswith("[cut]")
 
 
-def test_a_reference_gives_the_whole_result_when_it_is_fetched() -> None:
-    """A long result reaches the model as its beginning; fetching it by its id gives all of it."""
-    fetching = AIMessage("", tool_calls=[tool_call(name="fetch", args={"reference": "call a"}, id="call f")])
-    model = clerk(asks("a"), fetching, AIMessage("Done."))
+class Reader(Clerk):
+    """A clerk that reads the first reference that it is shown."""
+
+    def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> Any:
+        shown = re.search(r"ref:\w+", " ".join(results(messages)))
+        if shown is None or len(results(messages)) > 1:
+            return super()._generate(messages, *args, **kwargs)
+        self.sent.append(messages)
+        call = tool_call(name="read_ref", args={"ref": shown.group()}, id="call r")
+        return ChatResult(generations=[ChatGeneration(message=AIMessage("", tool_calls=[call]))])
+
+
+def test_a_reference_gives_the_result_when_it_is_read() -> None:
+    """A long result reaches the model short; reading it by its reference gives what was left out."""
+    model = Reader(messages=iter([asks("a"), AIMessage("Done.")]), sent=[])
     run_lines(context_cuts.REFER, model=model)["agent"].invoke({"messages": [HumanMessage("Go")]})
-    start, whole = results(model.sent[-1])
-    assert len(start) < 900
-    assert whole == "a " * 5_000
+    start, read = results(model.sent[-1])
+    assert len(start) < len("a " * 5_000) / 4
+    assert read.count("a ") > 2 * start.count("a ")
+
+
+SUMMARY = "Decisions\n- Page p0 says nothing."
+
+
+def long_run(code: str) -> tuple[list[list[BaseMessage]], list[list[BaseMessage]]]:
+    """What the agent of the lines sends in a run that reads 40 pages, and what it sends to have summaries written."""
+    pages = iter([asks(f"p{number}") for number in range(40)])
+
+    def answer(prompt: list[BaseMessage]) -> AIMessage | str:
+        return SUMMARY if _asks_for_summary(prompt) else next(pages, AIMessage("Done."))
+
+    model = FakeMeteredChatModel(answers=answer)
+    agent = run_lines(code, model=model)["agent"]
+    agent.invoke({"messages": [HumanMessage("Go")]}, {"recursion_limit": 200})
+    work = [prompt for prompt in model.prompts if not _asks_for_summary(prompt)]
+    return work, [prompt for prompt in model.prompts if _asks_for_summary(prompt)]
+
+
+def _asks_for_summary(prompt: list[BaseMessage]) -> bool:
+    return prompt[0].text != "Go"
+
+
+def test_eviction_puts_notes_in_place_of_old_results() -> None:
+    """In a long run old results give way to notes, in batches; the latest ones stay whole, and no message goes."""
+    sent, asked = long_run(context_cuts.EVICT)
+    short = [sum(len(text) < 1_000 for text in results(prompt)) for prompt in sent]
+    assert [len(prompt) for prompt in sent] == list(range(1, 82, 2))
+    assert not asked
+    assert short[-1] > 20
+    assert 1 < len(set(short)) < 20
+    assert all(len(text) > 5_000 for text in results(sent[-1])[-3:])
+
+
+def test_a_summary_takes_the_place_of_what_was_said() -> None:
+    """In a long run a summary that the model wrote stands in place of old messages; the latest ones stay whole."""
+    sent, asked = long_run(context_cuts.SUMMARIZE)
+    assert asked
+    assert "Page p0 says nothing." in sent[-1][1].text
+    assert len(sent[-1]) < 40
+    assert all(len(text) > 5_000 for text in results(sent[-1])[-5:])
 
 
 def test_masking_clears_results_in_batches() -> None:

@@ -301,8 +301,8 @@ def test_tool_results_are_compared_with_prompt_caching_on_and_off() -> None:
     """Every way to send less of them is shown with its saving in both cases and what it takes away."""
     found = the("tool_results")
     said = "\n".join(found.evidence)
-    assert all(name in said for name in ("truncate", "reference", "mask_batched"))
-    assert said.count("with prompt caching") == 3
+    assert all(name in said for name in ("truncate", "reference", "mask_batched", "evict"))
+    assert said.count("with prompt caching") == 4
     assert found.saving.fidelity is Fidelity.OPEN_LOOP
     assert found.verdict is Verdict.YET
 

@@ -11,6 +11,7 @@ from langchain_agentcost.replay.advice.finding import Kept
 from langchain_agentcost.replay.advice.saved import WhatIf
 from langchain_agentcost.replay.advice.seen import SeenRun
 from langchain_agentcost.replay.run import ACTING, DANGLING
+from langchain_agentcost.replay.strategies.context import EvictContext
 from langchain_agentcost.replay.strategies.masking import MaskBatched
 from langchain_agentcost.replay.strategies.reference import Reference
 from langchain_agentcost.replay.strategies.summarize import Summarize
@@ -51,47 +52,39 @@ agent = create_agent(model, tools, middleware=[clear_in_batches])
 
 REFER = """
 from langchain.agents import create_agent
-from langchain.agents.middleware import wrap_tool_call
-from langchain_core.messages import ToolMessage
-from langchain_core.tools import tool
+from langchain_agentcost.context import ReferenceMiddleware, References
 
-kept = {}
+agent = create_agent(model, tools, middleware=[ReferenceMiddleware(References())])
+"""
 
-@tool
-def fetch(reference: str) -> str:
-    "Give the whole of a tool result that was cut."
-    return kept.get(reference, "There is no such reference.")
+EVICT = """
+from langchain.agents import create_agent
+from langchain_agentcost.context import ContextMiddleware
 
-@wrap_tool_call
-def put_aside(request, handler):
-    result = handler(request)
-    if not isinstance(result, ToolMessage) or result.name == "fetch":
-        return result
-    if len(result.text) > 6_000:  # about 1,500 tokens
-        kept[result.tool_call_id] = result.text
-        start = f"{result.text[:800]}\\n[cut: fetch('{result.tool_call_id}') gives all of it]"
-        return result.model_copy(update={"content": start})
-    return result
-
-agent = create_agent(model, [*tools, fetch], middleware=[put_aside])
+agent = create_agent(model, tools, middleware=[ContextMiddleware()])
 """
 
 SUMMARIZE = """
 from langchain.agents import create_agent
-from langchain.agents.middleware import SummarizationMiddleware
+from langchain_agentcost.context import (
+    Action, ContextMiddleware, ContextProjector, EvictionPolicy, FreshWriter, Summarizer
+)
 
-summaries = SummarizationMiddleware(
-    model, trigger=("tokens", 16_000), keep=("messages", 10)
-)  # the replay was stricter: it wrote a summary only where that pays
-agent = create_agent(model, tools, middleware=[summaries])
+policy = EvictionPolicy(keep=5, actions=frozenset({Action.SUMMARISE}))
+summarizer = Summarizer(FreshWriter(model), max_tokens=1_000)
+# the replay was stricter: it left prompts of up to 16,000 tokens as they are
+projector = ContextProjector(policy=policy, summarizer=summarizer)
+agent = create_agent(model, tools, middleware=[ContextMiddleware(projector)])
 """
 
-TRUNCATED, REFERRED, MASKED, SUMMARIZED = Truncate(), Reference(), MaskBatched(), Summarize()
+TRUNCATED, REFERRED, MASKED = Truncate(), Reference(), MaskBatched()
+EVICTED, SUMMARIZED = EvictContext(), Summarize()
 
 CODE: Mapping[str, str] = {
     label(TRUNCATED): TRUNCATE,
     label(REFERRED): REFER,
     label(MASKED): MASK,
+    label(EVICTED): EVICT,
     label(SUMMARIZED): SUMMARIZE,
 }
 """The lines that do what each strategy does."""

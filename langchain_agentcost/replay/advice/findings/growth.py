@@ -8,7 +8,7 @@ from typing import ClassVar
 from langchain_agentcost.finops.amounts import written_share
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.replay.advice.bills import Bill
-from langchain_agentcost.replay.advice.context_cuts import CODE, MASKED, SUMMARIZED, Cuts
+from langchain_agentcost.replay.advice.context_cuts import CODE, EVICTED, MASKED, SUMMARIZED, Cuts
 from langchain_agentcost.replay.advice.detector import Detector
 from langchain_agentcost.replay.advice.exponent import Exponent
 from langchain_agentcost.replay.advice.finding import Finding, Manner
@@ -25,7 +25,7 @@ class ContextGrowth(Detector):
     manner: ClassVar[Manner] = Manner(
         "some lines", "faster late in a run; a summary is one more call", "the agent may miss what was taken out"
     )
-    needs: ClassVar[tuple[Strategy, ...]] = (MASKED, SUMMARIZED)
+    needs: ClassVar[tuple[Strategy, ...]] = (MASKED, EVICTED, SUMMARIZED)
 
     def __init__(self, bill: Bill, floor: QualityFloor) -> None:
         super().__init__(bill, floor)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from langchain_agentcost.finops.amounts import written_share
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.replay.advice.bills import Bill
-from langchain_agentcost.replay.advice.context_cuts import CODE, MASKED, REFERRED, TRUNCATED, Cuts
+from langchain_agentcost.replay.advice.context_cuts import CODE, EVICTED, MASKED, REFERRED, TRUNCATED, Cuts
 from langchain_agentcost.replay.advice.detector import Detector
 from langchain_agentcost.replay.advice.finding import Finding, Manner
 from langchain_agentcost.replay.advice.seen import SeenRun
@@ -27,7 +27,7 @@ class ToolResults(Detector):
     manner: ClassVar[Manner] = Manner(
         "some lines", "a little faster; a fetch is one more call", "the agent may miss, or read again, what was cut"
     )
-    needs: ClassVar[tuple[Strategy, ...]] = (TRUNCATED, REFERRED, MASKED)
+    needs: ClassVar[tuple[Strategy, ...]] = (TRUNCATED, REFERRED, MASKED, EVICTED)
 
     def __init__(self, bill: Bill, floor: QualityFloor) -> None:
         super().__init__(bill, floor)
