@@ -13,6 +13,7 @@ from langchain_agentcost.attribution import node_path
 from langchain_agentcost.context.decision import Decision
 from langchain_agentcost.context.plan import Plan
 from langchain_agentcost.context.projecting_model import ModelFacts
+from langchain_agentcost.context.projecting_state import Stored
 from langchain_agentcost.recent import Recent
 
 ATTEMPTS_KEPT = 256
@@ -29,7 +30,7 @@ class Attempt(NamedTuple):
         place: The thread and the task of its graph; a node that is tried again is the same task.
         step: Its number.
         plan: What was cut before it.
-        says: What its history says, as a hash.
+        says: What its history says behind what the plan covers, as a hash.
         cold: Whether the provider's cache has lost the prompt before.
         facts: The model: another one that is fallen back to has other prices.
     """
@@ -40,6 +41,14 @@ class Attempt(NamedTuple):
     says: str
     cold: bool
     facts: ModelFacts
+
+    @classmethod
+    def of(
+        cls, place: str, messages: Sequence[BaseMessage], stored: Stored, *, cold: bool, facts: ModelFacts
+    ) -> Attempt:
+        """Make the mark of a call that is about to be made, of a history that the plan fits."""
+        said = says(messages[stored.plan.covered :])
+        return cls(place, stored.step, stored.plan, said, cold, facts)
 
 
 class Attempts:
@@ -102,24 +111,17 @@ class Threads:
         path = "/".join(node_path(named.get("checkpoint_ns") or ""))
         return f"{named['thread_id']}\n{path}\n{says(messages[: asked + 1])}"
 
-    def stored(self, thread: str, messages: Sequence[BaseMessage]) -> Mapping[str, Any] | None:
-        """Give what was stored before a call: also where the same call is tried again."""
+    def stored(self, thread: str, said: str) -> Mapping[str, Any] | None:
+        """Give what was stored before a call, of a history that `says` so: also where the same call is tried again."""
         known = self._known.get(thread)
         if known is None:
             return None
-        said, before, after = known
-        return before if said == says(messages) else after
+        last, before, after = known
+        return before if said == last else after
 
-    def keep(
-        self,
-        thread: str,
-        messages: Sequence[BaseMessage],
-        *,
-        before: Mapping[str, Any] | None,
-        after: Mapping[str, Any],
-    ) -> None:
+    def keep(self, thread: str, said: str, *, before: Mapping[str, Any] | None, after: Mapping[str, Any]) -> None:
         """Remember what is stored after a call."""
-        self._known.put(thread, (says(messages), before, after))
+        self._known.put(thread, (said, before, after))
 
     def values(self) -> list[Mapping[str, Any]]:
         """Give what is stored of all threads."""

@@ -226,9 +226,10 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
         thread = self._thread(input, config)
         if thread is None:
             return list(input)
-        before = self._threads.stored(thread, input)
+        said = says(input)
+        before = self._threads.stored(thread, said)
         made = self.project(input, before, config=config)
-        self._threads.keep(thread, input, before=before, after=made.stored)
+        self._threads.keep(thread, said, before=before, after=made.stored)
         return made.messages
 
     async def ainvoke(self, input: Sequence[BaseMessage], config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002  # Runnable's own name
@@ -236,9 +237,10 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
         thread = self._thread(input, config)
         if thread is None:
             return list(input)
-        before = self._threads.stored(thread, input)
+        said = await _Later(input)(partial(says, input))
+        before = self._threads.stored(thread, said)
         made = await self.aproject(input, before, config=config)
-        self._threads.keep(thread, input, before=before, after=made.stored)
+        self._threads.keep(thread, said, before=before, after=made.stored)
         return made.messages
 
     def _thread(self, messages: Sequence[BaseMessage], config: RunnableConfig | None) -> str | None:
@@ -296,7 +298,7 @@ class ContextProjector(Runnable[Sequence[BaseMessage], list[BaseMessage]]):
             cold=cold,
             desk=self._desk,
             editor=self._editor,
-            attempt=Attempt(place, stored.step, stored.plan, says(messages), cold, facts) if place else None,
+            attempt=Attempt.of(place, messages, stored, cold=cold, facts=facts) if place else None,
         )
 
     def _known(self, data: Mapping[str, Any] | None) -> Stored:
