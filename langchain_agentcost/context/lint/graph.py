@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from types import FunctionType, MethodType
 from typing import Any
@@ -52,9 +53,11 @@ def of_graph(graph: object, *, name: str) -> tuple[Subject, ...]:
     untouched = next((told for kind, told in _NOT_YET if isinstance(graph, kind)), None)
     if untouched is not None:
         return (Subject(name=name, unseen=(untouched,)),)
-    subjects = list(_subjects(graph, name, set()))
+    told: list[str] = []
+    subjects = list(_subjects(graph, name, set(), told))
     if subjects:
-        return tuple(subjects)
+        first = subjects[0]
+        return (replace(first, unseen=tuple(dict.fromkeys([*first.unseen, *told]))), *subjects[1:])
     return (Subject(name=name, unseen=("No model, system message or tool was found in it: lint its traces instead.",)),)
 
 
@@ -66,23 +69,25 @@ _NOT_YET: tuple[tuple[type, str], ...] = (
 """What may become a graph, and what to do for that."""
 
 
-def _subjects(graph: object, name: str, seen: set[int]) -> Iterator[Subject]:
-    """What the nodes of a graph send, and the graphs that they call; each graph once."""
+def _subjects(graph: object, name: str, seen: set[int], told: list[str]) -> Iterator[Subject]:
+    """What the nodes of a graph send, and the graphs that they call, each once; what is told of the rest is added."""
     if isinstance(graph, Pregel):
         if id(graph) in seen:
             return
         seen.add(id(graph))
     for label, node in _nodes(graph, name):
         if isinstance(node, Pregel):
-            yield from _subjects(node, label, seen)
+            yield from _subjects(node, label, seen, told)
             continue
         found = _Found()
         found.look(node)
         made = _subject(found, label)
         if made is not None:
             yield made
+        else:
+            told += found.unseen
         for called, inner in found.graphs:
-            yield from _subjects(inner, f"{label} > {called or inner.get_name()}", seen)
+            yield from _subjects(inner, f"{label} > {called or inner.get_name()}", seen, told)
 
 
 def _nodes(graph: object, name: str) -> Iterator[tuple[str, object]]:

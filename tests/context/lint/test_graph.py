@@ -171,3 +171,4 @@ def test_what_a_middleware_asks_by_itself_is_not_in_front_of_every_call() -> Non
     assert (found.name, found.model) == ("shop > model", "gpt-4.1")
     assert "write_todos" in found.system
     assert summariser.summary_prompt[:40] not in found.system
+    assert any("SummarizationMiddleware asks a model of its own is not" in note for note in found.unseen)
