@@ -136,6 +136,45 @@ def test_the_same_arguments_are_valid(described: dict[str, Any], given_: list[An
         assert before.is_valid(arguments) == after.is_valid(arguments), arguments
 
 
+FEW = st.sampled_from(["id", "note"])
+SMALL = st.sampled_from([{"type": "string"}, {"type": "integer"}, {"const": "a"}, {"required": ["id"]}])
+FEW_VALUES = st.recursive(
+    st.sampled_from([1, "a", 2**60]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FEW, inner, max_size=2),
+    max_leaves=4,
+)
+
+
+def keywords(names: st.SearchStrategy[str]) -> st.SearchStrategy[dict[str, Any]]:
+    """One to three keywords that look at one another."""
+    objects = st.dictionaries(names, SMALL, min_size=1, max_size=2)
+    values = {
+        **dict.fromkeys(("properties", "patternProperties", "dependentSchemas"), objects),
+        **dict.fromkeys(("additionalProperties", "unevaluatedProperties"), st.just(value=False) | SMALL),
+        **dict.fromkeys(("items", "unevaluatedItems"), st.just(value=False) | SMALL),
+        **dict.fromkeys(("if", "then", "else", "contains"), SMALL),
+        "prefixItems": st.lists(SMALL, min_size=1, max_size=2),
+        "minContains": st.integers(0, 2),
+        "maximum": st.just(2**53 - 1),
+        "title": TITLES,
+    }
+    chosen = st.lists(st.sampled_from(sorted(values)), unique=True, min_size=1, max_size=3)
+    return chosen.flatmap(lambda keys: st.fixed_dictionaries({key: values[key] for key in keys}))
+
+
+@given(keywords(FEW), keywords(FEW), st.booleans(), st.booleans(), st.lists(FEW_VALUES, min_size=4, max_size=12))
+def test_keywords_that_look_at_one_another_allow_the_same(
+    outer: dict[str, Any], held: dict[str, Any], by_reference: bool, portable: bool, values: list[Any]
+) -> None:
+    """Beside a schema that is referred to, or in `allOf`, each keyword means what it meant."""
+    one = {**outer, "$ref": "#/$defs/P"} if by_reference else {**outer, "allOf": [held]}
+    schema = {"type": "object", "properties": {"id": one}, "$defs": {"P": held}}
+    made = parameters_of(lean_schema({"name": "ship", "parameters": schema}, portable=portable))
+    before, after = Draft202012Validator(schema), Draft202012Validator(made)
+    for value in values:
+        assert before.is_valid({"id": value}) == after.is_valid({"id": value}), value
+
+
 @given(tools(), st.booleans())
 def test_it_is_never_longer_changes_nothing_given_and_is_done_at_once(
     described: dict[str, Any], portable: bool
