@@ -67,8 +67,12 @@ class Fit:
             ranked: All units, the best first.
             target: The most tokens.
         """
+        found = self._fitting_alone(ranked, target)
         for _ in range(_PASSES):
-            if not self._loose(target) or not self._keep(self._fitting_alone(ranked, target), target):
+            if not self._keep(found, target) or not self._loose(target):
+                break
+            found = self._fitting_alone(ranked, target)
+            if len(found) <= _ROUNDS:  # so few are better filled with parts of the best
                 break
         self._fill_up(ranked, target)
         for _ in range(_SWAPS):
