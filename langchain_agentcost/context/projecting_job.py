@@ -109,12 +109,15 @@ class Job:
         return self.decider.decide(self.situation)
 
     def written(self, decision: Decision, summary: str) -> Decision:
-        """Give a decision with its summary; one of which no summary came, or none that is shorter, changes nothing."""
+        """Give a decision with its summary; where none came, or none that is shorter, what is best without one."""
         situation = self.situation
-        if not summary or not isinstance(self.decider, EvictionPlanner):
+        if not isinstance(self.decider, EvictionPlanner):
             return without_summary(situation, decision)
-        done = self.decider.summarised(situation, decision, summary)
-        return done if self._evicted(done.plan) > 0 else without_summary(situation, decision)
+        if summary:
+            done = self.decider.summarised(situation, decision, summary)
+            if self._evicted(done.plan) > 0:
+                return done
+        return self.decider.decide(replace(situation, offer=None))
 
     def projection(self, decision: Decision) -> Projection:
         """Give what is sent by a decision, and what is stored."""

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMessage
 
-from langchain_agentcost.context.blocks import validate
+from langchain_agentcost.context.blocks import pin, validate
 from langchain_agentcost.context.plan import Action, Edit, Editor, Plan, edited, project
 from langchain_agentcost.errors import ContextError
 
@@ -117,3 +117,22 @@ def test_an_editor_makes_each_message_once() -> None:
     assert make([said[2]], MASK) is first
     other = ToolMessage("else", tool_call_id="9")
     assert make([other], MASK)[0].tool_call_id == "9"  # type: ignore[attr-defined]  # a tool message
+
+
+def test_edits_that_overlap_are_refused() -> None:
+    """A plan in which two edits claim the same message cannot be made, nor read back."""
+    messages = [HumanMessage("Go."), AIMessage("One."), AIMessage("Two.")]
+    edits = [Edit(0, 2, Action.SUMMARISE, "said"), Edit(1, 2, Action.DROP)]
+    with pytest.raises(ContextError, match="overlap"):
+        Plan().following(messages, edits)
+    with pytest.raises(ContextError, match="overlap"):
+        Plan.from_dict({"epoch": 1, "covered": 2, "check": "", "edits": [[0, 2, "summarise", ""], [1, 2, "drop", ""]]})
+
+
+def test_a_result_that_was_replaced_by_one_as_long_ends_the_plan() -> None:
+    """What was cut may be another thing now."""
+    said = [HumanMessage("Go."), ToolMessage("REF-0001 is pending today", tool_call_id="1")]
+    plan = Plan().following(said, [Edit(1, 2, Action.MASK, "[cut]")])
+    assert plan.fits(said)
+    assert not plan.fits([said[0], ToolMessage("NEW-0001 is shipped today", tool_call_id="1")])
+    assert not plan.fits([said[0], pin(said[1])])

@@ -10,7 +10,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langchain_agentcost.context.blocks import pin, validate
 from langchain_agentcost.context.decision import Decision, EvictionPolicy, Situation, SummaryOffer
-from langchain_agentcost.context.plan import Action, Plan, project
+from langchain_agentcost.context.plan import Action, Edit, Plan, project
 from langchain_agentcost.context.planner import ROOM, EvictionPlanner
 from langchain_agentcost.context.worth import CacheRates
 from langchain_agentcost.errors import ContextError
@@ -170,3 +170,40 @@ def test_a_policy_that_makes_no_sense() -> None:
     """The latest answer stays in any case."""
     with pytest.raises(ContextError, match="at least 1"):
         EvictionPolicy(keep=0)
+
+
+def thoughts(count: int) -> list[BaseMessage]:
+    """A question and long answers without any result that a note could stand for."""
+    return [HumanMessage("Go."), *(AIMessage(f"{number} " + "thinking aloud " * 200) for number in range(count))]
+
+
+def test_what_a_summary_stands_for_does_not_come_back() -> None:
+    """A prompt with a summary that grows beyond its window gets shorter, call after call, and no edits overlap."""
+    rates = CacheRates(read=Decimal(300), write=Decimal(3_750), window_tokens=8_000)
+    planner = EvictionPlanner(rates, EvictionPolicy(actions=frozenset({Action.SUMMARISE})))
+    whole = thoughts(40)
+    plan = Plan().following(whole[:11], [Edit(1, 7, Action.SUMMARISE, "what was said: " + "fact 1234 " * 500)])
+    for length in range(11, len(whole) + 1):
+        messages = whole[:length]
+        before = count_messages(project(messages, plan))
+        decision = planner.decide(Situation(messages=messages, plan=plan, remaining=5, step=length))
+        after = count_messages(project(messages, decision.plan))
+        plan = decision.plan
+        if decision.cut is not None:
+            assert before - after == pytest.approx(decision.cut.evicted_tokens, abs=30)
+        assert after <= 8_000
+        assert not any("0 thinking" in message.text[:10] for message in project(messages, plan))
+
+
+def test_a_summary_that_would_not_make_it_fit_gives_way_to_what_does() -> None:
+    """The offer is as long as what it stands for, nearly: blocks are left out."""
+    rates = CacheRates(read=Decimal(300), write=Decimal(3_750), window_tokens=8_000)
+    decision = decide(thoughts(40), rates, offer=lambda shown: SummaryOffer(tokens=7_500, fee_nano=0))
+    assert decision.action is Action.DROP
+
+
+def test_after_a_pause_the_next_call_saves_what_it_need_not_write() -> None:
+    """With one call to come, the evicted tokens are worth the price of writing them."""
+    decision = decide(history(20), remaining=1, cached=False)
+    assert decision.cut is not None
+    assert decision.predicted_nano == decision.cut.evicted_tokens * 3_750
