@@ -14,6 +14,7 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 
 from langchain_agentcost.context.literals import is_literal, literals
+from langchain_agentcost.context.message_text import leaves
 from langchain_agentcost.context.summary import MAX_SUMMARY_TOKENS, Artifact, Summary
 
 LITERALS_A_MESSAGE = 60
@@ -142,7 +143,7 @@ def text_of(message: BaseMessage) -> str:
         'Sure.\nlook\nB7\n12'
     """
     calls = [[call["name"], call["args"]] for call in message.tool_calls] if isinstance(message, AIMessage) else []
-    return "\n".join(_leaves([_content(message), calls]))
+    return "\n".join(leaves([_content(message), calls]))
 
 
 _SPEAKERS = {"human": "The user said", "ai": "The assistant said"}
@@ -172,7 +173,7 @@ def _acted_on(messages: Iterable[BaseMessage]) -> Iterator[tuple[str, str]]:
     """The literals that tools were called with, each with the tool's name."""
     for message in messages:
         for call in message.tool_calls if isinstance(message, AIMessage) else ():
-            for leaf in _leaves(call["args"]):
+            for leaf in leaves(call["args"]):
                 if is_literal(leaf) and literals(leaf, 1) == (leaf.strip(),):
                     yield leaf.strip(), call["name"]
 
@@ -193,18 +194,3 @@ def _stands_in(name: str, text: str) -> bool:
             return True
         at = text.find(name, at + 1)
     return False
-
-
-def _leaves(value: Any) -> Iterator[str]:
-    """The texts and numbers in a value."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, Mapping):
-            waiting.extend(reversed(list(item.values())))
-        elif isinstance(item, list | tuple):
-            waiting.extend(reversed(item))
-        elif isinstance(item, str):
-            yield item
-        elif item is not None and not isinstance(item, bool):
-            yield str(item)
