@@ -168,10 +168,10 @@ def test_ten_thousand_histories() -> None:
     dice, ways = Random(20_261_130), projectors()  # noqa: S311  # to test with, and the same each time
     names = list(ways)
     epochs = dict.fromkeys(names, 0)
-    for number in range(10_000):
+    for number in range(2_000):  # threads, each with five histories that go on from one another
         way = names[number % len(names)]
         epochs[way] += check(run(ways[way], Grower(dice).turns(5)))
-    assert all(count > 50 for count in epochs.values()), epochs
+    assert all(count > 10 for count in epochs.values()), epochs
 
 
 def test_answers_in_any_shape_are_no_fault() -> None:

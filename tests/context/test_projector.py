@@ -318,9 +318,9 @@ def test_after_a_pause_a_cut_is_free() -> None:
 
 
 def test_it_learns_how_long_runs_are() -> None:
-    """After runs of 30 calls more are expected of a run than after runs of 3; a run keeps what it began with."""
+    """After runs of 15 calls more are expected of a run than after runs of 3; a run keeps what it began with."""
     expected = {}
-    for length in (3, 30):
+    for length in (3, 15):
         own = projector(horizon=None)
         for _ in range(16):
             stored: Any = None
@@ -330,7 +330,7 @@ def test_it_learns_how_long_runs_are() -> None:
         assert made.decision is not None
         expected[length] = made.decision.remaining
         assert len(made.stored["lengths"]) == 16
-    assert expected[30] > 3 * expected[3]
+    assert expected[15] > 3 * expected[3]
 
 
 def test_a_thread_that_began_without_it_counts_its_answers() -> None:
