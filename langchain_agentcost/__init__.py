@@ -6,8 +6,9 @@ Pass `CostMeter().callbacks` to the outermost call, and read `meter.report(by="n
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from langchain_agentcost.lazy import lazy
 
 if TYPE_CHECKING:
     from langchain_agentcost.attribution import Attribution, AttributionMap
@@ -110,15 +111,4 @@ _ROOMS = {
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name from its room when it is first used: a process that only meters never loads reports."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    """List the public names, imported or not."""
-    return __all__
+__getattr__, __dir__ = lazy(__name__, _HOMES)

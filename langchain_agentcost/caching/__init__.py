@@ -9,8 +9,9 @@ Names are imported when they are first used: a tool cache needs no embeddings.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from langchain_agentcost.lazy import lazy
 
 if TYPE_CHECKING:
     from langchain_agentcost.caching.cached_runnable import CachedRunnable
@@ -75,15 +76,4 @@ _HOMES = {
 """In which module a name is."""
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name from its module when it is first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    """List the public names, imported or not."""
-    return __all__
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -88,14 +88,18 @@ def lint(  # noqa: PLR0913  # a command has as many arguments as it has options
         if as_json is not None:
             with whole_file(as_json) as file:
                 file.write(json.dumps(_as_dict(made, faults), indent=2).encode("utf-8", "backslashreplace"))
-    for one in made:
-        _print(one, proposes=fix)
-    for fault in faults.named:
-        typer.echo(f"left out: {fault}", err=True)
+    _tell(made, faults, proposes=fix)
     if not any(one.linted.subject.system or one.linted.subject.tools for one in made):
         raise typer.Exit(NOTHING)
     if strict and any(one.linted.findings for one in made):
         raise typer.Exit(STRICT)
+
+
+def _tell(made: Sequence[_Shown], faults: Faults, *, proposes: bool) -> None:
+    for one in made:
+        _print(one, proposes=proposes)
+    for fault in faults.named:
+        typer.echo(f"left out: {fault}", err=True)
 
 
 class _Shown(NamedTuple):

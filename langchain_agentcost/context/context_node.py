@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage, SystemMessage
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig
 from langgraph.managed import RemainingSteps
 
+from langchain_agentcost.context.as_node import AsNode
 from langchain_agentcost.context.audit import AuditReport
 from langchain_agentcost.context.projecting_model import Beside
 from langchain_agentcost.context.projecting_state import CONTEXT_KEY, ContextState
@@ -21,7 +22,7 @@ class BudgetedContextState(ContextState):
     remaining_steps: RemainingSteps
 
 
-class ContextNode:
+class ContextNode(AsNode):
     """Decides before each model call what of the history is sent. No message of the state is removed.
 
     In a graph of your own, put `node()` before the model's node, which then asks with
@@ -67,28 +68,6 @@ class ContextNode:
         """Decide from async code; see `invoke`."""
         return {CONTEXT_KEY: (await self._aproject(state, config)).stored}
 
-    def node(self) -> Runnable[Any, Any]:
-        """Give it as a node of a graph, sync and async."""
-
-        def run(state: Any, config: RunnableConfig) -> dict[str, Any]:
-            return self.invoke(state, config)
-
-        async def arun(state: Any, config: RunnableConfig) -> dict[str, Any]:
-            return await self.ainvoke(state, config)
-
-        return RunnableLambda(run, arun, name=self.name)
-
-    def hook(self) -> Runnable[Any, Any]:
-        """Give it as `pre_model_hook` of langgraph's `create_react_agent`: it also gives the messages for the model."""
-
-        def run(state: Any, config: RunnableConfig) -> dict[str, Any]:
-            return _with_messages(self._project(state, config))
-
-        async def arun(state: Any, config: RunnableConfig) -> dict[str, Any]:
-            return _with_messages(await self._aproject(state, config))
-
-        return RunnableLambda(run, arun, name=self.name)
-
     def view(self, messages: Sequence[BaseMessage], state: Mapping[str, Any]) -> list[BaseMessage]:
         """Give the messages for the model, by the plan of a state: a pure function."""
         return self.projector.view(messages, state.get(CONTEXT_KEY))
@@ -121,7 +100,3 @@ def calls_left(state: Mapping[str, Any], steps_per_call: int | None) -> float | 
     """
     left = state.get("remaining_steps")
     return left / steps_per_call if steps_per_call and isinstance(left, int) else None
-
-
-def _with_messages(made: Projection) -> dict[str, Any]:
-    return {CONTEXT_KEY: made.stored, "llm_input_messages": made.messages}

@@ -203,7 +203,7 @@ class EvictionPlanner:
             if known[2] >= self.policy.least_tokens:
                 yield at, known[2]
 
-    def _edit(self, at: int, message: BaseMessage, shown: set[str] | frozenset[str] = frozenset()) -> Edit | None:
+    def _edit(self, at: int, message: BaseMessage, shown: set[str]) -> Edit | None:
         policy = self.policy
         if isinstance(message, ToolMessage) and message.name in policy.exclude_tools:
             return None

@@ -62,16 +62,17 @@ class ModelFacts:
             return cls(ttl_s=ttl_s)
         card = (prices or PriceBook()).card(name, provider=provider)
         terms = terms_of(card.model, card.provider) if card else terms_of(name, provider)
+        facts = cls(name=name, ttl_s=terms.ttl_s if ttl_s is None and terms else ttl_s)
+        if card is None or card.usd("input") is None:
+            return facts
         if window_tokens is None and not isinstance(model, str):
             window_tokens = _window(model)
-        usd = None if card is None else card.usd("input")
-        if usd is None:
-            return cls(name=name, ttl_s=terms.ttl_s if ttl_s is None and terms else ttl_s)
-        unmarked = None
-        if terms is not None and not terms.automatic:
-            unmarked = CacheRates(read=usd * 1_000, write=usd * 1_000, window_tokens=window_tokens)
-        rates = CacheRates.of(card, window_tokens=window_tokens)
-        return cls(name=name, rates=rates, ttl_s=terms.ttl_s if ttl_s is None and terms else ttl_s, unmarked=unmarked)
+        marked = terms is not None and not terms.automatic
+        return replace(
+            facts,
+            rates=CacheRates.of(card, window_tokens=window_tokens),
+            unmarked=CacheRates.uncached(card, window_tokens=window_tokens) if marked else None,
+        )
 
     def as_billed(self, messages: Sequence[BaseMessage]) -> Self:
         """Give what holds for a history: where nothing of it is cached, all input costs the same, and always.

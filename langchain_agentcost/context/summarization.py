@@ -8,9 +8,10 @@ from fractions import Fraction
 from typing import Annotated, Any
 
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig
 from typing_extensions import TypedDict
 
+from langchain_agentcost.context.as_node import AsNode
 from langchain_agentcost.context.blocks import Block, BlockKind, blocks
 from langchain_agentcost.context.plan import Action, Edit, Plan, project
 from langchain_agentcost.context.projecting_state import latest
@@ -60,7 +61,7 @@ class Trigger:
         return self.window_tokens is not None and size * 10 >= self.window_tokens * 9
 
 
-class SummarizationNode:
+class SummarizationNode(AsNode):
     """Puts a summary in the place of old messages, at the bounds of blocks, where that is cheaper.
 
     State is append-only: no message is removed. The node writes a plan into a channel of its own, and `view` (or
@@ -140,34 +141,9 @@ class SummarizationNode:
         made = await self.summarizer.asummarize(job.passage, config)
         return self._update(job, made.summary) if made else {}
 
-    def node(self) -> Runnable[Any, Any]:
-        """Give it as a node of a graph, sync and async."""
-
-        def run(state: Any, config: RunnableConfig) -> dict[str, Any]:
-            return self.invoke(state, config)
-
-        async def arun(state: Any, config: RunnableConfig) -> dict[str, Any]:
-            return await self.ainvoke(state, config)
-
-        return RunnableLambda(run, arun, name=self.name)
-
-    def hook(self) -> Runnable[Any, Any]:
-        """Give it as `pre_model_hook` of langgraph's `create_react_agent`: it also gives the messages for the model."""
-
-        def run(state: Any, config: RunnableConfig) -> dict[str, Any]:
-            return self._with_messages(state, self.invoke(state, config))
-
-        async def arun(state: Any, config: RunnableConfig) -> dict[str, Any]:
-            return self._with_messages(state, await self.ainvoke(state, config))
-
-        return RunnableLambda(run, arun, name=self.name)
-
     def view(self, messages: Sequence[BaseMessage], state: Mapping[str, Any]) -> list[BaseMessage]:
         """Give the messages for the model: the history, with the summary in the place of what it stands for."""
         return project(messages, _plan(state, messages))
-
-    def _with_messages(self, state: Mapping[str, Any], update: dict[str, Any]) -> dict[str, Any]:
-        return {**update, "llm_input_messages": self.view(state["messages"], {**state, **update})}
 
     def _job(self, state: Mapping[str, Any]) -> _Job | None:
         """What there is to summarise; None where it is not due, or too little may go to be worth a summary."""

@@ -62,6 +62,18 @@ class CacheRates:
         return cls(read=_nano(base if read is None else read), write=_nano(write or base), window_tokens=window_tokens)
 
     @classmethod
+    def uncached(cls, card: PriceCard, *, window_tokens: int | None = None) -> CacheRates:
+        """Take the rates of a card where nothing is cached: all input costs the same.
+
+        Raises:
+            ContextError: If it has no rate for input.
+        """
+        plain = card.usd("input")
+        if plain is None:
+            raise ContextError(f"No price of the input of {card.model} is known: give rates=CacheRates(…).")
+        return cls(read=_nano(plain), write=_nano(plain), window_tokens=window_tokens)
+
+    @classmethod
     def named(cls, model: str, *, prices: PriceBook | None = None, window_tokens: int | None = None) -> CacheRates:
         """Take the rates of a model by its name.
 

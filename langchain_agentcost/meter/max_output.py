@@ -9,6 +9,7 @@ from functools import lru_cache
 from math import ceil
 from typing import Any, NamedTuple
 
+from langchain_agentcost.answer_caps import CAPS, NESTED
 from langchain_agentcost.pricing.names import MAX_NAME_CHARS, refer, with_bases
 
 LONGEST_ANSWER_TOKENS = 128_000
@@ -21,14 +22,8 @@ MOST_TOKENS = 400_000
 MOST_ANSWERS = 1_000_000
 """More answers than any provider gives to a request: a larger number would only overflow what stores count in."""
 
-CAPS = ("max_tokens", "max_completion_tokens", "max_output_tokens", "num_predict", "max_new_tokens")
-"""How requests cap their answer. Of several the first counts: langchain-openai renames each into the next one."""
-
 GOOGLE_CAPS = ("max_output_tokens",)
 """Google's client takes no notice of the other names."""
-
-NESTED = ("generation_config", "options", "extra_body", "model_kwargs", "params")
-"""Where else a request may hold its cap. What wins differs by provider, so the longest of the places counts."""
 
 ANSWERS = ("n", "best_of", "candidate_count", "num_return_sequences")
 """How requests ask for several answers."""
@@ -66,6 +61,7 @@ def longest_answer(
         >>> longest_answer("gpt-x", "openai", {"max_tokens": 500, "n": 2}, {})
         LongestAnswer(tokens=1000, source='2 answers of at most 500: max_tokens of the request', answers=2)
     """
+    # which of several places wins differs by provider: the longest counts
     caps = [cap for name in NESTED if name in sent and (cap := _cap(sent[name], provider))]
     cap = _cap(sent, provider)
     if caps:

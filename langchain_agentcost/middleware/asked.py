@@ -10,20 +10,10 @@ from langchain.agents.middleware import ModelRequest
 from langchain.agents.structured_output import AutoStrategy, ProviderStrategy, ToolStrategy
 from langchain_core.language_models import BaseChatModel
 
+from langchain_agentcost.answer_caps import CAPS, FIELD, NESTED, argument_of
 from langchain_agentcost.meter import CostMeter
-from langchain_agentcost.meter.max_output import CAPS, NESTED, longest_answer
+from langchain_agentcost.meter.max_output import longest_answer
 from langchain_agentcost.recent import Recent
-
-CAP_NAMES = {
-    "ChatOpenAI": "max_completion_tokens",  # max_tokens loses against the model's own one in the Responses API
-    "AzureChatOpenAI": "max_completion_tokens",  # sends both names where it is given max_tokens
-    "ChatGoogleGenerativeAI": "max_output_tokens",
-    "ChatVertexAI": "max_output_tokens",
-}
-"""By what argument of a call a model's answer is capped, by the name of its class or a base; "max_tokens" elsewhere."""
-
-CAP_FIELD = "num_predict"
-"""By what field of a model where no argument of a call does it: Ollama's."""
 
 _FORMS = (AutoStrategy, ProviderStrategy, ToolStrategy)
 
@@ -104,11 +94,9 @@ def capped(request: ModelRequest[Any], tokens: int, *, sent: Mapping[str, Any]) 
         if isinstance(inner, Mapping) and any(cap in inner for cap in CAPS):
             settings[name] = {**inner, **{cap: tokens for cap in CAPS if cap in inner}}
     model = request.model
-    if CAP_FIELD in type(model).model_fields:
-        return request.override(model=model.model_copy(update={CAP_FIELD: tokens}), model_settings=settings)
-    classes = [made.__name__ for made in type(model).__mro__]
-    cap = next((CAP_NAMES[name] for name in classes if name in CAP_NAMES), "max_tokens")
-    return request.override(model_settings={**settings, cap: tokens})
+    if FIELD in type(model).model_fields:
+        return request.override(model=model.model_copy(update={FIELD: tokens}), model_settings=settings)
+    return request.override(model_settings={**settings, argument_of(model): tokens})
 
 
 def _thinking_tokens(sent: Mapping[str, Any]) -> int:

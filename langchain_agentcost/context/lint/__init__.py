@@ -7,8 +7,9 @@ stand by themselves. Names are imported when they are first used.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from langchain_agentcost.lazy import lazy
 
 if TYPE_CHECKING:
     from langchain_agentcost.context.lint.finding import Change, Finding
@@ -59,16 +60,4 @@ _HOMES = {
 """In which module a name is; one of another package in full."""
 
 
-def __getattr__(name: str) -> Any:
-    """Import a name from its module when it is first used."""
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = _HOMES[name]
-    found = getattr(import_module(home if "." in home else f"{__name__}.{home}"), name)
-    globals()[name] = found
-    return found
-
-
-def __dir__() -> list[str]:
-    """List the public names, imported or not."""
-    return __all__
+__getattr__, __dir__ = lazy(__name__, _HOMES)

@@ -1,4 +1,4 @@
-"""How a model's answers are capped: each provider's client has a name of its own for it."""
+"""Puts a cap on a model's answers, where that makes them no longer than they could be before."""
 
 from __future__ import annotations
 
@@ -7,22 +7,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel
 
-ARGUMENTS = {
-    "ChatOpenAI": "max_completion_tokens",  # max_tokens loses against the model's own one in the Responses API
-    "AzureChatOpenAI": "max_completion_tokens",  # sends both names where it is given max_tokens
-    "ChatGoogleGenerativeAI": "max_output_tokens",
-    "ChatVertexAI": "max_output_tokens",
-}
-"""By what argument of a call an answer is capped, by the name of the model's class or a base; else "max_tokens"."""
-
-FIELD = "num_predict"
-"""By what field of a model where no argument of a call does it: Ollama's."""
-
-NAMES = ("max_tokens", "max_completion_tokens", "max_output_tokens", FIELD, "max_new_tokens")
-"""What all clients call it."""
-
-NESTED = ("generation_config", "options", "extra_body", "model_kwargs", "params")
-"""Where else a request may hold a cap; which one wins differs by provider, so that it is left to whoever set it."""
+from langchain_agentcost.answer_caps import CAPS, FIELD, NESTED, argument_of
 
 LEAST_ANSWER_TOKENS = 1_024
 """What must be left for the answer itself, of a cap that Anthropic's models think within."""
@@ -58,7 +43,7 @@ def capped(
         return None
     if FIELD in type(model).model_fields:
         return model.model_copy(update={FIELD: tokens}), settings
-    others = {name: value for name, value in settings.items() if name not in NAMES}
+    others = {name: value for name, value in settings.items() if name not in CAPS}
     return model, {**others, argument_of(model): tokens}
 
 
@@ -70,15 +55,9 @@ def cap_of(model: BaseChatModel, settings: Mapping[str, Any]) -> int | None:
         settings: What its calls are given beside the prompt.
     """
     announced = model._get_ls_params(**settings).get("ls_max_tokens")  # noqa: SLF001  # what LangChain announces
-    stated = [settings.get(name) for name in NAMES]
+    stated = [settings.get(name) for name in CAPS]
     known = [tokens for tokens in (announced, *stated) if type(tokens) is int and tokens > 0]
     return min(known, default=None)
-
-
-def argument_of(model: BaseChatModel) -> str:
-    """Give the argument of a call that caps a model's answers."""
-    classes = [made.__name__ for made in type(model).__mro__]
-    return next((ARGUMENTS[name] for name in classes if name in ARGUMENTS), "max_tokens")
 
 
 def _thinking_tokens(sent: Mapping[str, Any]) -> int:
@@ -91,4 +70,4 @@ def _thinking_tokens(sent: Mapping[str, Any]) -> int:
 def _is_nested(sent: Mapping[str, Any]) -> bool:
     """Whether a cap is set inside another argument."""
     places = (sent.get(name) for name in NESTED)
-    return any(isinstance(place, Mapping) and any(place.get(cap) is not None for cap in NAMES) for place in places)
+    return any(isinstance(place, Mapping) and any(place.get(cap) is not None for cap in CAPS) for place in places)

@@ -40,7 +40,7 @@ class EvictContext:
 
 @dataclass(frozen=True, slots=True)
 class ContextDefault:
-    """What this package does to a context where nothing else is said: compact, then references, then the planner.
+    """What this package recommends: compact (with lean tools), then references, then the planner, each by its defaults.
 
     Args:
         above: Results of more tokens than this are put aside.
