@@ -7,6 +7,7 @@ import operator
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
 from typing import Annotated, Any, TypedDict
@@ -64,8 +65,8 @@ def agent(model: Any, prompt: Callable[[], str], **how: Any) -> Any:
 
 def clock() -> Callable[[], str]:
     """A prompt with the time at its top, which goes on by a second for each call."""
-    seconds = count()
-    return lambda: f"It is 10:00:{next(seconds) % 60:02}, {PRIVATE}.\n{RULES}"
+    instants = (datetime(2026, 11, 30, 10, tzinfo=UTC) + timedelta(seconds=second) for second in count())
+    return lambda: f"It is {next(instants):%H:%M:%S}, {PRIVATE}.\n{RULES}"
 
 
 def thread(meter: CostMeter, name: str) -> RunnableConfig:
