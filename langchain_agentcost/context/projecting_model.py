@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any, Self
 
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage
-from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.runnables import Runnable
 
+from langchain_agentcost.chat_model import names_of, window_of
 from langchain_agentcost.context.worth import CacheRates
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.pricing.prompt_caching import terms_of
@@ -66,7 +66,7 @@ class ModelFacts:
         if card is None or card.usd("input") is None:
             return facts
         if window_tokens is None and not isinstance(model, str):
-            window_tokens = _window(model)
+            window_tokens = window_of(model)
         marked = terms is not None and not terms.automatic
         return replace(
             facts,
@@ -125,34 +125,6 @@ class Beside:
         if not self.system:
             return []
         return [SystemMessage(self.system) if isinstance(self.system, str) else self.system]
-
-
-def bound_to(model: Any) -> dict[str, Any]:
-    """Give what is sent besides the prompt."""
-    bound: dict[str, Any] = {}
-    while isinstance(model, RunnableBinding):
-        bound = {**model.kwargs, **bound}
-        model = model.bound
-    return bound
-
-
-def names_of(model: Any) -> tuple[str | None, str | None]:
-    """Give the model's name and its provider's, as LangChain announces them."""
-    bound = bound_to(model)
-    while isinstance(model, RunnableBinding):
-        model = model.bound
-    if not isinstance(model, BaseChatModel):
-        return None, None
-    named = model._get_ls_params(**bound)  # noqa: SLF001  # what every tracer reads; it has no public name
-    return named.get("ls_model_name"), named.get("ls_provider")
-
-
-def _window(model: Runnable[Any, Any]) -> int | None:
-    while isinstance(model, RunnableBinding):
-        model = model.bound
-    profile = getattr(model, "profile", None)
-    found = profile.get("max_input_tokens") if isinstance(profile, Mapping) else None
-    return found if isinstance(found, int) and found > 0 else None
 
 
 def _uncached(messages: Sequence[BaseMessage]) -> bool:

@@ -16,6 +16,7 @@ AgentCostError
 │   ├── Unstorable        a value that cannot be stored and read back as it was: it is not cached
 │   └── Unreadable        stored bytes that are not what they should be: a miss
 ├── ContextError          a context policy or plan that cannot be; the message says what to change
+├── RoutingError          no tier can take a call, or a router, policy or calibration that cannot be
 ├── ReplayError           traces, a strategy or a price that a replay cannot use; the message says which
 │   └── ReplayMismatch    what would have been sent is not what was recorded, where it has to be
 ├── MissingExtra          an optional dependency; the message names the extra
@@ -30,6 +31,7 @@ AgentCostWarning (UserWarning)
 ├── PrefixUnstableWarning  prompts change where they were sent before: the provider's prompt cache is lost
 ├── PriceNotFoundWarning  a model without a price: its cost is None, never 0
 ├── UnenforcedBudgetWarning  a budget that cannot hold for a call, and why
+├── RoutingWarning        a router that went back to its strongest tier, or does not do what it is for
 └── UsageMissingWarning   a provider reported no usage: the counts are estimates
 ```
 """
@@ -68,6 +70,8 @@ __all__ = [
     "QueryError",
     "ReplayError",
     "ReplayMismatch",
+    "RoutingError",
+    "RoutingWarning",
     "StoreUnavailable",
     "UnenforcedBudgetWarning",
     "Unkeyable",
@@ -140,6 +144,10 @@ class ContextError(AgentCostError, ValueError):
     """A context policy, plan or reference that cannot be; the message says what to change."""
 
 
+class RoutingError(AgentCostError, ValueError):
+    """No tier can take a call, or a router, policy or calibration cannot be; the message says why."""
+
+
 class ReplayError(AgentCostError, ValueError):
     """Traces that cannot be read, a strategy that does not exist, or prices that are not known."""
 
@@ -191,6 +199,10 @@ class PriceNotFoundWarning(AgentCostWarning):
 
 class UnenforcedBudgetWarning(AgentCostWarning):
     """A budget does not hold for a call, or not as it was asked to; the message says why and what to do."""
+
+
+class RoutingWarning(AgentCostWarning):
+    """A router that went back to its strongest tier, or does not do what it is for."""
 
 
 class UsageMissingWarning(AgentCostWarning):

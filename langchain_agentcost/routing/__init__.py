@@ -1,0 +1,1 @@
+"""RouterRunnable: the cheapest tier that is proven good enough, for each call."""
