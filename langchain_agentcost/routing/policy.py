@@ -118,6 +118,14 @@ class Learning(Scored, Protocol):
         """Give what it has learnt as plain data that a person can read, or the digest of what is kept elsewhere."""
         ...
 
+    def with_learned(self, data: Mapping[str, Any]) -> Learning:
+        """Give the policy with what `as_dict` wrote.
+
+        Raises:
+            RoutingError: If it is not that of this kind of policy, or is not the digest of what this one holds.
+        """
+        ...
+
 
 def cheapest_within(policy: str, losses: Mapping[str, float], offers: Offers, *, threshold: float) -> Choice:
     """Choose the cheapest offer that is not expected to lose more than the threshold, else the one that loses least.
