@@ -1,9 +1,9 @@
 """What a cascade costs and how good it is: a cheap tier first, a check, and a strong tier where the check fails.
 
 A cascade pays only if c_cheap + (1 - P(accept)) * c_strong < c_strong. The discarded draft is spend, so where too few
-drafts are accepted it is dearer than the strong tier alone: on SWE-bench Verified gpt-oss-120b before gpt-5.1 costs 1.06 times
-gpt-5.1, even with a check that never errs (benchmarks/routing_swe.py). Everything here is exact: money is whole nano-USD, shares are fractions, and only what is
-shown is rounded.
+drafts are accepted it is dearer than the strong tier alone: on SWE-bench Verified gpt-oss-120b before gpt-5.1 costs
+1.06 times gpt-5.1, even with a check that never errs (benchmarks/routing_swe.py). Everything here is exact: money is
+whole nano-USD, shares are fractions, and only what is shown is rounded.
 """
 
 from __future__ import annotations
