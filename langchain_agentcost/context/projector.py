@@ -14,8 +14,8 @@ from langchain_core.runnables.config import ensure_config, run_in_executor
 from langgraph.errors import GraphBubbleUp
 
 from langchain_agentcost.attribution import AttributionMap
+from langchain_agentcost.complaint import Complaint
 from langchain_agentcost.context.audit import AuditReport
-from langchain_agentcost.context.complaint import Complaint
 from langchain_agentcost.context.decision import Decision, EvictionPolicy
 from langchain_agentcost.context.horizon import Horizon, Horizons, StepHistory
 from langchain_agentcost.context.plan import Action, Editor, Plan, project

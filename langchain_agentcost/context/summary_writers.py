@@ -16,8 +16,8 @@ from langchain_core.messages import BaseMessage, HumanMessage, SystemMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
-from langchain_agentcost.context.blocks import blocks, validate
 from langchain_agentcost.chat_model import bound_to, names_of
+from langchain_agentcost.context.blocks import blocks, validate
 from langchain_agentcost.context.summary import MAX_SUMMARY_TOKENS, Summary
 from langchain_agentcost.context.summary_notes import (
     INSTRUCTIONS,

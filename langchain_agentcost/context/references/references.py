@@ -13,8 +13,8 @@ from langchain_core.runnables.config import ensure_config, run_in_executor
 from langgraph.store.base import BaseStore
 from langgraph.store.memory import InMemoryStore
 
+from langchain_agentcost.complaint import Complaint
 from langchain_agentcost.context.blocks import is_pinned
-from langchain_agentcost.context.complaint import Complaint
 from langchain_agentcost.context.ranking import Ranker
 from langchain_agentcost.context.references import results
 from langchain_agentcost.context.references.draft import Draft, drafted, stub_above

@@ -1,4 +1,4 @@
-"""How a part of the context speaks up where it fails: the first fault is a warning."""
+"""How a part of the package speaks up where it fails: the first fault is a warning."""
 
 from __future__ import annotations
 
