@@ -184,10 +184,11 @@ def lower_bound(
     variance = fsum((draw - mean) ** 2 for draw in draws) / (count - 1)
     if not variance:
         return worst
-    skew = fsum((draw - mean) ** 3 for draw in draws) / count / variance**1.5
+    deviation = sqrt(variance)
+    skew = fsum(((draw - mean) / deviation) ** 3 for draw in draws) / count
     normal = NormalDist().inv_cdf(confidence)
     spread = _student(normal, count - 1) / sqrt(count) - min(skew, 0.0) * (2 * normal**2 + 1) / (6 * count)
-    return (mean - sqrt(variance) * spread) * (count - 1) / len(values)
+    return (mean - deviation * spread) * (count - 1) / len(values)
 
 
 def _draws(values: Sequence[float], groups: Sequence[Hashable] | None) -> tuple[list[float], int]:
