@@ -20,6 +20,7 @@ _NAMED = 5
 _BELIEF: Mapping[str, str] = {
     Fidelity.EXACT: "exact: what is sent is what was recorded, up to where a run is stopped; the dollars are proven",
     Fidelity.SAME_INFORMATION: "same info: other bytes that say the same; very likely the same answers",
+    Fidelity.RECORDED_OUTCOME: "recorded: what other recorded runs of the same task cost and achieved",
     Fidelity.OPEN_LOOP: "open-loop: information is removed and the recorded answers are played all the same; what the "
     "agent would have done then is not known, so this is no saving at equal quality",
     Fidelity.PRICE_BOUND: "price bound: another model's price for recorded answers, or hindsight; an upper bound",

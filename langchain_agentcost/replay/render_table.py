@@ -34,6 +34,7 @@ MIRAGE_LEFT = 0.25
 _FIDELITY: Mapping[str, str] = {
     Fidelity.EXACT: "exact",
     Fidelity.SAME_INFORMATION: "same info",
+    Fidelity.RECORDED_OUTCOME: "recorded",
     Fidelity.OPEN_LOOP: "open-loop",
     Fidelity.PRICE_BOUND: "price bound",
 }

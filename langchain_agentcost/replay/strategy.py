@@ -31,6 +31,7 @@ class Fidelity(StrEnum):
     Attributes:
         EXACT: What is sent is byte for byte what was recorded, up to where a run is stopped: the dollars are proven.
         SAME_INFORMATION: Other bytes, and nothing is lost that the model could read: very likely the same answers.
+        RECORDED_OUTCOME: Costs and successes of other recorded runs on the same task: real ones, and not of this run.
         OPEN_LOOP: Information is removed; the recorded answers are played all the same. Tokens and dollars of the
             recorded path, and proof of what was lost; what the agent would have done then is not known.
         PRICE_BOUND: Another model's price for recorded answers, or a choice made in hindsight: an upper bound.
@@ -38,6 +39,7 @@ class Fidelity(StrEnum):
 
     EXACT = "exact"
     SAME_INFORMATION = "same information"
+    RECORDED_OUTCOME = "recorded outcome"
     OPEN_LOOP = "open-loop"
     PRICE_BOUND = "price bound only"
 
