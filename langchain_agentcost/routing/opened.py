@@ -1,0 +1,107 @@
+"""A call of a `RouterRunnable` that is under way: what it asks of which model."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from langchain_core.language_models import LanguageModelInput
+from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
+from langchain_core.prompt_values import PromptValue
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.config import merge_configs
+
+from langchain_agentcost.routed import Role
+from langchain_agentcost.routing.handoff import for_model
+from langchain_agentcost.routing.operations import Operations, with_settings
+from langchain_agentcost.routing.routed_call import RoutedCall
+from langchain_agentcost.routing.router import Router
+from langchain_agentcost.routing.seen_usage import SeenUsage
+from langchain_agentcost.routing.surroundings import requested
+
+
+class Opened:
+    """A call that is decided and not made yet.
+
+    Args:
+        router: The router.
+        operations: What is bound.
+        given: What it was called with.
+        config: Its config.
+        kwargs: What else is sent.
+
+    Attributes:
+        call: What makes it.
+        prompt: The prompt, as prompt caches see it.
+
+    Raises:
+        RoutingError: If no tier can take it.
+    """
+
+    def __init__(
+        self,
+        router: Router,
+        operations: Operations,
+        given: LanguageModelInput,
+        config: RunnableConfig,
+        kwargs: Mapping[str, Any],
+    ) -> None:
+        self._router = router
+        self._operations = operations
+        self._kwargs = kwargs
+        facts = with_settings(operations.facts, kwargs)
+        asked = requested(as_messages(given), facts, config)
+        request, self.prompt = router.opened(asked, schemas=facts.schemas)
+        self.call = RoutedCall(router, request, router.decide(request, self.prompt), config)
+
+    def ask(self, tier: str, role: Role) -> Any:
+        """Ask a tier."""
+        model, messages, config, seen = self._ready(tier, role)
+        answer = model.invoke(messages, config, **self._kwargs)
+        self._learn(tier, role, seen)
+        return answer
+
+    async def aask(self, tier: str, role: Role) -> Any:
+        """Ask a tier in async code."""
+        model, messages, config, seen = self._ready(tier, role)
+        answer = await model.ainvoke(messages, config, **self._kwargs)
+        self._learn(tier, role, seen)
+        return answer
+
+    def chunks(self, tier: str, role: Role) -> Iterator[Any]:
+        """Ask a tier for an answer that streams."""
+        model, messages, config, seen = self._ready(tier, role)
+        yield from model.stream(messages, config, **self._kwargs)
+        self._learn(tier, role, seen)
+
+    async def achunks(self, tier: str, role: Role) -> AsyncGenerator[Any, None]:
+        """Ask a tier for an answer that streams, in async code."""
+        model, messages, config, seen = self._ready(tier, role)
+        async with aclosing(_generated(model, messages, config, self._kwargs)) as coming:
+            async for chunk in coming:
+                yield chunk
+        self._learn(tier, role, seen)
+
+    def _ready(self, tier: str, role: Role) -> tuple[Runnable[Any, Any], Any, RunnableConfig, SeenUsage]:
+        named, seen = self._router.tier(tier), SeenUsage()
+        config = merge_configs(self.call.config_for(tier, role), {"callbacks": [seen]})
+        return self._operations.on(named), for_model(self.call.request.messages, named.model), config, seen
+
+    def _learn(self, tier: str, role: Role, seen: SeenUsage) -> None:
+        if role != "shadow":  # what another tier says aside keeps nobody warm that the thread goes on with
+            self._router.answered(self.call.request, self.prompt, tier, seen.usage)
+
+
+def as_messages(given: LanguageModelInput) -> list[BaseMessage]:
+    """Give a model's input as messages, as LangChain's models read it."""
+    if isinstance(given, str):
+        return [HumanMessage(given)]
+    return given.to_messages() if isinstance(given, PromptValue) else convert_to_messages(given)
+
+
+async def _generated(
+    model: Runnable[Any, Any], messages: Any, config: RunnableConfig, kwargs: Mapping[str, Any]
+) -> AsyncGenerator[Any, None]:
+    async for chunk in model.astream(messages, config, **kwargs):
+        yield chunk

@@ -1,0 +1,235 @@
+"""The core of a router: a call comes in, a decision comes out, and what came of it is learnt from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+from typing import Protocol
+from uuid import uuid4
+
+from langchain_agentcost.complaint import Complaint
+from langchain_agentcost.errors import RoutingError, RoutingWarning
+from langchain_agentcost.limits.remaining import Remaining
+from langchain_agentcost.money import to_nano
+from langchain_agentcost.pricing import PriceBook
+from langchain_agentcost.quality import QualityFloor
+from langchain_agentcost.routing.calibration import Calibration
+from langchain_agentcost.routing.constraints import PINNED_TIER, beyond_budget, refusal, too_dear, unfit
+from langchain_agentcost.routing.decision import RouteDecision
+from langchain_agentcost.routing.drift import DriftMonitor
+from langchain_agentcost.routing.economics import Economics
+from langchain_agentcost.routing.policies.named import policy_named
+from langchain_agentcost.routing.policy import Choice, Offers, Policy
+from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.routing.risk_gate import ToolRiskGate
+from langchain_agentcost.routing.shadow import Shadow
+from langchain_agentcost.routing.tier import LEVELS, Tier
+from langchain_agentcost.routing.verifiers.all_of import AllOf
+from langchain_agentcost.routing.warmth import Prompt
+from langchain_agentcost.usage import Usage
+
+POLICY = "router_policy"
+"""The key of `configurable` that names another policy."""
+
+FLOOR = "router_quality_floor"
+"""The key of `configurable` with the least share of the strongest tier's quality that is acceptable."""
+
+
+class Meter(Protocol):
+    """What a router asks a `CostMeter` for."""
+
+    @property
+    def prices(self) -> PriceBook:
+        """What models cost."""
+        ...
+
+    def remaining(self) -> Sequence[Remaining]:
+        """What is left of the budgets of the run that this code is in."""
+        ...
+
+
+class Router:
+    """Decides which tier a call goes to. `RouterRunnable` and `RouterMiddleware` are its two faces.
+
+    Args:
+        tiers: The tiers, weakest first.
+        policy: What chooses.
+        floor: The least share of the strongest tier's quality; until a calibration proves it, all calls go there.
+        calibration: What was proven, and the threshold that goes with it.
+        meter: Whose prices count and whose budgets are looked at.
+        risk_gate: What has the strongest tier decide on calls that can do harm.
+        shadow: What has another tier answer some calls too, to learn how good it is.
+
+    Raises:
+        RoutingError: If there are not two tiers or more with names of their own, or the calibration is of others.
+    """
+
+    def __init__(
+        self,
+        tiers: Sequence[Tier],
+        *,
+        policy: Policy,
+        floor: QualityFloor | None = None,
+        calibration: Calibration | None = None,
+        meter: Meter | None = None,
+        risk_gate: ToolRiskGate | None = None,
+        shadow: Shadow | None = None,
+    ) -> None:
+        self.tiers = _levelled(tiers)
+        self.floor = floor
+        self.calibration = calibration
+        self.given_policy = policy
+        self.policy = calibration.apply(policy, self.tiers) if calibration is not None else policy
+        self.meter = meter
+        self.risk_gate = risk_gate
+        self.shadow = shadow
+        self.economics = Economics(self.tiers, meter.prices if meter is not None else PriceBook())
+        self.drift = DriftMonitor(calibration) if calibration is not None and calibration.proven else None
+        self._named = {tier.name: tier for tier in self.tiers}
+        self._drifted = Complaint("Traffic is not what was calibrated; the strongest tier is asked", RoutingWarning)
+        self._unproven = Complaint("The quality floor is not proven; the strongest tier is asked", RoutingWarning)
+
+    def with_calibration(self, calibration: Calibration | None) -> Router:
+        """Give the router with another calibration.
+
+        Raises:
+            RoutingError: If it is of other tiers or another policy.
+        """
+        return Router(
+            self.tiers,
+            policy=self.given_policy,
+            floor=self.floor,
+            calibration=calibration,
+            meter=self.meter,
+            risk_gate=self.risk_gate,
+            shadow=self.shadow,
+        )
+
+    def tier(self, name: str) -> Tier:
+        """Give a tier by its name."""
+        return self._named[name]
+
+    def opened(self, request: RouteRequest, *, schemas: Sequence[object] = ()) -> tuple[RouteRequest, Prompt]:
+        """Complete a request with what the router itself knows: its length, and what is left of a budget.
+
+        Args:
+            request: The call.
+            schemas: The descriptions of its tools.
+        """
+        prompt = self.economics.prompt(request, schemas)
+        used, left = self._budget()
+        return replace(request, prompt_tokens=prompt.total_tokens, used=used, left_nano=left), prompt
+
+    def decide(self, request: RouteRequest, prompt: Prompt) -> RouteDecision:
+        """Choose a tier for a call.
+
+        Args:
+            request: The call, as `opened` gives it.
+            prompt: What `opened` gives with it.
+
+        Raises:
+            RoutingError: If no tier can take it; the message says why each cannot.
+        """
+        dropped = unfit(request, self.tiers, self.risk_gate)
+        able = [tier for tier in self.tiers if tier.name not in dropped]
+        offers: Offers = self.economics.offers(request, prompt, able)
+        for too_much in (too_dear, beyond_budget):
+            dropped |= too_much(request, offers)
+            offers = [offer for offer in offers if offer.name not in dropped]
+        if not offers:
+            raise refusal(dropped)
+        choice, floor = self._choice(request, offers)
+        return RouteDecision(
+            id=uuid4().hex,
+            choice=self._gated(choice, offers),
+            offers=tuple(offers),
+            dropped=dropped,
+            floor=floor,
+            calibration=self.calibration.id if self.calibration is not None else None,
+        )
+
+    def answered(self, request: RouteRequest, prompt: Prompt, tier: str, usage: Usage | None) -> None:
+        """Learn from an answer."""
+        self.economics.answered(request, prompt, tier, usage)
+
+    def checked(self, decision: RouteDecision, *, escalated: bool) -> None:
+        """Learn from what became of a decision."""
+        if self.drift is not None and decision.choice.score is not None:
+            self.drift.observe(decision.choice.score, escalated=escalated if decision.verifier is not None else None)
+
+    def _choice(self, request: RouteRequest, offers: Offers) -> tuple[Choice, str]:
+        """What is chosen, and what holds of the floor."""
+        if request.configurable.get(PINNED_TIER) is not None:
+            return Choice(tier=offers[0].name, policy="pinned", reasons=("it is pinned",)), "a pinned tier has no floor"
+        wanted, named = self._wanted(request), request.configurable.get(POLICY)
+        said = self._floor(wanted, another=named is not None)
+        if said is not None:
+            return Choice(tier=offers[-1].name, policy="floor", reasons=(said,)), said
+        policy = policy_named(named) if isinstance(named, str) else named or self.policy
+        held = "no floor is asked for" if wanted is None else f"{wanted.min:.0%} of {self.tiers[-1].name} is proven"
+        return policy.choose(request, offers), held
+
+    def _wanted(self, request: RouteRequest) -> QualityFloor | None:
+        given = request.configurable.get(FLOOR)
+        if given is None:
+            return self.floor
+        try:
+            return QualityFloor("quality", min=float(given))
+        except (TypeError, ValueError) as error:
+            raise RoutingError(f"configurable[{FLOOR!r}] is a share such as 0.95, not {given!r}.") from error
+
+    def _floor(self, wanted: QualityFloor | None, *, another: bool) -> str | None:
+        """Why the floor is not held by the policy; None where it is."""
+        calibration = self.calibration
+        if wanted is None:
+            return None
+        if another:
+            why = "the calibration is not of the policy that this call names"
+        elif calibration is None:
+            why = "the quality floor is not proven: there is no calibration"
+        elif not calibration.proven:
+            why = f"the quality floor is not proven: about {calibration.missing:,} more examples are needed"
+        elif not calibration.holds(wanted):
+            why = f"calibration {calibration.id} does not prove {wanted.min:.0%} at {wanted.confidence:.0%} confidence"
+        elif self.drift is not None and self.drift.drifted:
+            self._drifted.about(RoutingError(f"{self.drift.why}."))
+            return f"the traffic has drifted: {self.drift.why}"
+        else:
+            return None
+        self._unproven.about(RoutingError(f"{why}."))
+        return why
+
+    def _gated(self, choice: Choice, offers: Offers) -> Choice:
+        """Have the risk gate look at what a tier answers that is not the strongest."""
+        if self.risk_gate is None or choice.tier == offers[-1].name or choice.policy == "pinned":
+            return choice
+        verifier = self.risk_gate if choice.verifier is None else AllOf(self.risk_gate, choice.verifier)
+        return replace(choice, verifier=verifier, escalate_to=offers[-1].name)
+
+    def _budget(self) -> tuple[float | None, int | None]:
+        """Which share of the tightest budget is used, and what is left of it in nano-USD."""
+        if self.meter is None:
+            return None, None
+        try:
+            limits = [left for left in self.meter.remaining() if left.unit == "usd" and left.limit]
+        except ValueError:  # no run is under way that a budget could be of
+            return None, None
+        if not limits:
+            return None, None
+        used = max(float((left.spent + left.reserved) / left.limit) for left in limits)
+        return min(used, 1.0), min(to_nano(Decimal(left.remaining)) for left in limits)
+
+
+def _levelled(tiers: Sequence[Tier]) -> tuple[Tier, ...]:
+    """Give every tier a level, by its place where it states none."""
+    names = [tier.name for tier in tiers]
+    if len(tiers) < 2:
+        raise RoutingError(f"A router needs two tiers or more, weakest first, not {len(tiers)}.")
+    if len(set(names)) < len(names):
+        raise RoutingError(f"Each tier needs a name of its own, not {', '.join(names)}.")
+    last = len(tiers) - 1
+    usual = [LEVELS[0 if place == 0 else 2 if place == last else 1] for place in range(len(tiers))]
+    return tuple(
+        tier if tier.level is not None else replace(tier, level=level) for tier, level in zip(tiers, usual, strict=True)
+    )

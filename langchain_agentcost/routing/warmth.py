@@ -1,0 +1,139 @@
+"""Which tier's prompt cache holds how much of a thread."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from time import monotonic
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from langchain_agentcost.recent import Recent
+from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.tokens import TokenCounter
+
+THREADS_KEPT = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """A prompt as a prompt cache sees it: what stands where, and how long it is up to there.
+
+    Args:
+        key: The conversation that it belongs to: the thread, and what its prompts begin with.
+        marks: A hash of each message, in order.
+        tokens: How long the prompt is up to the end of each message, tools included.
+        tools_tokens: The tools, which come before all messages.
+    """
+
+    key: tuple[str | None, int]
+    marks: array[int]
+    tokens: tuple[int, ...]
+    tools_tokens: int = 0
+
+    @classmethod
+    def of(cls, request: RouteRequest, counter: TokenCounter, *, tools_tokens: int = 0) -> Prompt:
+        """Look at a request; only its hashes are kept."""
+        messages = request.messages
+        marks = array("q", map(mark_of, messages))
+        sizes = (counter.count_message(message) for message in messages)
+        tokens = tuple(accumulate(sizes, initial=tools_tokens))[1:]
+        head = hash((request.tools, marks[0] if len(marks) else 0))
+        return cls((request.thread, head), marks, tokens, tools_tokens)
+
+    @property
+    def total_tokens(self) -> int:
+        """How long it is."""
+        return self.tokens[-1] if self.tokens else self.tools_tokens
+
+    def shared_tokens(self, marks: Sequence[int]) -> int:
+        """Give how long the beginning is that it has in common with an earlier prompt."""
+        shared = 0
+        for own, other in zip(self.marks, marks, strict=False):
+            if own != other:
+                break
+            shared += 1
+        return self.tokens[shared - 1] if shared else self.tools_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class _Sent:
+    marks: array[int]
+    at_s: float
+
+
+@dataclass(slots=True)
+class _Thread:
+    last: str
+    by_tier: dict[str, _Sent] = field(default_factory=dict)
+
+
+class Warmth:
+    """Remembers what was sent to each tier: each model has a prompt cache of its own.
+
+    A thread that a tier has not seen finds there what other threads began with, such as the system prompt. Safe to use
+    from many threads.
+
+    Example:
+        >>> warmth, counter = Warmth(), TokenCounter()
+        >>> prompt = Prompt.of(RouteRequest.of("Where is my order?", thread="t"), counter)
+        >>> warmth.sent(prompt, "small")
+        >>> warmth.last(prompt), warmth.held_tokens(prompt, "small", ttl_s=300) == prompt.total_tokens
+        ('small', True)
+        >>> warmth.held_tokens(prompt, "frontier", ttl_s=300)
+        0
+    """
+
+    def __init__(self) -> None:
+        self._threads: Recent[tuple[str | None, int], _Thread] = Recent(THREADS_KEPT)
+        self._heads: Recent[tuple[str, int], _Sent] = Recent(THREADS_KEPT)
+
+    def sent(self, prompt: Prompt, tier: str) -> None:
+        """Remember that a prompt went to a tier."""
+        sent = _Sent(prompt.marks, monotonic())
+        thread = self._threads.get(prompt.key) or _Thread(tier)
+        thread.last = tier
+        thread.by_tier = {**thread.by_tier, tier: sent}
+        self._threads.put(prompt.key, thread)
+        self._heads.put((tier, prompt.key[1]), sent)
+
+    def last(self, prompt: Prompt) -> str | None:
+        """Give the tier that the thread's last call went to; None where there was none."""
+        thread = self._threads.get(prompt.key) if prompt.key[0] is not None else None
+        return thread.last if thread is not None else None
+
+    def held_tokens(self, prompt: Prompt, tier: str, *, ttl_s: float) -> int:
+        """Give how many tokens of a prompt a tier was sent not longer than `ttl_s` seconds ago."""
+        thread = self._threads.get(prompt.key)
+        own = thread.by_tier.get(tier) if thread is not None else None
+        held = [sent for sent in (own, self._heads.get((tier, prompt.key[1]))) if sent is not None]
+        now = monotonic()
+        return max((prompt.shared_tokens(sent.marks) for sent in held if now - sent.at_s <= ttl_s), default=0)
+
+    def seen_tokens(self, prompt: Prompt, *, ttl_s: float) -> int:
+        """Give how many tokens of it any tier was sent: what one tier would hold, had it taken all calls."""
+        thread = self._threads.get(prompt.key)
+        tiers = set(thread.by_tier if thread is not None else ())
+        return max((self.held_tokens(prompt, tier, ttl_s=ttl_s) for tier in tiers), default=0)
+
+
+def mark_of(message: BaseMessage) -> int:
+    """Hash what of a message is sent. Equal messages have equal marks within a process."""
+    calls = tuple((call["id"], call["name"]) for call in message.tool_calls) if isinstance(message, AIMessage) else ()
+    return hash((message.type, _content_key(message.content), calls))
+
+
+def _content_key(content: Any) -> Any:
+    if isinstance(content, str):
+        return content
+    return tuple(_block_key(block) for block in content)
+
+
+def _block_key(block: Any) -> Any:
+    """A block's own texts; of what is long and opaque, such as an image, its length."""
+    if not isinstance(block, Mapping):
+        return str(block)
+    return tuple((name, value if isinstance(value, str) else len(str(value))) for name, value in block.items())
