@@ -133,7 +133,7 @@ class RoutedCall:
         await self._afinished(Answered(summed(came), tier, verdict), ask)
 
     def config_for(self, tier: str, role: Role) -> RunnableConfig:
-        """Give the config of one of its model calls, with what is told of it; only the first has the caller's run id."""
+        """Give the config of one of its model calls, with what is told of it; only the first has the given run id."""
         metadata = self.decision.routed(role, tier).as_metadata()
         if role in _PURPOSES:
             metadata["agentcost_purpose"] = _PURPOSES[role]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from copy import copy
-from functools import reduce
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
@@ -179,9 +178,10 @@ class RouterRunnable(Runnable[LanguageModelInput, Any]):
     @property
     def profile(self) -> dict[str, Any]:
         """What all tiers can: the smaller number, and only the abilities that each has."""
-        profiles = [dict(profile_of(tier.model)) for tier in self.tiers]
-        shared = reduce(lambda left, right: left & right, (profile.keys() for profile in profiles))
-        return {key: min(p[key] for p in profiles) for key in shared if all(isinstance(p[key], int) for p in profiles)}
+        profiles = [profile_of(tier.model) for tier in self.tiers]
+        shared = set.intersection(*(set(profile) for profile in profiles))
+        known = {key: [profile[key] for profile in profiles] for key in sorted(shared)}
+        return {key: min(values) for key, values in known.items() if all(isinstance(value, int) for value in values)}
 
     @property
     def _llm_type(self) -> str:
