@@ -59,7 +59,7 @@ def for_model(messages: Sequence[BaseMessage], model: Any) -> list[BaseMessage]:
     return fit
 
 
-def tools_for_model(tools: Sequence[Any], model: Any) -> list[Any]:
+def tools_for(tools: Sequence[Any], model: Any) -> list[Any]:
     """Make tools fit for a model: without the cache marks that its provider rejects.
 
     Args:
@@ -73,7 +73,7 @@ def tools_for_model(tools: Sequence[Any], model: Any) -> list[Any]:
     return [_unmarked_tool(tool, target.marks) for tool in tools]
 
 
-def settings_for_model(settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
+def settings_for(settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
     """Make what is sent besides prompt and tools fit for a model: without what only other providers know.
 
     Args:
@@ -83,7 +83,7 @@ def settings_for_model(settings: Mapping[str, Any], model: Any) -> dict[str, Any
     Example:
         >>> from langchain_agentcost.testing import FakeMeteredChatModel
         >>> asked = {"temperature": 0, "cache_control": {"type": "ephemeral"}, "prompt_cache_key": "desk"}
-        >>> settings_for_model(asked, FakeMeteredChatModel(usage="openai"))
+        >>> settings_for(asked, FakeMeteredChatModel(usage="openai"))
         {'temperature': 0, 'prompt_cache_key': 'desk'}
     """
     provider = _Target.of(model).provider

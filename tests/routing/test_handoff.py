@@ -25,7 +25,7 @@ from langchain_google_genai import ChatGoogleGenerativeAI
 from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
-from langchain_agentcost.routing.handoff import for_model, settings_for_model, tools_for_model
+from langchain_agentcost.routing.handoff import for_model, settings_for, tools_for
 from langchain_agentcost.testing import FakeMeteredChatModel
 from tests.canned_provider import (
     CannedProvider,
@@ -302,10 +302,10 @@ def test_tools_lose_the_marks_that_are_rejected() -> None:
     tool = StructuredTool.from_function(len, name="count", description="d", extras={**MARK, "strict": True})
     bare = StructuredTool.from_function(len, name="bare", description="d", extras=dict(MARK))
     schema = {"name": "seats", "input_schema": {}, **MARK}
-    fit = tools_for_model([tool, bare, schema, _gemini_call], FakeMeteredChatModel(usage="openai"))
+    fit = tools_for([tool, bare, schema, _gemini_call], FakeMeteredChatModel(usage="openai"))
     assert [fit[0].extras, fit[1].extras, fit[2]] == [{"strict": True}, None, {"name": "seats", "input_schema": {}}]
     assert fit[3] is _gemini_call
-    assert tools_for_model([tool], FakeMeteredChatModel(usage="anthropic"))[0] is tool
+    assert tools_for([tool], FakeMeteredChatModel(usage="anthropic"))[0] is tool
 
 
 @pytest.mark.parametrize(
@@ -322,13 +322,13 @@ def test_settings_keep_what_the_provider_knows(provider: str, left: Json) -> Non
     """Cache settings and affinity headers reach only who takes them; all that everyone takes stays."""
     headers = {"X-Session-Affinity": "s", "x-mine": "1"}
     asked = {"temperature": 0, "cache_control": {}, "prompt_cache_key": "k", "extra_headers": headers}
-    assert settings_for_model(asked, FakeMeteredChatModel(provider=provider)) == left
+    assert settings_for(asked, FakeMeteredChatModel(provider=provider)) == left
 
 
 def test_headers_of_which_none_is_left_are_not_sent() -> None:
     """No empty headers are left behind."""
     asked = {"extra_headers": {"x-session-affinity": "s"}}
-    assert settings_for_model(asked, FakeMeteredChatModel()) == {}
+    assert settings_for(asked, FakeMeteredChatModel()) == {}
 
 
 @pytest.mark.parametrize("target", ["anthropic", "openai", "gemini"])
@@ -346,7 +346,7 @@ def test_what_langchains_own_fallback_strips_is_stripped(target: str) -> None:
         model=model, system_message=SystemMessage(ASKED[0].content), messages=[], model_settings=settings
     )
     theirs = _sanitize_request_for_fallback(request, model)
-    assert settings_for_model(settings, model) == theirs.model_settings
+    assert settings_for(settings, model) == theirs.model_settings
     assert theirs.system_message is not None
     assert theirs.system_message.content == for_model(ASKED, model)[0].content
 
