@@ -73,6 +73,9 @@ _DEFAULT_KEYS: dict[str, tuple[str, ...]] = {
     "purpose": ("agentcost_purpose", "lc_source"),
 }
 
+ROUTING_TAGS = ("agentcost_tier", "agentcost_policy", "agentcost_role")
+"""What routers put into the metadata of their calls (`routed.py`), of few values each: always tags."""
+
 _TAG = "tag"
 """What a rule fills that makes a tag of its key."""
 
@@ -92,7 +95,7 @@ class AttributionMap:
 
     Args:
         keys: For each dimension, the keys to read, first choice first. They are put before the defaults.
-        tags: Keys that become tags of the same name.
+        tags: Keys that become tags of the same name, beside `ROUTING_TAGS`.
         constants: Dimensions that are the same for the whole process, such as the deployment.
         purposes: What calls in a node of this name are for, where their metadata does not say. It is put before the
             defaults, which call nodes named verify, judge, review and the like "verification"; an empty purpose undoes
@@ -117,7 +120,7 @@ class AttributionMap:
         for name in (*self.keys, *self.constants):
             if name not in READABLE:
                 raise ValueError(f"{name!r} cannot be read from metadata; choose from {', '.join(READABLE)}.")
-        rules: dict[str, tuple[tuple[str, int], ...]] = dict.fromkeys(self.tags, ((_TAG, 0),))
+        rules: dict[str, tuple[tuple[str, int], ...]] = dict.fromkeys((*ROUTING_TAGS, *self.tags), ((_TAG, 0),))
         for name, defaults in _DEFAULT_KEYS.items():
             keys = self.keys.get(name, ())
             for rank, key in enumerate(dict.fromkeys(((keys,) if isinstance(keys, str) else tuple(keys)) + defaults)):

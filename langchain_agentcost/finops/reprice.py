@@ -173,6 +173,7 @@ def _correction(call: Entry, number: int, standing: Cost | None, cost: Cost) -> 
         status=call.status,
         parent_id=call.id,
         name=PRICED if standing is None else REPRICED,
+        decision=call.decision,
     )
 
 

@@ -10,9 +10,10 @@ from uuid import UUID, uuid5
 
 from langchain_agentcost.attribution import Attribution
 from langchain_agentcost.pricing.cost import Cost
+from langchain_agentcost.routed import Routed
 from langchain_agentcost.usage import Usage
 
-Kind = Literal["llm", "embedding", "tool", "retriever", "cache_hit", "saving", "outcome", "correction"]
+Kind = Literal["llm", "embedding", "tool", "retriever", "cache_hit", "saving", "outcome", "correction", "decision"]
 Status = Literal["ok", "error", "aborted"]
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -64,11 +65,15 @@ class Entry:
     duration. Its name is `PRICED` for the first price of an entry whose cost was None: that takes one from
     `Total.unpriced_calls`. Any other name ("repriced") moves money only.
 
+    A routing decision is an entry of its own too, one however many calls were made for it. It has the attribution of
+    the first of them and no cost: what was paid stands with the calls, which name it in `decision`.
+
     Args:
         id: `str(run_id)` of the LangChain run for model, tool and retriever calls, and for those that LangChain's own
             cache answered; else `event_id(...)`. Appending the same id again changes nothing, so nothing counts twice.
         kind: "llm", "embedding", "tool", "retriever"; "cache_hit" (served without the provider), "saving" (avoided in
-            another way), "outcome" (what a run achieved), "correction" (what a re-pricing adds or takes away).
+            another way), "outcome" (what a run achieved), "correction" (what a re-pricing adds or takes away),
+            "decision" (which tier a router chose).
         at: When the call started, UTC.
         attribution: Who and what it is booked to.
         duration_s: How long it took, in seconds; None where it was not measured.
@@ -79,13 +84,16 @@ class Entry:
             there was no price to save, as with a tool without one.
         status: "ok", "error", or "aborted" for a stream or run that was left.
         error_type: The class name of the error, never its message.
-        parent_id: The parent run; for a correction, the entry that it corrects.
-        name: The name of an outcome, a cache or a correction; for a model call, the name that was asked for, where
-            another one answered.
-        value: The value of an outcome.
+        parent_id: The parent run; for a correction, the entry that it corrects; for a decision, the first call that was
+            made for it.
+        name: The name of an outcome, a cache or a correction; for a decision, the policy; for a model call, the name
+            that was asked for, where another one answered.
+        value: The value of an outcome; of a decision, what the call was expected to cost on the strongest tier, in USD.
         success: Whether an outcome was one.
         split: What the input was made of; None where it was not analysed.
         fingerprints: Per message, a salted hash and its token count; None unless asked for.
+        decision: Of a call that a router made, of its corrections and of the decision itself, the decision's id.
+        routed: Of a decision, all that the router told of it: what is too many different things for tags.
 
     Example:
         >>> from datetime import UTC
@@ -110,6 +118,8 @@ class Entry:
     success: bool | None = None
     split: InputSplit | None = None
     fingerprints: tuple[tuple[str, int], ...] | None = None
+    decision: str | None = None
+    routed: Routed | None = None
 
 
 def event_id(run_id: UUID, kind: Kind, name: str, event: str) -> str:

@@ -16,6 +16,7 @@ from langchain_agentcost.ledger.entry import Entry, InputSplit
 from langchain_agentcost.ledger.fold import TOKENS
 from langchain_agentcost.money import from_nano, to_nano
 from langchain_agentcost.pricing.cost import PARTS, Cost, PriceSource
+from langchain_agentcost.routed import Routed
 from langchain_agentcost.usage import Usage
 
 _SPLIT = ("new_tokens", "resent_tokens", "tool_schema_tokens", "tool_result_tokens")
@@ -34,8 +35,8 @@ COUNTS: tuple[str, ...] = ("step", "attempt", *TOKENS, *(f"split_{name}" for nam
 """The columns that hold whole numbers."""
 
 FLAGS = ("success", "estimated")
-LISTS = ("tags", "server_tools", "anomalies", "cost_flags", "saved_flags", "fingerprints")
-"""The columns that hold lists, or pairs."""
+LISTS = ("tags", "server_tools", "anomalies", "cost_flags", "saved_flags", "fingerprints", "routed")
+"""The columns that hold lists, pairs, or what has names of its own."""
 
 COLUMNS: tuple[str, ...] = (
     *_HEAD,
@@ -57,8 +58,10 @@ COLUMNS: tuple[str, ...] = (
     "success",
     *(f"split_{name}" for name in _SPLIT),
     "fingerprints",
+    "decision",
+    "routed",
 )
-"""All columns, in order."""
+"""All columns, in order. The last two came later: exports of before are without them."""
 
 
 def to_record(entry: Entry) -> dict[str, Any]:
@@ -81,6 +84,8 @@ def to_record(entry: Entry) -> dict[str, Any]:
         "success": entry.success,
         **{f"split_{name}": getattr(entry.split, name, None) for name in _SPLIT},
         "fingerprints": entry.fingerprints,
+        "decision": entry.decision,
+        "routed": None if entry.routed is None else entry.routed.as_metadata(),
     }
 
 
@@ -103,6 +108,8 @@ def from_record(record: Mapping[str, Any]) -> Entry:
             success=record["success"],
             split=_split(record),
             fingerprints=None if record["fingerprints"] is None else _pairs(record["fingerprints"]),
+            decision=record.get("decision"),
+            routed=Routed.from_metadata(record.get("routed")),
         )
     except (KeyError, TypeError, ValueError, InvalidOperation) as error:
         raise InvalidEntry(f"This record is not a ledger entry: {type(error).__name__}: {error}.") from error

@@ -6,6 +6,7 @@ import sqlite3
 
 from langchain_agentcost.errors import StoreUnavailable
 from langchain_agentcost.ledger.query import DAY_US
+from langchain_agentcost.ledger.rows import MORE
 from langchain_agentcost.ledger.schema import DAILY, fold, fold_day
 
 _TABLES = ("attribution", "run", "detail")
@@ -22,7 +23,7 @@ def prune(connection: sqlite3.Connection, before_us: int) -> int:
     connection.execute("BEGIN IMMEDIATE")
     fold(connection)
     removed = connection.execute("DELETE FROM entry WHERE at < ?", (before_us,)).rowcount
-    for table in ("extra", "fingerprint"):
+    for table in ("extra", *MORE):
         connection.execute(f"DELETE FROM {table} WHERE seq NOT IN (SELECT seq FROM entry)")  # noqa: S608  # constants
     for table in DAILY:
         connection.execute(f"DELETE FROM {table} WHERE day <= ?", (day,))  # noqa: S608  # same

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from hashlib import blake2b
 from operator import attrgetter
@@ -26,6 +26,7 @@ from langchain_agentcost.ledger.fold import (
 )
 from langchain_agentcost.ledger.query import instant
 from langchain_agentcost.pricing.cost import PARTS, Cost, PriceSource
+from langchain_agentcost.routed import Routed
 from langchain_agentcost.usage import Usage
 
 KIND_NUMBERS: dict[str, int] = {name: number for number, name in enumerate(KINDS)}
@@ -181,10 +182,33 @@ def extra_of(entry: Entry) -> tuple[object, ...]:
 
 _NONE: tuple[None, ...] = (None,) * 7
 
+
+def has_more(entry: Entry) -> bool:
+    """Whether an entry has what `more_of` gives."""
+    return entry.fingerprints is not None or _is_routed(entry)
+
+
+def _is_routed(entry: Entry) -> bool:
+    return entry.decision is not None or entry.routed is not None
+
+
+def more_of(entry: Entry, seq: int) -> Iterator[tuple[str, tuple[object, ...]]]:
+    """What few entries have as lists or texts of any length: the statements that keep it, and their values."""
+    if entry.fingerprints is not None:
+        yield "INSERT INTO fingerprint VALUES (?, ?)", (seq, json.dumps(entry.fingerprints))
+    if _is_routed(entry):
+        told = None if entry.routed is None else json.dumps(entry.routed.as_metadata(), separators=(",", ":"))
+        yield "INSERT INTO routed VALUES (?, ?, ?)", (seq, packed(entry.decision), told)
+
+
+MORE = ("fingerprint", "routed")
+"""The tables of `more_of`, by `seq`."""
+
 SELECT = f"""
 SELECT e.seq, {", ".join(f"e.{name.strip()}" for name in COLUMNS.split(","))},
-{", ".join(f"x.{name.strip()}" for name in EXTRA_COLUMNS.split(","))}, f.messages
+{", ".join(f"x.{name.strip()}" for name in EXTRA_COLUMNS.split(","))}, f.messages, r.decision, r.told
 FROM entry e LEFT JOIN extra x ON x.seq = e.seq LEFT JOIN fingerprint f ON f.seq = e.seq
+LEFT JOIN routed r ON r.seq = e.seq
 WHERE e.seq IN (SELECT value FROM json_each(?)) ORDER BY e.at, e.seq
 """  # noqa: S608  # put together from the constants above
 """Whole entries by sequence number, in the order of `at`."""
@@ -223,6 +247,8 @@ class Reader:
             success=None if success is None else bool(success),
             split=None if row[27] is None else InputSplit(*row[27:31]),
             fingerprints=None if row[43] is None else tuple((h, n) for h, n in json.loads(row[43])),
+            decision=unpacked(row[44]),
+            routed=None if row[45] is None else Routed.from_metadata(json.loads(row[45])),
         )
 
 

@@ -2,10 +2,10 @@
 
 One narrow row an entry, whole numbers where possible, and one index: the id that keeps an entry from being counted
 twice. Labels repeat, so they are kept once, in `attribution` (who and what), `run` (session and workflow run) and
-`detail` (the rest), and entries point to them. What few entries have is in `extra` and `fingerprint`. `rollup`, `rare`
-and `latency` are sums per day by attribution, `person_rollup` and `person_rare` by person: apart, so that reports that
-name no person do not grow with the number of users. The writer brings them up to date every `FOLD_EVERY` entries;
-`state` says how far, and `span` where the entries of a day stand.
+`detail` (the rest), and entries point to them. What few entries have is in `extra`, `fingerprint` and `routed`.
+`rollup`, `rare` and `latency` are sums per day by attribution, `person_rollup` and `person_rare` by person: apart, so
+that reports that name no person do not grow with the number of users. The writer brings them up to date every
+`FOLD_EVERY` entries; `state` says how far, and `span` where the entries of a day stand.
 """
 
 from __future__ import annotations
@@ -172,13 +172,19 @@ def _make_sums(connection: sqlite3.Connection) -> None:
     fold(connection)
 
 
+def _make_routed(connection: sqlite3.Connection) -> None:
+    """Make room for the decisions of routers, and for the calls to name them."""
+    connection.execute("CREATE TABLE IF NOT EXISTS routed (seq INTEGER PRIMARY KEY, decision, told TEXT)")
+
+
 MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (
     _make_entries,
     _say_how_far,
     _count_unpriced_savings,
     _make_sums,
+    _make_routed,
 )
-"""The sums are made by the last step alone, as they are now."""
+"""The sums are made by one step alone, as they are now."""
 
 VERSION = len(MIGRATIONS)
 

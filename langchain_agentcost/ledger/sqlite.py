@@ -29,6 +29,8 @@ from langchain_agentcost.ledger.rows import (
     Reader,
     extra_of,
     has_extra,
+    has_more,
+    more_of,
     packed,
     row_of,
 )
@@ -41,7 +43,6 @@ _INSERT = (
 )
 _IS_THERE = "SELECT 1 FROM entry WHERE id = ?"
 _INSERT_EXTRA = f"INSERT INTO extra (seq, {EXTRA_COLUMNS}) VALUES (?{', ?' * (EXTRA_COLUMNS.count(',') + 1)})"  # noqa: S608  # same
-_INSERT_FINGERPRINT = "INSERT INTO fingerprint VALUES (?, ?)"
 
 _BLOCK = 200_000
 """Sequence numbers that an iteration sorts at a time: 16 bytes each, whatever the ledger's size."""
@@ -169,7 +170,7 @@ class SQLiteLedger:
             Its number; 0 where it is not of that kind, or may be there already.
         """
         ids = self._labels.known(entry)
-        if ids is None or entry.fingerprints is not None or has_extra(entry):
+        if ids is None or has_more(entry) or has_extra(entry):
             return 0
         cursor = connection.execute(_INSERT, (*row_of(entry, ids), self._labels.generation))
         return (cursor.lastrowid or 0) if cursor.rowcount else 0
@@ -190,8 +191,8 @@ class SQLiteLedger:
             seq = connection.execute(_INSERT, (*row, self._labels.generation)).lastrowid or 0
             if has_extra(entry):
                 connection.execute(_INSERT_EXTRA, (seq, *extra_of(entry)))
-            if entry.fingerprints is not None:
-                connection.execute(_INSERT_FINGERPRINT, (seq, json.dumps(entry.fingerprints)))
+            for statement, values in more_of(entry, seq):
+                connection.execute(statement, values)
             connection.execute("COMMIT")
         except BaseException:
             self._labels.drop()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import partial
@@ -20,7 +19,8 @@ from langchain_agentcost.ledger.entry import Entry, Kind
 from langchain_agentcost.meter.answer import Answer
 from langchain_agentcost.meter.calls import OpenCall
 from langchain_agentcost.meter.checkpoint_spend import Place, Spent
-from langchain_agentcost.meter.ending import Ending, failure
+from langchain_agentcost.meter.decisions import decision_entry, routed_of
+from langchain_agentcost.meter.ending import Ending, failure, grown
 from langchain_agentcost.meter.fingerprints import Fingerprinter
 from langchain_agentcost.meter.gate import Gate
 from langchain_agentcost.meter.hits import HitBook
@@ -33,6 +33,7 @@ from langchain_agentcost.meter.till import NOT_BILLED, Till
 from langchain_agentcost.pricing import Cost, PriceBook
 from langchain_agentcost.recent import Recent
 from langchain_agentcost.reported import billed_tier
+from langchain_agentcost.routed import ROUTE
 from langchain_agentcost.saving import LANGCHAIN_CACHE
 from langchain_agentcost.tokens import TokenCounter
 from langchain_agentcost.tokens.encodings import openai_encoding
@@ -105,6 +106,9 @@ class Books:
         call.batch_size = event.get("batch_size") or 1
         call.tier = billed_tier(sent.get("service_tier"))
         call.place = self._place(metadata)
+        if ROUTE in metadata:
+            with self._journal.harmless("a routing decision"):
+                call.routed = routed_of(metadata)
         if self.gate is not None:
             self._void_if_refused(root_before(run_id, parent_id))
             self.gate.model_starts(run_id, call, sent, metadata)
@@ -181,7 +185,7 @@ class Books:
             if call.streamed.chunks or rest.text or was_under_way(error):
                 usage = call.estimated_usage(rest.text, self.counter)
         elif not rest.complete:
-            usage = _grown(usage, call.estimated_usage(rest.text, self.counter))
+            usage = grown(usage, call.estimated_usage(rest.text, self.counter))
         cost = NOT_BILLED if usage is None else self._till.billed(call, usage, rest)
         self._book(run_id, call, Ending(usage, cost, **failure(error)))
 
@@ -337,8 +341,12 @@ class Books:
             name=_name(call),
             split=split,
             fingerprints=self._fingerprints(call),
+            decision=call.routed.id if call.routed is not None else None,
         )
         self._journal.write(entry)
+        decision = decision_entry(entry, call.routed, call.run) if call.routed is not None else None
+        if decision is not None:
+            self._journal.write(decision)
         if self.spend is not None:
             self.spend.note(call.place, call.run, Spent.of(entry))
         if self.gate is not None:
@@ -373,16 +381,6 @@ class Books:
         if self._fingerprinter is None or isinstance(call.prompt, str) or not call.prompt:
             return None
         return self._fingerprinter.of(call.prompt)
-
-
-def _grown(reported: Usage, estimate: Usage) -> Usage:
-    """The usage of a stream that broke off: some providers report the input first and the output at the end.
-
-    A report that holds half of the output that we count, or more, was made at the end and is believed.
-    """
-    if 2 * reported.output_tokens >= estimate.output_tokens:
-        return reported
-    return replace(reported, output_tokens=estimate.output_tokens, estimated=True)
 
 
 def _name(call: OpenCall) -> str | None:

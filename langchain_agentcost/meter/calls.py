@@ -16,6 +16,7 @@ from langchain_agentcost.ledger.entry import InputSplit, Kind
 from langchain_agentcost.limits.limiter import Admission
 from langchain_agentcost.meter.checkpoint_spend import Place
 from langchain_agentcost.meter.runs import WorkflowRun
+from langchain_agentcost.routed import Routed
 from langchain_agentcost.tokens import TokenCounter, estimate_message, estimate_schemas, estimate_text
 from langchain_agentcost.uncounted import Prompt, Streamed, estimated_usage
 from langchain_agentcost.usage import Usage
@@ -35,7 +36,8 @@ class OpenCall:
 
     __slots__ = (
         "admissions", "arguments", "asked", "at", "batch_size", "duration_s", "first_token_s", "kind", "labels",
-        "parent_id", "place", "prompt", "run", "shape", "started", "streamed", "tier", "tools", "unwatch", "wraps",
+        "parent_id", "place", "prompt", "routed", "run", "shape", "started", "streamed", "tier", "tools", "unwatch",
+        "wraps",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +70,8 @@ class OpenCall:
         """Whether the real model call turned out to be one below this one."""
         self.place: Place | None = None
         """The checkpoints that it is made from, where somebody asks."""
+        self.routed: Routed | None = None
+        """What a router tells of it."""
         self.unwatch: Callable[[], object] | None = None
         """What stops watching the task that the call runs in."""
         self.streamed = Streamed()

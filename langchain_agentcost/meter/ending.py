@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple, TypedDict
 
 from langchain_agentcost.ledger.entry import Kind, Status
@@ -38,3 +39,13 @@ class Failure(TypedDict):
 def failure(error: BaseException) -> Failure:
     """Say how a call ended that raised."""
     return {"status": "aborted" if isinstance(error, LEFT) else "error", "error_type": type(error).__name__}
+
+
+def grown(reported: Usage, estimate: Usage) -> Usage:
+    """The usage of a stream that broke off: some providers report the input first and the output at the end.
+
+    A report that holds half of the output that we count, or more, was made at the end and is believed.
+    """
+    if 2 * reported.output_tokens >= estimate.output_tokens:
+        return reported
+    return replace(reported, output_tokens=estimate.output_tokens, estimated=True)

@@ -45,7 +45,10 @@ def labels_of(
         run.labels = {name: found[name] for name in _OF_THE_RUN if name in found}
         if run.name:
             run.labels.setdefault("workflow", label(run.name))
-    labels = {**_UNSTATED, **run.labels, **table.stated(metadata), "run": run.id}
+    stated = table.stated(metadata)
+    labels = {**_UNSTATED, **run.labels, **stated, "run": run.id}
+    if "tags" in stated and "tags" in run.labels:
+        labels["tags"] = tuple(sorted({**dict(run.labels["tags"]), **dict(stated["tags"])}.items()))
     checkpoint_ns = metadata.get("langgraph_checkpoint_ns")
     if checkpoint_ns and isinstance(checkpoint_ns, str):
         _add_place(labels, checkpoint_ns, table)

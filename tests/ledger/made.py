@@ -15,6 +15,7 @@ from langchain_agentcost.ledger.entry import Kind, Status
 from langchain_agentcost.ledger.fold import TOKENS
 from langchain_agentcost.ledger.query import NUMBERS
 from langchain_agentcost.pricing.cost import PARTS, Cost, PriceSource
+from langchain_agentcost.routed import Routed
 from langchain_agentcost.usage import Usage
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
@@ -32,6 +33,20 @@ def call(number: int, *, minutes: float = 0, **labels: object) -> Entry:
         cost=Cost(3000, input_nano=1000, output_nano=2000),
     )
 
+
+ROUTED = Routed(
+    id="d1",
+    tier="small",
+    policy="step>sticky",
+    role="draft",
+    reasons=("ünï\x00", "=1+1"),
+    expected_nano={"small": 1_200, "mid": None, "frontier": 20_000},
+    baseline="frontier",
+    baseline_nano=19_000,
+    score=0.125,
+    propensity=0.5,
+    calibration="2026-11-23/1",
+)
 
 few = st.sampled_from
 _label = st.none() | few(["a", "b/c", "'; DROP TABLE entry; --", "=1+1", "ünï\n\x00", ""])
@@ -85,4 +100,6 @@ entries = st.builds(
     success=few([None, True, False]),
     split=st.none() | st.builds(InputSplit, _amount, _amount, _amount, _amount),
     fingerprints=few([None, (), (("ab12", 7), ("cd34", 9))]),
+    decision=few([None, None, str(UUID(int=5)), "of our own"]),
+    routed=few([None, None, ROUTED]),
 )

@@ -45,6 +45,15 @@ def test_json_lines_can_be_imported_again(ledger: Ledger, tmp_path: Path) -> Non
     assert other.totals(("user",)) == ledger.totals(("user",))
 
 
+def test_an_export_from_before_routers_is_read(tmp_path: Path) -> None:
+    """A file whose records have neither of the two latest columns gives the same entries."""
+    record = {name: value for name, value in to_record(call(1)).items() if name not in ("decision", "routed")}
+    (tmp_path / "in.jsonl").write_text(json.dumps(record) + "\n")
+    ledger = MemoryLedger()
+    assert import_jsonl(ledger, tmp_path / "in.jsonl") == 1
+    assert list(ledger.entries()) == [call(1)]
+
+
 @pytest.mark.parametrize("line", ["{", "[]", "7", "{}", '{"id": "x"}'])
 def test_a_line_that_is_no_entry_is_named(tmp_path: Path, line: str) -> None:
     """The error says which line of which file."""

@@ -15,7 +15,7 @@ from langchain_agentcost.ledger import SQLiteLedger
 from langchain_agentcost.ledger.access import connect
 from langchain_agentcost.ledger.schema import APPLICATION_ID, DAILY, LEDGER, MIGRATIONS, VERSION, fold
 from langchain_agentcost.pricing.cost import Cost
-from tests.ledger.made import call
+from tests.ledger.made import ROUTED, call
 from tests.ledger.reference import reference_totals
 
 
@@ -90,6 +90,29 @@ def test_sums_of_an_old_file_are_made_anew(tmp_path: Path) -> None:
     with SQLiteLedger(path) as ledger:
         for by in (("node",), ("user",), ("user", "node"), ("day",)):
             assert list(ledger.totals(by)) == reference_totals(ledger.entries(), by)
+
+
+def test_a_file_from_before_routers_takes_decisions(tmp_path: Path) -> None:
+    """A file of version 4 keeps its entries and its sums, and then decisions and the calls that name them."""
+    path = tmp_path / "ledger.db"
+    with SQLiteLedger(path) as ledger:
+        for number in range(20):
+            ledger.append(call(number, node="n"))
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE routed")
+    connection.execute("PRAGMA user_version = 4")
+    connection.commit()
+    connection.close()
+    routed = replace(call(30, node="n"), decision="d1")
+    decided = replace(routed, id="decided", kind="decision", usage=None, cost=None, duration_s=None, routed=ROUTED)
+    with SQLiteLedger(path) as ledger:
+        before = ledger.totals()
+        for entry in (routed, decided):
+            ledger.append(entry)
+        assert [*ledger.entries({"id": [routed.id, "decided"]})] == [routed, decided]
+        assert ledger.totals()[0].calls == before[0].calls + 1
+        assert list(ledger.totals(("kind",))) == reference_totals(ledger.entries(), ("kind",))
+    assert version(path) == (VERSION, APPLICATION_ID)
 
 
 def test_processes_that_migrate_at_once_agree(tmp_path: Path) -> None:
