@@ -42,8 +42,8 @@ class LearnedLosses:
         >>> learned = LearnedLosses.of(
         ...     [Example(request=request, quality={"small": 0, "big": 1})] * 30, ["small", "big"]
         ... )
-        >>> learned.loss(request.signature, "small", prior=0.0), learned.seen(request.signature)
-        (0.75, 30)
+        >>> learned.losses(request.signature, {"small": 0.0}), learned.seen(request.signature)
+        ({'small': 0.75}, 30)
     """
 
     reference: str | None = None
@@ -69,22 +69,15 @@ class LearnedLosses:
         table = {key: {tier: _mean(values) for tier, values in by_tier.items()} for key, by_tier in lost.items()}
         return cls(reference=reference, examples=len(paired), table=table)
 
-    def loss(self, signature: Signature, tier: str, *, prior: float) -> float:
-        """Give what a tier is expected to lose on a kind of step.
+    def losses(self, signature: Signature, priors: Mapping[str, float]) -> dict[str, float]:
+        """Give what tiers are expected to lose on a kind of step.
 
         Args:
             signature: The kind of step.
-            tier: The tier.
-            prior: What it is expected to lose as far as nothing is known.
+            priors: What each is expected to lose as far as nothing is known.
         """
-        known = [found for key in signature.coarser() if (found := self.table.get(key, {}).get(tier)) is not None]
-        value = prior
-        for at in range(len(known) - 1, -1, -1):
-            n, mean = known[at]
-            if at and known[at - 1].n == n:
-                continue  # the closer signature's examples are the very same: they count once
-            value += (mean - value) * n / (n + SHRINKAGE)
-        return value
+        rows = [row for key in signature.coarser() if (row := self.table.get(key)) is not None]
+        return {tier: _shrunk([row[tier] for row in rows if tier in row], prior) for tier, prior in priors.items()}
 
     def seen(self, signature: Signature) -> int:
         """Say how many examples of the very kind of step, of whatever length, there are of the tier tried least."""
@@ -114,6 +107,17 @@ class LearnedLosses:
             return cls(reference=data["reference"], examples=int(data["examples"]), table=table)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RoutingError(f"This is no table of losses by signature: {error!r}.") from error
+
+
+def _shrunk(known: Sequence[Loss], prior: float) -> float:
+    """Draw what was seen, closest signature first, towards the next coarser one's and the prior."""
+    value = prior
+    for at in range(len(known) - 1, -1, -1):
+        n, mean = known[at]
+        if at and known[at - 1].n == n:
+            continue  # the closer signature's examples are the very same: they count once
+        value += (mean - value) * n / (n + SHRINKAGE)
+    return value
 
 
 def _mean(values: Sequence[float]) -> Loss:

@@ -135,7 +135,7 @@ class StepPolicy:
         if not self.learned.examples:
             return {tier: prior - priors[strongest] for tier, prior in priors.items()}
         base = priors.get(self.learned.reference or "", 0.0)
-        found = {tier: self.learned.loss(signature, tier, prior=prior - base) for tier, prior in priors.items()}
+        found = self.learned.losses(signature, {tier: prior - base for tier, prior in priors.items()})
         return {tier: loss - found[strongest] for tier, loss in found.items()}
 
     def _need(self, request: RouteRequest, signature: Signature) -> _Need:

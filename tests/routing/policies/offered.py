@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langchain_agentcost.routing.policy import Choice, Offer, Offers, cheapest_within
 from langchain_agentcost.routing.tier import Tier
+from langchain_agentcost.routing.verdict import Verdict
 from langchain_agentcost.testing import FakeMeteredChatModel
 
 NAMES = ("small", "mid", "frontier")
@@ -63,3 +64,17 @@ class Inner:
     def with_threshold(self, threshold: float) -> Inner:
         """Give it with another threshold."""
         return Inner(self.given, threshold)
+
+
+class Passes:
+    """A check that every answer passes."""
+
+    name = "passes"
+
+    def check(self, request: Any, answer: Any, config: Any) -> Verdict:
+        """Accept."""
+        return Verdict(accepted=True)
+
+    async def acheck(self, request: Any, answer: Any, config: Any) -> Verdict:
+        """Accept."""
+        return Verdict(accepted=True)

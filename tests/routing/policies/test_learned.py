@@ -12,6 +12,7 @@ from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routing.example import Example
 from langchain_agentcost.routing.policies.learned import LearnedLosses
 from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.routing.signature import Signature
 
 TIERS = ("small", "frontier")
 
@@ -22,30 +23,35 @@ def examples_of(node: str | None, small: float, count: int, *, tokens: int = 10)
     return [Example(request=request, quality={"small": small, "frontier": 1.0})] * count
 
 
+def loss_of(learned: LearnedLosses, signature: Signature, prior: float) -> float:
+    """What the small tier is expected to lose."""
+    return learned.losses(signature, {"small": prior})["small"]
+
+
 def test_nothing_learnt_is_the_prior() -> None:
     """Where there is no example the prior stands."""
-    assert LearnedLosses().loss(RouteRequest.of("x").signature, "small", prior=0.2) == 0.2
+    assert loss_of(LearnedLosses(), RouteRequest.of("x").signature, 0.2) == 0.2
 
 
 def test_few_examples_are_drawn_towards_the_prior() -> None:
     """Ten examples weigh as much as the prior: the loss is half-way."""
     learned = LearnedLosses.of(examples_of("extract", 0.0, 10), TIERS)
     signature = RouteRequest.of("x", node="extract", prompt_tokens=10).signature
-    assert learned.loss(signature, "small", prior=0.0) == pytest.approx(0.5)
+    assert loss_of(learned, signature, 0.0) == pytest.approx(0.5)
 
 
 def test_the_same_examples_count_once() -> None:
     """A coarser signature that is known from the very same examples says nothing new."""
     one = LearnedLosses.of(examples_of("extract", 0.0, 1), TIERS)
     signature = RouteRequest.of("x", node="extract", prompt_tokens=10).signature
-    assert one.loss(signature, "small", prior=0.0) == pytest.approx(1 / 11)
+    assert loss_of(one, signature, 0.0) == pytest.approx(1 / 11)
 
 
 def test_another_length_borrows_from_the_same_node() -> None:
     """A length that was never seen is expected to do as the node does otherwise."""
     learned = LearnedLosses.of(examples_of("extract", 0.0, 90), TIERS)
     other = RouteRequest.of("x", node="extract", prompt_tokens=50_000).signature
-    assert learned.loss(other, "small", prior=0.0) == pytest.approx(0.9)
+    assert loss_of(learned, other, 0.0) == pytest.approx(0.9)
     assert learned.seen(other) == 90
 
 
@@ -54,8 +60,8 @@ def test_the_closest_signature_has_the_last_word() -> None:
     examples = examples_of("extract", 1.0, 500) + examples_of("extract", 0.0, 500, tokens=50_000)
     learned = LearnedLosses.of(examples, TIERS)
     short, long = (RouteRequest.of("x", node="extract", prompt_tokens=n).signature for n in (10, 50_000))
-    assert learned.loss(short, "small", prior=0.1) < 0.02
-    assert learned.loss(long, "small", prior=0.1) > 0.95
+    assert loss_of(learned, short, 0.1) < 0.02
+    assert loss_of(learned, long, 0.1) > 0.95
 
 
 def test_an_example_without_the_reference_teaches_nothing() -> None:
@@ -67,7 +73,7 @@ def test_an_example_without_the_reference_teaches_nothing() -> None:
 def test_an_unknown_signature_keeps_the_prior() -> None:
     """What one node teaches says nothing of another."""
     learned = LearnedLosses.of(examples_of("extract", 0.0, 100), TIERS)
-    assert learned.loss(RouteRequest.of("x", node="plan").signature, "small", prior=0.25) == 0.25
+    assert loss_of(learned, RouteRequest.of("x", node="plan").signature, 0.25) == 0.25
 
 
 def test_it_is_read_back_as_it_was() -> None:
@@ -99,5 +105,5 @@ def test_a_loss_is_between_the_prior_and_what_was_seen(
     learned = LearnedLosses.of(examples, TIERS)
     seen = [1 - quality for quality in qualities]
     for node in (None, "a", "b"):
-        loss = learned.loss(RouteRequest.of("x", node=node).signature, "small", prior=prior)
+        loss = loss_of(learned, RouteRequest.of("x", node=node).signature, prior)
         assert min([prior, *seen]) - 1e-6 <= loss <= max([prior, *seen]) + 1e-6

@@ -1,0 +1,153 @@
+"""A cheaper tier first, a check of its answer, and at most one escalation; only where that is expected to pay."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any, Self
+
+from langchain_agentcost.errors import RoutingError
+from langchain_agentcost.routing.cascade_cost import assess, expected_nano
+from langchain_agentcost.routing.policies.within import said_by
+from langchain_agentcost.routing.policy import Choice, Offer, Offers, Policy
+from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.routing.verdict import Verifier
+
+PRIOR_WEIGHT = 10
+"""How many checked answers weigh as much as what was assumed."""
+
+
+class Acceptance:
+    """Which part of a tier's answers passes the check, by node: what a cascade learns. Threads may share it.
+
+    Args:
+        prior: The part that is assumed where nothing was checked, from 0 to 1; it weighs as much as 10 answers.
+
+    Raises:
+        RoutingError: If it is not from 0 to 1.
+
+    Example:
+        >>> acceptance = Acceptance(prior=0.5)
+        >>> for _ in range(10):
+        ...     acceptance.checked("small", node="extract", accepted=True)
+        >>> acceptance.share("small", node="extract"), acceptance.share("small", node="plan")
+        (0.75, 0.5)
+    """
+
+    def __init__(self, prior: float = 0.5) -> None:
+        if not 0 <= prior <= 1:
+            raise RoutingError(f"The part of answers that passes is from 0 to 1, not {prior!r}.")
+        self.prior = prior
+        self._lock = Lock()
+        self._counts: dict[tuple[str, str], tuple[int, int]] = {}
+
+    def checked(self, tier: str, *, node: str | None, accepted: bool) -> None:
+        """Count an answer that was checked."""
+        with self._lock:
+            passed, count = self._counts.get((tier, node or ""), (0, 0))
+            self._counts[tier, node or ""] = passed + accepted, count + 1
+
+    def share(self, tier: str, *, node: str | None) -> float:
+        """Give the part that is expected to pass."""
+        passed, count = self._counts.get((tier, node or ""), (0, 0))
+        return (passed + self.prior * PRIOR_WEIGHT) / (count + PRIOR_WEIGHT)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give it as plain data that JSON can hold."""
+        with self._lock:
+            counts = sorted(self._counts.items())
+        rows = [{"tier": tier, "node": node, "passed": n, "of": of} for (tier, node), (n, of) in counts]
+        return {"prior": self.prior, "counts": rows}
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read what `as_dict` wrote.
+
+        Raises:
+            RoutingError: If it is not that.
+        """
+        try:
+            made = cls(data["prior"])
+            made._counts = {(row["tier"], row["node"]): (int(row["passed"]), int(row["of"])) for row in data["counts"]}
+        except (KeyError, TypeError, ValueError) as error:
+            raise RoutingError(f"This is no count of accepted answers: {error!r}.") from error
+        return made
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CascadePolicy:
+    """Puts a cheaper tier before the one that the inner policy chooses, and has its answer checked.
+
+    Of the tiers that are weaker than the chosen one, that with the lowest expected cost is put before it: its own cost,
+    the check's, and the chosen tier's as often as an answer does not pass. Where no such cascade is cheaper than the
+    chosen tier alone, there is none, and the reason says so. A cascade is as good as its check: what is proven of the
+    inner policy's threshold does not cover the answers that pass.
+
+    Args:
+        verifier: What checks the answer.
+        inner: The policy that chooses who would answer alone; None takes the strongest.
+        acceptance: What is learnt of the check; it is not in here, so that the policy stays pure.
+        check_nano: What a check costs by itself, in nano-USD.
+    """
+
+    verifier: Verifier
+    inner: Policy | None = None
+    acceptance: Acceptance = field(default_factory=Acceptance)
+    check_nano: int = 0
+
+    @property
+    def name(self) -> str:
+        """What it is called in decisions and reports."""
+        return "cascade"
+
+    @property
+    def keeps_threshold(self) -> bool:
+        """Answers that pass the check come from a tier that the threshold may not allow."""
+        return False
+
+    def choose(self, request: RouteRequest, offers: Offers) -> Choice:
+        """Choose the cheapest cascade, or who answers alone."""
+        alone = Choice(tier=offers[-1].name, policy="strongest")
+        if self.inner is not None:
+            alone = self.inner.choose(request, offers)
+        at = next(place for place, offer in enumerate(offers) if offer.name == alone.tier)
+        drafts, strong_nano = self._drafts(request, offers[:at]), offers[at].expected_nano
+        if not at or alone.verifier is not None:
+            return said_by(self.name, alone)
+        if not drafts or strong_nano is None:
+            return _refused(alone, "no cascade: what it would cost is not known")
+        draft, draft_nano, accepted = min(
+            drafts,
+            key=lambda one: expected_nano(
+                cheap_nano=one[1], strong_nano=strong_nano, accepted=one[2], check_nano=self.check_nano
+            ),
+        )
+        refusal = assess(cheap_nano=draft_nano, strong_nano=strong_nano, accepted=accepted, check_nano=self.check_nano)
+        if refusal is not None:
+            return _refused(alone, f"no cascade from {draft.name}, it {refusal.name} with {accepted:.0%} accepted")
+        why = f"{draft.name} first, as {accepted:.0%} of its answers are expected to pass {self.verifier.name}"
+        return said_by(
+            self.name,
+            alone,
+            tier=draft.name,
+            reasons=(*alone.reasons, why),
+            verifier=self.verifier,
+            escalate_to=alone.tier,
+            accepted=accepted,
+        )
+
+    def checked(self, request: RouteRequest, choice: Choice, *, accepted: bool) -> None:
+        """Learn whether a draft passed."""
+        self.acceptance.checked(choice.tier, node=request.node, accepted=accepted)
+
+    def _drafts(self, request: RouteRequest, weaker: Offers) -> list[tuple[Offer, int, float]]:
+        return [
+            (offer, offer.expected_nano, self.acceptance.share(offer.name, node=request.node))
+            for offer in weaker
+            if offer.expected_nano is not None
+        ]
+
+
+def _refused(alone: Choice, why: str) -> Choice:
+    return said_by("cascade", alone, reasons=(*alone.reasons, why))
