@@ -1,0 +1,265 @@
+"""Shadow mode: on some calls the other tiers answer too, so that a router learns how good they are."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from inspect import isawaitable
+from pathlib import Path
+from random import Random
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+from langgraph.errors import GraphBubbleUp
+
+from langchain_agentcost.complaint import Complaint
+from langchain_agentcost.errors import RoutingError, RoutingWarning
+from langchain_agentcost.recent import Recent
+from langchain_agentcost.routing.example import Example
+from langchain_agentcost.routing.examples_file import append_example, bare
+from langchain_agentcost.routing.grading import Grade, Grades, agreement
+from langchain_agentcost.routing.policy import Offers
+from langchain_agentcost.routing.request import RouteRequest
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+MOST_KEPT = 10_000
+"""How many examples are kept in memory where nothing else is said; then the oldest go."""
+
+MOST_WAITING = 32
+"""How many shadows wait or run at most; beyond that a call has none."""
+
+_WORKERS = 2
+
+
+class Offered(Protocol):
+    """What a shadow needs to know of a decision."""
+
+    @property
+    def offers(self) -> Offers:
+        """The tiers that could take the call, weakest first."""
+        ...
+
+
+class Shadow:
+    """Has the other tiers answer a share of the calls, and grades all answers.
+
+    The calls are drawn at random, so that the examples are of the same traffic as all calls. Nobody sees the other
+    answers, their tool calls are not executed, and nothing that goes wrong with them reaches the user's run: sync code
+    has them made in two threads, async code in tasks, after the user's own answer. They cost what they cost, and are
+    booked as evaluation. Where a limit stops one, it is not done.
+
+    Args:
+        share: The share of calls, from 0 to 1.
+        grade: How good the answers are, by tier from 0 to 1; by default whether they agree with the strongest tier's
+            (`grading.agreement`). Async functions are awaited.
+        file: Where examples are appended, a JSON line each, for `read_examples`; None keeps them in memory alone.
+        keep_text: Whether an example keeps what a person said, in memory and in the file. A policy that embeds learns
+            nothing without it.
+        most_kept: How many examples are kept in memory.
+        seed: For the draw; None is another each time.
+
+    Raises:
+        RoutingError: If the share is not from 0 to 1.
+
+    Example:
+        >>> from types import SimpleNamespace
+        >>> request = RouteRequest.of("6 * 7?")
+        >>> decision = SimpleNamespace(offers=[SimpleNamespace(name="small"), SimpleNamespace(name="big")])
+        >>> with Shadow(share=1.0) as shadow:
+        ...     if shadow.wanted(request, decision):
+        ...         shadow.run(request, "small", "42", ask=lambda tier: f"42 says {tier}")
+        >>> shadow.counts, shadow.examples
+        ({'ungraded': 1}, ())
+    """
+
+    def __init__(
+        self,
+        share: float = 0.05,
+        *,
+        grade: Grade = agreement,
+        file: Path | str | None = None,
+        keep_text: bool = False,
+        most_kept: int = MOST_KEPT,
+        seed: int | None = None,
+    ) -> None:
+        if not 0 <= share <= 1:
+            raise RoutingError(f"The share of calls with a shadow is from 0 to 1, not {share!r}.")
+        self.share = share
+        self._grade = grade
+        self._file = file
+        self._keep_text = keep_text
+        self._random = Random(seed)  # noqa: S311  # which calls are compared is no secret
+        self._examples: deque[Example] = deque(maxlen=most_kept)
+        self._counts: Counter[str] = Counter()
+        self._offered: Recent[int, tuple[str, ...]] = Recent()
+        self._pool: ThreadPoolExecutor | None = None
+        self._waiting: set[Future[None] | asyncio.Task[None]] = set()
+        self._closed = False
+        self._lock = Lock()
+        self._complaint = Complaint("A shadow call failed; the user's own call is not concerned", RoutingWarning)
+
+    @property
+    def examples(self) -> tuple[Example, ...]:
+        """The examples so far, the oldest first."""
+        with self._lock:
+            return tuple(self._examples)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What became of them: "done", "ungraded", "stopped" by a limit, "failed", or "passed by" as too many wait."""
+        with self._lock:
+            return dict(self._counts)
+
+    def wanted(self, request: RouteRequest, decision: Offered) -> bool:
+        """Draw whether a call has a shadow. Where it has, `run` or `arun` is to be called with the same request."""
+        tiers = tuple(offer.name for offer in decision.offers)
+        if self._closed or len(tiers) < 2 or self._random.random() >= self.share:
+            return False
+        if len(self._waiting) >= MOST_WAITING:
+            self._count("passed by")
+            return False
+        self._offered.put(id(request), tiers)
+        return True
+
+    def run(self, request: RouteRequest, answered: str, answer: Any, ask: Callable[[str], Any]) -> None:
+        """Have the other tiers answer, in another thread; this returns at once.
+
+        Args:
+            request: The call that `wanted` drew.
+            answered: The tier that answered it.
+            answer: Its answer.
+            ask: Asks a tier, by its name.
+        """
+        tiers = self._offered.pop(id(request))
+        if tiers is None:
+            return
+        others = {tier: answer if tier == answered else _NOT_YET for tier in tiers}
+        try:
+            self._keep(self._threads().submit(copy_context().run, self._work, request, others, ask))
+        except RuntimeError as error:  # the interpreter, or this, is being shut down
+            self._failed(error)
+
+    async def arun(
+        self, request: RouteRequest, answered: str, answer: Any, ask: Callable[[str], Awaitable[Any]]
+    ) -> None:
+        """Have the other tiers answer, in another task; see `run`."""
+        tiers = self._offered.pop(id(request))
+        if tiers is not None:
+            others = {tier: answer if tier == answered else _NOT_YET for tier in tiers}
+            self._keep(asyncio.create_task(self._awork(request, others, ask)))
+
+    def flush(self, *, timeout_s: float | None = None) -> None:
+        """Wait for the shadows that `run` started.
+
+        Args:
+            timeout_s: How long at most, in seconds; None waits for all of them.
+        """
+        wait([one for one in self._started() if isinstance(one, Future)], timeout_s)
+
+    async def aflush(self) -> None:
+        """Wait for the shadows that were started in this event loop, and for those in threads."""
+        loop = asyncio.get_running_loop()
+        tasks = [one for one in self._started() if isinstance(one, asyncio.Task) and one.get_loop() is loop]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.to_thread(self.flush)
+
+    def close(self) -> None:
+        """Start no more shadows, and wait for those in threads. Closing twice is harmless."""
+        self._closed = True
+        self.flush()
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    async def aclose(self) -> None:
+        """Start no more shadows, and wait for those in this event loop and in threads."""
+        self._closed = True
+        await self.aflush()
+        await asyncio.to_thread(self.close)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+    def _work(self, request: RouteRequest, answers: dict[str, Any], ask: Callable[[str], Any]) -> None:
+        """Ask, grade and keep. Never raises."""
+        try:
+            for tier in [tier for tier, answer in answers.items() if answer is _NOT_YET]:
+                answers[tier] = ask(tier)
+            graded = self._grade(request, answers)
+            self._learn(request, asyncio.run(_awaited(graded)) if isawaitable(graded) else graded)
+        except GraphBubbleUp:  # a limit, or a person who would be asked
+            self._count("stopped")
+        except Exception as error:  # noqa: BLE001  # whatever a provider or a grader raises is not the user's
+            self._failed(error)
+
+    async def _awork(
+        self, request: RouteRequest, answers: dict[str, Any], ask: Callable[[str], Awaitable[Any]]
+    ) -> None:
+        """Ask, grade and keep in async code. Never raises."""
+        try:
+            for tier in [tier for tier, answer in answers.items() if answer is _NOT_YET]:
+                answers[tier] = await ask(tier)
+            graded = await asyncio.to_thread(self._grade, request, answers)
+            await asyncio.to_thread(self._learn, request, await graded if isawaitable(graded) else graded)
+        except GraphBubbleUp:
+            self._count("stopped")
+        except Exception as error:  # noqa: BLE001  # whatever a provider or a grader raises is not the user's
+            self._failed(error)
+
+    def _learn(self, request: RouteRequest, grades: Grades) -> None:
+        if grades is None:
+            self._count("ungraded")
+            return
+        example = Example(request=bare(request, keep_text=self._keep_text), quality=dict(grades))
+        with self._lock:
+            self._examples.append(example)
+            if self._file is not None:
+                append_example(self._file, example, keep_text=self._keep_text)
+        self._count("done")
+
+    def _threads(self) -> ThreadPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(_WORKERS, thread_name_prefix="agentcost-shadow")
+            return self._pool
+
+    def _keep(self, started: Future[None] | asyncio.Task[None]) -> None:
+        """Hold on to it until it is done: nobody else does, and a task that nobody holds may vanish."""
+        with self._lock:
+            self._waiting.add(started)
+        started.add_done_callback(self._over)
+
+    def _over(self, started: Future[None] | asyncio.Task[None]) -> None:
+        with self._lock:
+            self._waiting.discard(started)
+
+    def _started(self) -> list[Future[None] | asyncio.Task[None]]:
+        with self._lock:
+            return list(self._waiting)
+
+    def _count(self, what: str) -> None:
+        with self._lock:
+            self._counts[what] += 1
+
+    def _failed(self, error: Exception) -> None:
+        self._count("failed")
+        self._complaint.about(error)
+
+
+_NOT_YET = object()
+"""Stands for an answer that is still to be asked for."""
+
+
+async def _awaited(grades: Awaitable[Grades]) -> Grades:
+    return await grades
