@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
@@ -13,7 +13,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
 from langchain_agentcost.routed import Role
-from langchain_agentcost.routing.handoff import for_model
+from langchain_agentcost.routing.handoff import for_model, settings_for
 from langchain_agentcost.routing.operations import Operations, with_settings
 from langchain_agentcost.routing.routed_call import RoutedCall
 from langchain_agentcost.routing.router import Router
@@ -57,40 +57,55 @@ class Opened:
 
     def ask(self, tier: str, role: Role) -> Any:
         """Ask a tier."""
-        model, messages, config, seen = self._ready(tier, role)
-        answer = model.invoke(messages, config, **self._kwargs)
+        model, messages, config, kwargs, seen = self._ready(tier, role)
+        answer = model.invoke(messages, config, **kwargs)
         self._learn(tier, role, seen)
         return answer
 
     async def aask(self, tier: str, role: Role) -> Any:
         """Ask a tier in async code."""
-        model, messages, config, seen = self._ready(tier, role)
-        answer = await model.ainvoke(messages, config, **self._kwargs)
+        model, messages, config, kwargs, seen = self._ready(tier, role)
+        answer = await model.ainvoke(messages, config, **kwargs)
         self._learn(tier, role, seen)
         return answer
 
     def chunks(self, tier: str, role: Role) -> Iterator[Any]:
         """Ask a tier for an answer that streams."""
-        model, messages, config, seen = self._ready(tier, role)
-        yield from model.stream(messages, config, **self._kwargs)
+        model, messages, config, kwargs, seen = self._ready(tier, role)
+        yield from model.stream(messages, config, **kwargs)
         self._learn(tier, role, seen)
 
     async def achunks(self, tier: str, role: Role) -> AsyncGenerator[Any, None]:
         """Ask a tier for an answer that streams, in async code."""
-        model, messages, config, seen = self._ready(tier, role)
-        async with aclosing(_generated(model, messages, config, self._kwargs)) as coming:
+        model, messages, config, kwargs, seen = self._ready(tier, role)
+        async with aclosing(_generated(model, messages, config, kwargs)) as coming:
             async for chunk in coming:
                 yield chunk
         self._learn(tier, role, seen)
 
-    def _ready(self, tier: str, role: Role) -> tuple[Runnable[Any, Any], Any, RunnableConfig, SeenUsage]:
+    def _ready(self, tier: str, role: Role) -> _Ready:
         named, seen = self._router.tier(tier), SeenUsage()
-        config = merge_configs(self.call.config_for(tier, role), {"callbacks": [seen]})
-        return self._operations.on(named), for_model(self.call.request.messages, named.model), config, seen
+        return _Ready(
+            self._operations.on(named),
+            for_model(self.call.request.messages, named.model),
+            merge_configs(self.call.config_for(tier, role), {"callbacks": [seen]}),
+            settings_for(self._kwargs, named.model),
+            seen,
+        )
 
     def _learn(self, tier: str, role: Role, seen: SeenUsage) -> None:
         if role != "shadow":  # what another tier says aside keeps nobody warm that the thread goes on with
             self._router.answered(self.call.request, self.prompt, tier, seen.usage)
+
+
+class _Ready(NamedTuple):
+    """What a tier is asked with."""
+
+    model: Runnable[Any, Any]
+    messages: Any
+    config: RunnableConfig
+    kwargs: dict[str, Any]
+    seen: SeenUsage
 
 
 def as_messages(given: LanguageModelInput) -> list[BaseMessage]:

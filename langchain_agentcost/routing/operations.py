@@ -12,7 +12,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_agentcost.answer_caps import CAPS
 from langchain_agentcost.recent import Recent
-from langchain_agentcost.routing.handoff import tools_for
+from langchain_agentcost.routing.handoff import settings_for, tools_for
 from langchain_agentcost.routing.tier import Tier
 
 _BOUND_KEPT = 256
@@ -34,10 +34,10 @@ class Operation:
 
     def on(self, model: Any, tier: Tier) -> Any:
         """Do it on a tier's model."""
-        args = self.args
+        args, kwargs = self.args, settings_for(self.kwargs, tier.model)
         if self.method == "bind_tools" and args:
             args = (tools_for(args[0], tier.model), *args[1:])
-        return getattr(model, self.method)(*args, **self.kwargs)
+        return getattr(model, self.method)(*args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,12 +132,13 @@ def with_settings(facts: Facts, settings: Mapping[str, Any]) -> Facts:
     if not settings:
         return facts
     every = {**facts.settings, **settings}
-    tools = tuple(every["tools"]) if "tools" in settings else facts.schemas
+    schemas = tuple(settings["tools"]) if "tools" in settings else facts.schemas
+    tools = tuple(map(name_of, schemas)) if "tools" in settings else facts.tools
     cap = next((every[name] for name in CAPS if isinstance(every.get(name), int)), None)
     return Facts(
-        tools=tuple(map(name_of, tools)) if "tools" in settings else facts.tools,
-        schemas=tools,
-        forced_tool=_forced(every.get("tool_choice"), facts.tools),
+        tools=tools,
+        schemas=schemas,
+        forced_tool=_forced(every.get("tool_choice"), tools),
         schema=facts.schema,
         settings=every,
         max_output_tokens=cap,

@@ -50,11 +50,6 @@ class Answered:
     tier: str
     verdict: Verdict | None = None
 
-    @property
-    def escalated(self) -> bool:
-        """Whether a draft did not pass."""
-        return self.verdict is not None and not self.verdict.accepted
-
 
 class RoutedCall:
     """Makes a call as it was decided.
@@ -174,7 +169,7 @@ class RoutedCall:
 
     def _finished(self, answered: Answered, ask: Ask) -> Any:
         """Learn from an answer, perhaps have another tier answer too, and give it with what is told of it."""
-        self.router.checked(self.decision, escalated=answered.escalated)
+        self.router.checked(self.request, self.decision, answered.verdict)
         shadow = self.router.shadow
         if shadow is not None and shadow.wanted(self.request, self.decision):
             shadow.run(self.request, answered.tier, answered.answer, lambda tier: ask(tier, "shadow"))
@@ -182,7 +177,7 @@ class RoutedCall:
 
     async def _afinished(self, answered: Answered, ask: AsyncAsk) -> Any:
         """Learn from an answer in async code; see `_finished`."""
-        self.router.checked(self.decision, escalated=answered.escalated)
+        self.router.checked(self.request, self.decision, answered.verdict)
         shadow = self.router.shadow
         if shadow is not None and shadow.wanted(self.request, self.decision):
             await shadow.arun(self.request, answered.tier, answered.answer, lambda tier: ask(tier, "shadow"))

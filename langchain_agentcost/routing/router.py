@@ -20,11 +20,13 @@ from langchain_agentcost.routing.decision import RouteDecision
 from langchain_agentcost.routing.drift import DriftMonitor
 from langchain_agentcost.routing.economics import Economics
 from langchain_agentcost.routing.policies.named import policy_named
+from langchain_agentcost.routing.policies.within import LearnsChecks, LearnsRewards, levelled, parts_of
 from langchain_agentcost.routing.policy import Choice, Offers, Policy
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.risk_gate import ToolRiskGate
 from langchain_agentcost.routing.shadow import Shadow
 from langchain_agentcost.routing.tier import LEVELS, Tier
+from langchain_agentcost.routing.verdict import Verdict
 from langchain_agentcost.routing.verifiers.all_of import AllOf
 from langchain_agentcost.routing.warmth import Prompt
 from langchain_agentcost.usage import Usage
@@ -79,8 +81,8 @@ class Router:
         self.tiers = _levelled(tiers)
         self.floor = floor
         self.calibration = calibration
-        self.given_policy = policy
-        self.policy = calibration.apply(policy, self.tiers) if calibration is not None else policy
+        self.given_policy = levelled(policy, self.tiers)
+        self.policy = calibration.apply(self.given_policy, self.tiers) if calibration is not None else self.given_policy
         self.meter = meter
         self.risk_gate = risk_gate
         self.shadow = shadow
@@ -153,10 +155,28 @@ class Router:
         """Learn from an answer."""
         self.economics.answered(request, prompt, tier, usage)
 
-    def checked(self, decision: RouteDecision, *, escalated: bool) -> None:
-        """Learn from what became of a decision."""
-        if self.drift is not None and decision.choice.score is not None:
-            self.drift.observe(decision.choice.score, escalated=escalated if decision.verifier is not None else None)
+    def checked(self, request: RouteRequest, decision: RouteDecision, verdict: Verdict | None) -> None:
+        """Learn from what became of a decision.
+
+        Args:
+            request: The call.
+            decision: It.
+            verdict: What was said of its draft; None where there was none.
+        """
+        choice, escalated = decision.choice, None if verdict is None else not verdict.accepted
+        if self.drift is not None and choice.score is not None:
+            self.drift.observe(choice.score, escalated=escalated)
+        for part in parts_of(self.policy):
+            if isinstance(part, LearnsRewards):
+                part.decided(decision.id, request, choice)
+            if isinstance(part, LearnsChecks) and escalated is not None:
+                part.checked(request, choice, accepted=not escalated)
+
+    def reward(self, decision_id: str, quality: float) -> None:
+        """Tell policies that learn from it how good a decision's answer was, from 0 to 1."""
+        for part in parts_of(self.policy):
+            if isinstance(part, LearnsRewards):
+                part.reward(decision_id, quality)
 
     def _choice(self, request: RouteRequest, offers: Offers) -> tuple[Choice, str]:
         """What is chosen, and what holds of the floor."""
@@ -189,7 +209,7 @@ class Router:
         elif calibration is None:
             why = "the quality floor is not proven: there is no calibration"
         elif not calibration.proven:
-            why = f"the quality floor is not proven: about {calibration.missing:,} more examples are needed"
+            why = f"the quality floor is not proven: {_missing(calibration.missing)}"
         elif not calibration.holds(wanted):
             why = f"calibration {calibration.id} does not prove {wanted.min:.0%} at {wanted.confidence:.0%} confidence"
         elif self.drift is not None and self.drift.drifted:
@@ -219,6 +239,12 @@ class Router:
             return None, None
         used = max(float((left.spent + left.reserved) / left.limit) for left in limits)
         return min(used, 1.0), min(to_nano(Decimal(left.remaining)) for left in limits)
+
+
+def _missing(examples: int | None) -> str:
+    if examples is None:
+        return "more examples of this kind would not prove it"
+    return f"at least {examples:,} more examples are needed"
 
 
 def _levelled(tiers: Sequence[Tier]) -> tuple[Tier, ...]:

@@ -136,6 +136,15 @@ class RouterRunnable(Runnable[LanguageModelInput, Any]):
         """
         return calibrate(self.router.given_policy, examples, self.tiers, floor=floor, confidence=confidence)
 
+    def reward(self, decision_id: str, quality: float) -> None:
+        """Tell how good the answer to a decision was, for policies that learn from it, such as `Bandit`.
+
+        Args:
+            decision_id: The `id` of the decision, as the answer's `response_metadata["router"]` has it.
+            quality: From 0 to 1.
+        """
+        self.router.reward(decision_id, quality)
+
     def explain(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> RouteDecision:  # noqa: A002
         """Say which tier a call would go to, and why. Nothing is asked.
 

@@ -1,0 +1,154 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.runnables import RunnableConfig
+from langgraph.graph import MessagesState, StateGraph
+from pydantic import BaseModel
+
+from langchain_agentcost.errors.limits import BudgetExceeded
+from langchain_agentcost.limits import Budget
+from langchain_agentcost.meter import CostMeter
+from langchain_agentcost.routing.runnable import RouterRunnable
+from langchain_agentcost.testing import FakeMeteredChatModel
+from tests.routing.desk import SMALL, STRONG, Checked, Heard, calls, router, search, tier
+
+
+class Invoice(BaseModel):
+    """An invoice."""
+
+    total: int
+
+
+def heard_of(heard: Heard, **more: Any) -> RunnableConfig:
+    """A config with a handler."""
+    config: Any = {"callbacks": [heard], **more}
+    return config
+
+
+class TestDrafts:
+    """A cheap answer is checked, and answered again at most once."""
+
+    def test_one_that_passes(self) -> None:
+        """The draft is the answer, and the strong tier is not asked."""
+        heard = Heard()
+        answer = router(policy=Checked("yes")).invoke("Hi", heard_of(heard))
+        assert answer.text == "I am small."
+        assert heard.roles == ["draft"]
+        assert answer.response_metadata["router"]["escalated"] is False
+
+    def test_one_that_does_not(self) -> None:
+        """The strong tier answers, under the same decision, and both calls are seen."""
+        heard = Heard()
+        answer = router(policy=Checked("no")).invoke("Hi", heard_of(heard))
+        assert answer.text == "I am frontier."
+        assert heard.roles == ["draft", "escalation"]
+        assert heard.models == [SMALL, STRONG]
+        assert len({start["agentcost_route"]["id"] for start in heard.starts}) == 1
+        said = answer.response_metadata["router"]
+        assert said["answered_by"] == "frontier"
+        assert said["verdict"] == ["as told"]
+
+    async def test_the_same_in_async_code(self) -> None:
+        """Drafts and escalations are the same in async code."""
+        heard = Heard()
+        one = router(policy=Checked("no", "yes"))
+        answers = [(await one.ainvoke("Hi", heard_of(heard))).text for _ in range(2)]
+        assert answers == ["I am frontier.", "I am small."]
+        assert heard.roles == ["draft", "escalation", "draft"]
+
+    def test_a_draft_is_not_streamed_before_it_has_passed(self) -> None:
+        """Nothing of an answer that is thrown away is ever shown."""
+        passed = list(router(policy=Checked("yes")).stream("Hi"))
+        assert sum(passed[1:], passed[0]).text == "I am small."
+        assert len(passed) > 2
+        other = list(router(policy=Checked("no")).stream("Hi"))
+        assert sum(other[1:], other[0]).text == "I am frontier."
+        assert len(other) > 2
+
+    async def test_the_same_in_async_streams(self) -> None:
+        """Async streams hold a draft back too."""
+        for says, text in (("yes", "I am small."), ("no", "I am frontier.")):
+            chunks = [chunk async for chunk in router(policy=Checked(says)).astream("Hi")]
+            assert sum(chunks[1:], chunks[0]).text == text
+            assert chunks[0].response_metadata["router"]["escalated"] is (says == "no")
+
+    def test_a_graph_does_not_stream_drafts(self) -> None:
+        """LangGraph's message stream shows only what is the answer."""
+        agent: Any = create_agent(router(policy=Checked("no")), tools=[search])  # type: ignore[arg-type]
+        shown = [chunk.text for chunk, _ in agent.stream({"messages": "Hi"}, stream_mode="messages")]
+        assert "".join(shown) == "I am frontier."
+
+    def test_a_graph_shows_a_draft_that_passed_whole(self) -> None:
+        """A draft that passed is shown once, when it is the answer."""
+        agent: Any = create_agent(router(policy=Checked("yes")), tools=[search])  # type: ignore[arg-type]
+        shown = [chunk.text for chunk, _ in agent.stream({"messages": "Hi"}, stream_mode="messages")]
+        assert shown == ["I am small."]
+
+    def test_a_draft_that_fails(self) -> None:
+        """A cheap model that is down does not break the call: the strong one answers, and no error text is told."""
+        down = FakeMeteredChatModel(model=SMALL, failures={1: ConnectionError("secret prompt")})
+        one = RouterRunnable([("small", down), tier("frontier", STRONG)], policy=Checked())
+        answer = one.invoke("Hi")
+        assert answer.text == "I am frontier."
+        assert answer.response_metadata["router"]["verdict"] == ["ConnectionError in the draft or its check"]
+
+    def test_a_form_that_does_not_parse(self) -> None:
+        """A draft that is not of the form that was asked for is answered again."""
+        small = tier("small", SMALL, calls("Invoice", total="much"))
+        strong = tier("frontier", STRONG, calls("Invoice", total=3))
+        one = router(small, strong, policy=Checked("yes"))
+        assert one.with_structured_output(Invoice).invoke("Total?") == Invoice(total=3)
+
+    def test_a_limit_stops_a_draft(self) -> None:
+        """A budget that has no room is no bad draft: nothing is tried again."""
+        meter = CostMeter(budgets=[Budget(steps=0)])
+        one, heard = router(policy=Checked("yes")), Heard()
+        graph = StateGraph(MessagesState)
+        graph.add_node("ask", lambda state: {"messages": [one.invoke(state["messages"])]})
+        graph.add_edge("__start__", "ask")
+        with pytest.raises(BudgetExceeded):
+            graph.compile().invoke({"messages": "Hi"}, {"callbacks": [*meter.callbacks, heard]})  # type: ignore[arg-type]
+        assert heard.roles in ([], ["draft"])
+        assert not one.tiers[1].model.prompts
+
+    def test_both_are_paid(self) -> None:
+        """A draft that is thrown away is booked as spend, with its role, and the answer beside it."""
+        meter = CostMeter()
+        router(policy=Checked("no")).invoke("Hi", {"callbacks": meter.callbacks})
+        spent = {entry.attribution.model: entry.cost for entry in meter.ledger.entries() if entry.kind == "llm"}
+        assert set(spent) == {SMALL, STRONG}
+        assert all(cost is not None and cost.total_nano > 0 for cost in spent.values())
+
+    def test_run_ids_are_not_shared(self) -> None:
+        """Only the first call has the caller's run id: two runs of one id would be one run."""
+        heard = Heard()
+        run_id = "7" * 8 + "-7777-7777-7777-" + "7" * 12
+        router(policy=Checked("no")).invoke("Hi", heard_of(heard, run_id=run_id))
+        assert str(heard.ids[0]) == run_id
+        assert heard.ids[1] != heard.ids[0]
+
+
+def test_what_was_asked_is_warm_afterwards() -> None:
+    """The next call of the thread knows who was asked last, and whose prompt cache holds what."""
+    one = router()
+    config: RunnableConfig = {"metadata": {"router_step": "extract"}, "configurable": {"thread_id": "t"}}
+    one.invoke("Hi " * 3_000, config)
+    offers = {offer.name: offer for offer in one.explain("Hi " * 3_000, config).offers}
+    assert offers["small"].last
+    assert offers["small"].expected_nano == offers["small"].warm_nano
+    cold, warm = offers["frontier"].expected_nano, offers["frontier"].warm_nano
+    assert cold is not None
+    assert warm is not None
+    assert warm < cold
+
+
+def test_a_stream_that_is_left_is_closed() -> None:
+    """Whoever stops reading closes the tier's stream with it, and nothing is learnt of half an answer."""
+    one = router()
+    chunks = one.stream("Hi", {"metadata": {"router_step": "extract"}})
+    next(chunks)
+    chunks.close()  # type: ignore[attr-defined]
+    assert one.explain("Hi", {"metadata": {"router_step": "extract"}}).tier == "small"
