@@ -185,16 +185,15 @@ def chances_of(beliefs: tuple[Seen, ...], tolerance: float) -> tuple[float, ...]
 
     Example:
         >>> [round(chance, 2) for chance in chances_of((Seen(90, 10), Seen(90, 10)), 0.05)]
-        [0.92, 0.08]
+        [0.88, 0.12]
     """
     *cheap, strong = (_weights(belief) for belief in beliefs)
-    short = round(tolerance * _GRID)
     below = [[0.0, *accumulate(weights)] for weights in cheap]
     chances = [0.0] * len(beliefs)
     for quality, weight in enumerate(strong):
         left = weight
         for arm, sums in enumerate(below):
-            misses = sums[max(quality - short, 0)]
+            misses = _upto(sums, quality + 0.5 - tolerance * _GRID)
             chances[arm] += left * (1 - misses)
             left *= misses
         chances[-1] += left
@@ -224,6 +223,14 @@ def _weights(belief: Seen) -> list[float]:
     weights = [exp(value - highest) for value in logs]
     total = sum(weights)
     return [weight / total for weight in weights]
+
+
+def _upto(sums: Sequence[float], place: float) -> float:
+    """How probable it is to be below a place on the grid, which may be within a part of it."""
+    if place <= 0:
+        return 0.0
+    whole = int(place)
+    return sums[whole] + (sums[whole + 1] - sums[whole]) * (place - whole)
 
 
 def _bounded(chances: Sequence[float], least: float) -> list[float]:

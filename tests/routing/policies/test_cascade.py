@@ -1,0 +1,132 @@
+"""A cheaper tier first, where that pays."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from langchain_agentcost.errors import RoutingError
+from langchain_agentcost.routing.cascade_cost import expected_nano
+from langchain_agentcost.routing.policies.cascade import Acceptance, CascadePolicy
+from langchain_agentcost.routing.policies.fixed import FixedPolicy
+from langchain_agentcost.routing.policies.step import StepPolicy
+from langchain_agentcost.routing.request import RouteRequest
+from tests.routing.policies.offered import NAMES, Passes, offers_of
+
+CALL = RouteRequest.of("x", node="agent")
+
+
+def cascade(accepted: float = 0.5, *, check_nano: int = 0) -> CascadePolicy:
+    """A cascade to the strongest tier, with a check that so many answers pass."""
+    return CascadePolicy(verifier=Passes(), acceptance=Acceptance(prior=accepted), check_nano=check_nano)
+
+
+def test_the_cheap_tier_is_asked_first() -> None:
+    """The draft's tier, the check, who answers otherwise, and how many are expected to pass are in the choice."""
+    choice = cascade(0.5).choose(CALL, offers_of("small", "frontier"))
+    assert (choice.tier, choice.escalate_to, choice.accepted) == ("small", "frontier", 0.5)
+    assert choice.verifier is not None
+    assert choice.reasons[-1] == "small first, as 50% of its answers are expected to pass passes"
+
+
+def test_a_cascade_that_loses_money_is_refused() -> None:
+    """Half of the price, passed by a third, is dearer than the strong tier alone: it says so and asks that one."""
+    offers = offers_of("small", "frontier", nano={"small": 500, "frontier": 1_000})
+    choice = cascade(0.3).choose(CALL, offers)
+    assert (choice.tier, choice.verifier) == ("frontier", None)
+    assert choice.reasons[-1] == "no cascade from small, it loses money with 30% accepted"
+
+
+def test_the_check_costs_too() -> None:
+    """A judge that is as dear as what is saved makes the cascade pointless."""
+    offers = offers_of("small", "frontier", nano={"small": 100, "frontier": 1_000})
+    assert cascade(0.5, check_nano=300).choose(CALL, offers).tier == "small"
+    assert cascade(0.5, check_nano=400).choose(CALL, offers).tier == "frontier"
+
+
+def test_without_prices_there_is_no_cascade() -> None:
+    """What a cascade costs has to be known."""
+    for unpriced in ({"frontier": None}, {"small": None, "mid": None}):
+        choice = cascade(0.9).choose(CALL, offers_of(nano=unpriced))
+        assert (choice.tier, choice.verifier) == ("frontier", None)
+        assert choice.reasons[-1] == "no cascade: what it would cost is not known"
+
+
+def test_of_several_drafts_the_cheapest_way_is_taken() -> None:
+    """A dearer draft that passes more often may be the cheaper way."""
+    policy = cascade(0.5)
+    for _ in range(90):
+        policy.acceptance.checked("small", node="agent", accepted=False)
+        policy.acceptance.checked("mid", node="agent", accepted=True)
+    assert policy.choose(CALL, offers_of()).tier == "mid"
+
+
+def test_the_inner_policy_says_who_would_answer_alone() -> None:
+    """A step that goes to the weakest tier anyway has nothing cheaper before it; one for mid has small."""
+    policy = CascadePolicy(verifier=Passes(), inner=StepPolicy())
+    extract = policy.choose(RouteRequest.of("x", node="extract"), offers_of())
+    assert (extract.tier, extract.verifier, extract.policy) == ("small", None, "cascade>step")
+    verify = policy.choose(RouteRequest.of("x", node="verify"), offers_of())
+    assert (verify.tier, verify.escalate_to) == ("small", "mid")
+
+
+def test_there_is_one_escalation_at_most() -> None:
+    """A cascade in a cascade leaves the draft that is there."""
+    outer = CascadePolicy(verifier=Passes(), inner=CascadePolicy(verifier=Passes(), inner=FixedPolicy("frontier")))
+    choice = outer.choose(CALL, offers_of())
+    assert (choice.tier, choice.escalate_to, choice.policy) == ("small", "frontier", "cascade>cascade>fixed:frontier")
+
+
+def test_it_learns_by_node_what_passes() -> None:
+    """Where drafts fail, the cascade ends; another node goes on as it was."""
+    policy = cascade(0.5)
+    offers = offers_of("small", "frontier", nano={"small": 300, "frontier": 1_000})
+    choice = policy.choose(CALL, offers)
+    for _ in range(20):
+        policy.checked(CALL, choice, accepted=False)
+    assert policy.choose(CALL, offers).tier == "frontier"
+    assert policy.choose(RouteRequest.of("x", node="other"), offers).tier == "small"
+
+
+def test_threads_count_together() -> None:
+    """No check is lost where many threads count."""
+    acceptance = Acceptance()
+    with ThreadPoolExecutor(8) as pool:
+        for number in range(4_000):
+            pool.submit(acceptance.checked, "small", node=None, accepted=number % 4 == 0)
+    assert acceptance.as_dict()["counts"] == [{"tier": "small", "node": "", "passed": 1_000, "of": 4_000}]
+
+
+def test_what_was_counted_is_read_back() -> None:
+    """It goes through JSON unchanged; what is something else is refused."""
+    acceptance = Acceptance(prior=0.7)
+    acceptance.checked("small", node="agent", accepted=True)
+    again = Acceptance.from_dict(json.loads(json.dumps(acceptance.as_dict())))
+    assert again.as_dict() == acceptance.as_dict()
+    assert again.share("small", node="agent") == acceptance.share("small", node="agent")
+    with pytest.raises(RoutingError, match="no count"):
+        Acceptance.from_dict({"prior": 0.5})
+    with pytest.raises(RoutingError, match="0 to 1"):
+        Acceptance(prior=2)
+
+
+@given(
+    costs=st.lists(st.integers(1, 10**9), min_size=3, max_size=3), accepted=st.floats(0, 1), check=st.integers(0, 10**9)
+)
+def test_it_is_never_expected_to_cost_more_than_the_strong_tier(costs: list[int], accepted: float, check: int) -> None:
+    """What is chosen costs at most what the tier alone would, discarded drafts included."""
+    offers = offers_of(nano=dict(zip(NAMES, costs, strict=True)))
+    choice = cascade(accepted, check_nano=check).choose(CALL, offers)
+    by_name = {offer.name: offer.expected_nano or 0 for offer in offers}
+    if choice.verifier is None:
+        assert choice.tier == "frontier"
+    else:
+        share = choice.accepted or 0.0
+        cost = expected_nano(
+            cheap_nano=by_name[choice.tier], strong_nano=by_name["frontier"], accepted=share, check_nano=check
+        )
+        assert cost <= by_name["frontier"]
