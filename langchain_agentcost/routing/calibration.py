@@ -14,7 +14,8 @@ from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.ledger.whole_file import whole_file
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.routing.fixed_sequence import Step
-from langchain_agentcost.routing.policy import Choice, Learning, Offers, Policy, Scored
+from langchain_agentcost.routing.policies.within import scored_in, with_scored
+from langchain_agentcost.routing.policy import Choice, Learning, Offers, Policy
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.score_bins import ScoreBins
 from langchain_agentcost.routing.tier import Tier
@@ -126,23 +127,24 @@ class Calibration:
         return self.proven and floor.min <= self.floor and floor.confidence <= self.confidence
 
     def apply(self, policy: Policy, tiers: Sequence[Tier]) -> Policy:
-        """Give the policy with what it has learnt and the threshold that was proven.
+        """Give the policy with what it has learnt and the threshold that was proven, in what stands around it.
 
         Where nothing was proven, that is one that sends every call to the strongest tier.
 
         Raises:
             RoutingError: If it is the calibration of another policy or of other tiers.
         """
-        if not isinstance(policy, Scored) or policy.name != self.policy:
-            raise RoutingError(f"Calibration {self.id} is of policy {self.policy!r}, not {policy.name!r}.")
+        scored = scored_in(policy)
+        if scored is None or scored.name != self.policy:
+            raise RoutingError(f"Calibration {self.id} is of policy {self.policy!r}, not {(scored or policy).name!r}.")
         self._check(tiers)
         if self.learned is not None:
-            if not isinstance(policy, Learning):
-                raise RoutingError(f"Calibration {self.id} has learnt something, and {policy.name!r} does not learn.")
-            policy = policy.with_learned(self.learned)
-        return (
-            policy.with_threshold(self.threshold) if self.threshold is not None else _Strongest(self.policy, self.why)
-        )
+            if not isinstance(scored, Learning):
+                raise RoutingError(f"Calibration {self.id} has learnt something, and {scored.name!r} does not learn.")
+            scored = scored.with_learned(self.learned)
+        if self.threshold is None:
+            return _Strongest(self.policy, self.why)
+        return with_scored(policy, scored.with_threshold(self.threshold))
 
     def save(self, path: Path | str) -> None:
         """Write it to a file, as indented JSON.

@@ -7,11 +7,15 @@ from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from math import ceil, fsum, sqrt
 from statistics import NormalDist
+from typing import NamedTuple
 
 from langchain_agentcost.errors import RoutingError
 
 STEPS = 20
 """Into how many equal parts the calls are cut: no more than so many thresholds are tested, for each cheap tier."""
+
+MOST_NEEDED = 1_000_000
+"""More examples than anybody collects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -178,17 +182,72 @@ def lower_bound(
         (-0.022, 0.032)
     """
     draws, largest = _draws(values, groups)
-    draws.append(worst * largest)
-    count = len(draws)
-    mean = fsum(draws) / count
-    variance = fsum((draw - mean) ** 2 for draw in draws) / (count - 1)
-    if not variance:
-        return worst
-    deviation = sqrt(variance)
-    skew = fsum(((draw - mean) / deviation) ** 3 for draw in draws) / count
-    normal = NormalDist().inv_cdf(confidence)
-    spread = _student(normal, count - 1) / sqrt(count) - min(skew, 0.0) * (2 * normal**2 + 1) / (6 * count)
-    return (mean - deviation * spread) * (count - 1) / len(values)
+    bound = _Moments.of(draws).bound(len(draws), worst=worst * largest, confidence=confidence)
+    return bound * len(draws) / len(values)
+
+
+def needed(
+    values: Sequence[float], *, worst: float, confidence: float, groups: Sequence[Hashable] | None = None
+) -> int | None:
+    """Give how many values it takes until their lower bound reaches 0, if the others are as those that were seen.
+
+    Where their mean is below 0, it takes those that are as good as the upper bound of what was seen leaves possible.
+
+    Returns:
+        The number, with those that were seen; None where even the upper bound is not above 0, or it would take more
+        than `MOST_NEEDED`.
+
+    Example:
+        >>> needed([0.05], worst=-0.95, confidence=0.95), needed([-0.5] * 100, worst=-0.95, confidence=0.95)
+        (73, None)
+    """
+    draws, largest = _draws(values, groups)
+    seen = _Moments.of(draws)
+    if seen.mean <= 0:
+        margin = NormalDist().inv_cdf(confidence) * sqrt(
+            (seen.variance + (worst * largest / len(draws)) ** 2) / len(draws)
+        )
+        seen = seen._replace(mean=seen.mean + margin)
+    short, enough = 0, 1
+    while seen.mean <= 0 or seen.bound(enough, worst=worst * largest, confidence=confidence) < 0:
+        short, enough = enough, 2 * enough
+        if seen.mean <= 0 or enough > MOST_NEEDED:
+            return None
+    while enough - short > 1:
+        middle = (short + enough) // 2
+        holds = seen.bound(middle, worst=worst * largest, confidence=confidence) >= 0
+        short, enough = (short, middle) if holds else (middle, enough)
+    return ceil(enough * len(values) / len(draws))
+
+
+class _Moments(NamedTuple):
+    """The mean of draws, and their central moments."""
+
+    mean: float
+    variance: float
+    third: float
+
+    @classmethod
+    def of(cls, draws: Sequence[float]) -> _Moments:
+        count = len(draws)
+        mean = fsum(draws) / count
+        return cls(
+            mean, fsum((draw - mean) ** 2 for draw in draws) / count, fsum((draw - mean) ** 3 for draw in draws) / count
+        )
+
+    def bound(self, count: int, *, worst: float, confidence: float) -> float:
+        """What the mean is at least if so many draws had these moments: see `lower_bound`."""
+        mean = (count * self.mean + worst) / (count + 1)
+        off, least = self.mean - mean, worst - mean
+        squares = count * (self.variance + off**2) + least**2
+        cubes = count * (self.third + 3 * self.variance * off + off**3) + least**3
+        deviation = sqrt(squares / count)
+        if not deviation:
+            return worst
+        skew = cubes / (count + 1) / deviation**3
+        normal = NormalDist().inv_cdf(confidence)
+        quantile = _student(normal, count) / sqrt(count + 1)
+        return mean - deviation * (quantile - min(skew, 0.0) * (2 * normal**2 + 1) / (6 * (count + 1)))
 
 
 def _draws(values: Sequence[float], groups: Sequence[Hashable] | None) -> tuple[list[float], int]:

@@ -1,0 +1,193 @@
+"""How far a policy may go to keep a quality floor: found on examples, and proven on them at a confidence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from random import Random
+
+from langchain_agentcost import __version__
+from langchain_agentcost.chat_model import names_of
+from langchain_agentcost.errors import RoutingError
+from langchain_agentcost.routing.calibration import Calibration
+from langchain_agentcost.routing.example import Example
+from langchain_agentcost.routing.fixed_sequence import Step, fixed_sequence_of, needed, thresholds
+from langchain_agentcost.routing.policies.within import levelled, scored_in
+from langchain_agentcost.routing.policy import Learning, Offer, Policy, Scored, cheapest_within
+from langchain_agentcost.routing.score_bins import ScoreBins
+from langchain_agentcost.routing.tier import Tier
+
+
+def calibrate(
+    policy: Policy,
+    examples: Sequence[Example],
+    tiers: Sequence[Tier],
+    *,
+    floor: float = 0.95,
+    confidence: float = 0.95,
+    folds: int = 5,
+    metric: str = "quality",
+) -> Calibration:
+    """Find the largest threshold of a policy at which a quality floor is proven. Nothing changes by it.
+
+    A policy that learns is fitted here too. It is calibrated with scores for each example by a policy that learnt from
+    the others alone, in folds that keep conversations whole (cross-fitting): scored by what it taught, an example looks
+    easier to tell than the next call will be, and the threshold would be too bold. The policy that goes with the
+    calibration has learnt from all of them.
+
+    What is proven is that, with the confidence stated, the mean quality over traffic like the examples is at least
+    `floor` times the strongest tier's. That takes examples that were drawn from that traffic as `Shadow` draws them,
+    and that are independent of one another but for those of one `request.thread`, which count as one draw. It holds on
+    average over all calls and not for each kind, and for tiers that are cheaper the weaker they are. What stands around
+    the scored policy and goes beyond its threshold by design (`BudgetAware`, a cascade's check) is not covered.
+
+    Args:
+        policy: The policy, or one that stands around it. Its own threshold does not matter.
+        examples: Calls, and how good each tier's answer was. One that lacks a tier is left out, and counted.
+        tiers: The router's tiers, weakest first.
+        floor: The share of the strongest tier's mean quality that must be kept, above 0 and at most 1.
+        confidence: How sure that must be, above 0.5 and below 1.
+        folds: Into how many parts the examples are cut for cross-fitting, at least 2.
+        metric: What quality is here, for who reads it.
+
+    Returns:
+        The calibration. Where too few examples prove nothing it says how many are missing at least, and stays with the
+        strongest tier: those that it takes where the first threshold's gain and spread are as they were seen, or, where
+        it lost, as good as what was seen leaves possible.
+
+    Raises:
+        RoutingError: If there is no policy in it with expected losses, fewer than two tiers, or a number out of bounds.
+
+    Example:
+        >>> from langchain_agentcost.routing.policies.step import StepPolicy
+        >>> from langchain_agentcost.routing.request import RouteRequest
+        >>> from langchain_agentcost.testing import FakeMeteredChatModel
+        >>> tiers = [Tier("small", FakeMeteredChatModel()), Tier("big", FakeMeteredChatModel())]
+        >>> easy = Example(request=RouteRequest.of("?", node="format"), quality={"small": 1, "big": 1})
+        >>> hard = Example(request=RouteRequest.of("?", node="plan"), quality={"small": 0, "big": 1})
+        >>> calibration = calibrate(StepPolicy(), [easy] * 100 + [hard] * 100, tiers)
+        >>> calibration.proven, calibration.strong_share
+        (True, 0.5)
+        >>> calibrate(StepPolicy(), [easy] * 20, tiers).missing
+        53
+    """
+    scored = scored_in(levelled(policy, tiers))
+    if scored is None or len(tiers) < 2 or folds < 2:
+        raise RoutingError("Calibration takes a policy with expected losses, two tiers or more, and two folds or more.")
+    names = [tier.name for tier in tiers]
+    used, left_out = _complete(examples, names)
+    tried = _Tried(used, tiers, _honest(scored, used, names, folds))
+    steps = tried.steps(floor, confidence) if used else ()
+    fitted = scored.fit(used, names) if isinstance(scored, Learning) and used else scored
+    usual = [[fitted.losses(example.request, names)[names[0]] for example in used]] if fitted is not scored else []
+    return Calibration(
+        policy=scored.name,
+        tiers={tier.name: names_of(tier.model)[0] for tier in tiers},
+        floor=floor,
+        confidence=confidence,
+        metric=metric,
+        examples=len(used),
+        draws=len(set(groups_of(used))),
+        left_out=left_out,
+        steps=steps,
+        missing=tried.missing(steps, floor, confidence),
+        cost_share=tried.cost_share(steps),
+        scores=ScoreBins.of([losses[names[0]] for losses in tried.losses], *usual),
+        learned=fitted.as_dict() if isinstance(fitted, Learning) and used else None,
+        created_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        package_version=__version__,
+    )
+
+
+def groups_of(examples: Sequence[Example]) -> list[Hashable]:
+    """Say which examples are of one conversation: its id, or the example's own place."""
+    return [place if one.request.thread is None else one.request.thread for place, one in enumerate(examples)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Tried:
+    """Examples that all tiers answered, and what each tier was expected to lose on them."""
+
+    examples: Sequence[Example]
+    tiers: Sequence[Tier]
+    losses: Sequence[Mapping[str, float]]
+
+    @property
+    def strongest(self) -> str:
+        return self.tiers[-1].name
+
+    def chosen(self, threshold: float) -> list[str]:
+        """Who answers each example at a threshold, by the very rule that policies choose by."""
+        offers = [Offer(tier=tier) for tier in self.tiers]
+        return [cheapest_within("", losses, offers, threshold=threshold).tier for losses in self.losses]
+
+    def routed(self, threshold: float) -> tuple[list[float], list[bool]]:
+        chosen = self.chosen(threshold)
+        quality = [example.quality[tier] for example, tier in zip(self.examples, chosen, strict=True)]
+        return quality, [tier == self.strongest for tier in chosen]
+
+    def steps(self, floor: float, confidence: float) -> tuple[Step, ...]:
+        strong = [example.quality[self.strongest] for example in self.examples]
+        grid = thresholds([losses[tier.name] for losses in self.losses for tier in self.tiers[:-1]])
+        groups = groups_of(self.examples)
+        return fixed_sequence_of(self.routed, grid, strong, floor=floor, confidence=confidence, groups=groups)
+
+    def missing(self, steps: Sequence[Step], floor: float, confidence: float) -> int | None:
+        """How many more examples the first threshold takes; 0 where it passed."""
+        if len(steps) > 1 and steps[1].passed:
+            return 0
+        values, groups = [1 - floor], None
+        if len(steps) > 1 and steps[1].threshold is not None:
+            quality, _ = self.routed(steps[1].threshold)
+            best = [example.quality[self.strongest] for example in self.examples]
+            values = [one - floor * strong for one, strong in zip(quality, best, strict=True)]
+            groups = groups_of(self.examples)
+        count = needed(values, worst=-floor, confidence=confidence, groups=groups)
+        return None if count is None else max(1, count - len(self.examples))
+
+    def cost_share(self, steps: Sequence[Step]) -> float | None:
+        """What the router costs at the last threshold that passed, of all calls at the strongest tier."""
+        passed = [step.threshold for step in steps if step.passed]
+        names = {tier.name for tier in self.tiers}
+        if not passed or any(not names <= example.nano.keys() for example in self.examples):
+            return None
+        chosen = [self.strongest] * len(self.examples) if passed[-1] is None else self.chosen(passed[-1])
+        whole = sum(example.nano[self.strongest] for example in self.examples)
+        spent = sum(example.nano[tier] for example, tier in zip(self.examples, chosen, strict=True))
+        return spent / whole if whole else None
+
+
+def _complete(examples: Sequence[Example], names: Sequence[str]) -> tuple[list[Example], dict[str, int]]:
+    """The examples that all tiers answered, and how many lack which."""
+    used, lacking = [], Counter[str]()
+    for example in examples:
+        missing = [name for name in names if name not in example.quality]
+        if missing:
+            lacking[f"no quality of {', '.join(missing)}"] += 1
+        else:
+            used.append(example)
+    return used, dict(lacking)
+
+
+def _honest(scored: Scored, examples: Sequence[Example], names: Sequence[str], folds: int) -> list[Mapping[str, float]]:
+    """The losses of each example, expected by a policy that did not see it or its conversation."""
+    if not isinstance(scored, Learning):
+        return [scored.losses(example.request, names) for example in examples]
+    found: dict[int, Mapping[str, float]] = {}
+    fold_of = _folds(groups_of(examples), folds)
+    for fold in range(folds):
+        inside = [place for place, at in enumerate(fold_of) if at == fold]
+        others = [example for example, at in zip(examples, fold_of, strict=True) if at != fold]
+        fitted = scored.fit(others, names) if inside and others else scored
+        found |= {place: fitted.losses(examples[place].request, names) for place in inside}
+    return [found[place] for place in range(len(examples))]
+
+
+def _folds(groups: Sequence[Hashable], folds: int) -> list[int]:
+    """A fold for each example, at random but the same each time: examples often come in an order, or in turns."""
+    names = list(dict.fromkeys(groups))
+    Random(0).shuffle(names)  # noqa: S311  # a split, not a secret
+    fold_of = {name: place % folds for place, name in enumerate(names)}
+    return [fold_of[group] for group in groups]
