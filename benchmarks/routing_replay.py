@@ -77,7 +77,7 @@ def rows(folder: Path, *, wanted: Sequence[str] = (), all_pairs: bool = False) -
     outcomes = Outcomes(tariffs, warm=True, bounds=sorted(model for model in priced if tariffs.of(model)))
     tiers = outcomes.add_all(episodes).tiers()
     for pair in pairs(tiers, wanted):
-        if all_pairs or wanted or _strongest(tiers[pair.benchmark]) in (pair.strong, pair.cheap):
+        if all_pairs or wanted or strongest(tiers[pair.benchmark]) in (pair.strong, pair.cheap):
             for row in compare(pair, POLICIES):
                 yield _row(row, pair)
 
@@ -91,7 +91,7 @@ def book() -> PriceBook:
     return PriceBook({"models": stated})
 
 
-def _strongest(tiers: Sequence[TierRecord]) -> TierRecord:
+def strongest(tiers: Sequence[TierRecord]) -> TierRecord:
     """The system that solves the largest share of its tasks, of those that were tried on at least half of all."""
     known = len({task for tier in tiers for task in tier.tasks})
     enough = [tier for tier in tiers if 2 * len(tier.tasks) >= known] or tiers

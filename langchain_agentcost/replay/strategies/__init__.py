@@ -7,6 +7,7 @@ from typing import Any
 
 from langchain_agentcost.errors import ReplayError
 from langchain_agentcost.replay.strategies.compact import Compact
+from langchain_agentcost.replay.strategies.composed import Composed, ComposedLossless
 from langchain_agentcost.replay.strategies.context import ContextDefault, EvictContext
 from langchain_agentcost.replay.strategies.limits import Breakers, Limits
 from langchain_agentcost.replay.strategies.masking import MaskBatched, MaskSliding
@@ -17,7 +18,7 @@ from langchain_agentcost.replay.strategies.nothing import Nothing
 from langchain_agentcost.replay.strategies.prompt_cache import PromptCache, VolatileHead
 from langchain_agentcost.replay.strategies.reference import Reference
 from langchain_agentcost.replay.strategies.response_cache import ResponseCache
-from langchain_agentcost.replay.strategies.route import RouteReads, RouteShort
+from langchain_agentcost.replay.strategies.route import Route, RouteReads, RouteShort
 from langchain_agentcost.replay.strategies.select import Select
 from langchain_agentcost.replay.strategies.semantic_cache import SemanticCaching
 from langchain_agentcost.replay.strategies.summarize import Summarize
@@ -45,10 +46,13 @@ _KINDS: tuple[type[Any], ...] = (
     Compact,
     EvictContext,
     ContextDefault,
+    ComposedLossless,
+    Composed,
     MaxOutput,
     PruneTools,
     PruneToolsOracle,
     Minify,
+    Route,
     RouteReads,
     RouteShort,
 )

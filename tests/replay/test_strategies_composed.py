@@ -1,0 +1,58 @@
+"""The composed default: its parts, in their order, and that they add up."""
+
+from __future__ import annotations
+
+from langchain_agentcost.replay import Fidelity
+from langchain_agentcost.replay.run import run
+from langchain_agentcost.replay.strategies.composed import FEATURES, ComposedLossless, in_order, lossless_parts
+from tests.replay.made import counted, episode, played, scene, schemas, sent, strategy, uses
+
+ROWS = "[" + ", ".join(f'{{"name": "row {n}", "pence": {n}}}' for n in range(60)) + "]"
+
+
+def steps(count: int, *, result: str = ROWS) -> list[object]:
+    """Calls of a tool that gives a table."""
+    return [uses("list_prices", f"{result[:-1]} ]", page=n, recorded=counted(3_000 + 1_200 * n)) for n in range(count)]
+
+
+RUN = episode(*steps(6), tools=schemas("list_prices"))  # type: ignore[arg-type]
+
+
+def test_features_come_the_most_certain_first() -> None:
+    """What is proven is told before what rests on it."""
+    order = list(Fidelity)
+    places = [order.index(feature.strategy.fidelity) for feature in FEATURES]
+    assert places == sorted(places)
+
+
+def test_each_step_of_the_ladder_has_the_features_up_to_it() -> None:
+    """The last one is the whole."""
+    ladder = [combined.parts for _, combined in in_order()]
+    assert [len(parts) for parts in ladder] == [1, 2, 3, 4, 5]
+    assert ladder[-1] == tuple(feature.strategy for feature in FEATURES)
+
+
+def test_the_whole_costs_what_its_parts_cost_together() -> None:
+    """`composed` and the last step of the ladder are billed the same, and so are the lossless ones."""
+    ladder = {feature.name: run(scene(RUN), combined).on_nano for feature, combined in in_order()}
+    assert played(RUN, "composed").on_nano == ladder["eviction"]
+    assert played(RUN, "composed_lossless").on_nano == ladder["lossless context"] < played(RUN).on_nano
+
+
+def test_the_lossless_part_loses_nothing() -> None:
+    """It has only features of the same information or better, and says so itself."""
+    assert max(list(Fidelity).index(part.fidelity) for part in lossless_parts()) == list(Fidelity).index(
+        ComposedLossless.fidelity
+    )
+    assert played(RUN, "composed_lossless").tally["dangling_steps"] == 0
+
+
+def test_a_run_that_gets_nowhere_is_stopped_and_the_rest_is_not_touched() -> None:
+    """Twelve times the same call with the same result ends at the eighth; another run is sent whole."""
+    stuck = episode(*[uses("get_order", "none", recorded=counted(1_000)) for _ in range(12)])
+    for name in ("composed", "composed_lossless"):
+        outcome = played(stuck, name)
+        assert outcome.stopped == "identical_calls"
+        assert outcome.calls < 12
+    assert len(sent(RUN, "composed")) == len(RUN.calls)
+    assert strategy("composed").fidelity is Fidelity.OPEN_LOOP
