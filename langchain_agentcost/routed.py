@@ -7,7 +7,7 @@ other. All values are plain data, and none is text of a prompt or an answer.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
 TIER = "agentcost_tier"
@@ -27,6 +27,9 @@ Role = Literal["answer", "draft", "escalation", "shadow", "judge"]
 ROLES: tuple[Role, ...] = get_args(Role)
 """What a routed call is for: the only answer; one that is checked; one in place of a draft that did not pass; one for
 comparison, that nobody sees; one that judges."""
+
+ANSWERING: tuple[Role, ...] = ("answer", "draft", "escalation")
+"""The roles of calls that a decision is made for: the others only compare and judge."""
 
 EVALUATION_PURPOSE = "evaluation"
 """The purpose of calls for comparison: what routing saves is less what they cost."""
@@ -70,9 +73,9 @@ class Routed:
 
     def as_metadata(self) -> dict[str, Any]:
         """Give the metadata of the call's run."""
-        data = asdict(self)
-        flat = {TIER: data.pop("tier"), POLICY: data.pop("policy"), ROLE: data.pop("role")}
-        return {**flat, ROUTE: {**data, "reasons": list(self.reasons)}}
+        told = {name: getattr(self, name) for name in _TOLD}
+        told |= {"reasons": list(self.reasons), "expected_nano": dict(self.expected_nano)}
+        return {TIER: self.tier, POLICY: self.policy, ROLE: self.role, ROUTE: told}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any] | None) -> Self | None:
@@ -86,3 +89,7 @@ class Routed:
             return None
         flat = {"tier": metadata.get(TIER), "policy": metadata.get(POLICY), "role": metadata.get(ROLE)}
         return cls(**{**data, **flat, "reasons": tuple(data.get("reasons", ()))})
+
+
+_TOLD = tuple(one.name for one in fields(Routed) if one.name not in ("tier", "policy", "role"))
+"""What stands under `ROUTE`."""

@@ -22,6 +22,9 @@ class SeenUsage(BaseCallbackHandler):
     def __init__(self) -> None:
         self.usage: Usage | None = None
 
+    def on_chat_model_start(self, *_: Any, **__: Any) -> None:
+        """Hear nothing: a handler without this has LangChain write the whole prompt as a text for it."""
+
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
         """See an answer."""
         message, usage = Usage.from_llm_result(response)
