@@ -17,6 +17,7 @@ from langchain_agentcost.cli import (
     replay,
     report,
     reprice,
+    router,
 )
 
 app = typer.Typer(
@@ -26,5 +27,19 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for commands in (demo, report, advise, replay, lint, check, budgets, doctor, prices, reprice, ledger, langsmith):
+for commands in (
+    demo,
+    report,
+    router,
+    advise,
+    replay,
+    lint,
+    check,
+    budgets,
+    doctor,
+    prices,
+    reprice,
+    ledger,
+    langsmith,
+):
     commands.register(app)

@@ -77,7 +77,7 @@ def report(
                 since=None if since is None else instant(since),
                 until=None if until is None else instant(until),
             )
-        _write(made, form, out)
+        write(made, form, out)
     except (AgentCostError, OSError) as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(_MISUSE) from error
@@ -133,7 +133,8 @@ def _value(column: str, value: str) -> str | int | None:
     return int(value) if column in NUMBERS and value.isdecimal() else value
 
 
-def _write(made: Report, form: Format, out: Path | None) -> None:
+def write(made: Report, form: Format, out: Path | None) -> None:
+    """Write a report to a file, or where the command's output goes."""
     if out is not None:
         with whole_file(out) as file:
             file.write(_WRITERS[form](made).encode())

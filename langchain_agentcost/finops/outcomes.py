@@ -133,7 +133,7 @@ def outcomes(
         Decimal('8E-9')
     """
     selection = Selection(ledger, where, since, until)
-    records = _records(selection.ledger, name)
+    records = records_of(selection.ledger, name)
     names = dimensions(by)
     spent = selection.totals(("run", "session", *names))
     rows = []
@@ -152,7 +152,7 @@ def outcomes(
     )
 
 
-class _Unit(NamedTuple):
+class Unit(NamedTuple):
     """A run or a session: what an outcome is about."""
 
     kind: str
@@ -163,13 +163,13 @@ class _Group:
     """The requests of one group, for one name of an outcome."""
 
     def __init__(self) -> None:
-        self._records: dict[_Unit, Entry] = {}
-        self._without: set[_Unit] = set()
+        self._records: dict[Unit, Entry] = {}
+        self._without: set[Unit] = set()
         self._spent, self._failed, self._unreported = Sum(), Sum(), Sum()
 
-    def add(self, spent: Total, records: Mapping[_Unit, Entry]) -> None:
+    def add(self, spent: Total, records: Mapping[Unit, Entry]) -> None:
         """Take what a run spent in this group."""
-        units = _units(*spent.key[:2])
+        units = units_of(*spent.key[:2])
         unit = next((unit for unit in units if unit in records), None)
         if unit is None:
             self._unreported.add(spent)
@@ -194,16 +194,16 @@ class _Group:
         )
 
 
-def _units(run: object, session: object) -> list[_Unit]:
+def units_of(run: object, session: object) -> list[Unit]:
     """What an outcome of this run may have been recorded for, the run itself first."""
-    return [_Unit(kind, id_) for kind, id_ in (("run", run), ("session", session)) if id_ is not None]
+    return [Unit(kind, id_) for kind, id_ in (("run", run), ("session", session)) if id_ is not None]
 
 
-def _records(ledger: Ledger, name: str | None) -> dict[str | None, dict[_Unit, Entry]]:
+def records_of(ledger: Ledger, name: str | None) -> dict[str | None, dict[Unit, Entry]]:
     """Give the latest record of each run or session, by the name of the outcome."""
-    found: dict[str | None, dict[_Unit, Entry]] = {}
+    found: dict[str | None, dict[Unit, Entry]] = {}
     for entry in ledger.entries({"kind": "outcome"} if name is None else {"kind": "outcome", "name": name}):
-        units = _units(entry.attribution.run, entry.attribution.session)
+        units = units_of(entry.attribution.run, entry.attribution.session)
         if units and (name is not None or entry.name != ABANDONED):
             found.setdefault(entry.name, {})[units[0]] = entry
     return found
@@ -217,17 +217,17 @@ def _requests(spent: Iterable[Total]) -> Requests:
     return Requests.of([count for count in calls.values() if count])
 
 
-def _notes(records: Mapping[str | None, Mapping[_Unit, Entry]], spent: Iterable[Total]) -> tuple[Note, ...]:
+def _notes(records: Mapping[str | None, Mapping[Unit, Entry]], spent: Iterable[Total]) -> tuple[Note, ...]:
     if not records:
         return (Note("Outcomes", "none recorded: record_outcome(...) says what a run achieved", warning=True),)
-    seen = {unit for group in spent for unit in _units(*group.key[:2])}
+    seen = {unit for group in spent for unit in units_of(*group.key[:2])}
     unseen = sum(unit not in seen for units in records.values() for unit in units)
     cover = "per success is the cost of all requests with the outcome, failed ones included, over those that succeeded"
     outside = f"; {written_count(unseen)} outcomes are about runs that spent nothing here" if unseen else ""
     return (Note("Outcomes", cover + outside), *_odd_values(records))
 
 
-def _odd_values(records: Mapping[str | None, Mapping[_Unit, Entry]]) -> Iterator[Note]:
+def _odd_values(records: Mapping[str | None, Mapping[Unit, Entry]]) -> Iterator[Note]:
     values = [record.value for units in records.values() for record in units.values() if record.value is not None]
     odd = sum(not sensible(value) for value in values)
     if odd:

@@ -9,10 +9,7 @@ from langchain_agentcost.attribution import label
 from langchain_agentcost.ledger.entry import Entry, event_id
 from langchain_agentcost.meter.runs import WorkflowRun
 from langchain_agentcost.money import from_nano
-from langchain_agentcost.routed import ROLES, Routed
-
-MADE_FOR = frozenset({"answer", "draft", "escalation"})
-"""The roles of calls that a decision is made for: the others only compare and judge."""
+from langchain_agentcost.routed import ANSWERING, ROLES, Routed
 
 MOST_REASONS = 8
 MOST_TIERS = 32
@@ -73,7 +70,7 @@ def decision_entry(call: Entry, routed: Routed, run: WorkflowRun) -> Entry | Non
         The entry; None for a call that only compares or judges, and for one that was answered from a cache: no tier
         was asked, and what was saved is the cache's.
     """
-    if routed.role not in MADE_FOR or call.kind != "llm":
+    if routed.role not in ANSWERING or call.kind != "llm":
         return None
     return Entry(
         id=event_id(run.root_id, "decision", routed.policy, routed.id),
