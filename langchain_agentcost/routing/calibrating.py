@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
 
@@ -35,7 +35,8 @@ def calibrate(
     A policy that learns is fitted here too. It is calibrated with scores for each example by a policy that learnt from
     the others alone, in folds that keep conversations whole (cross-fitting): scored by what it taught, an example looks
     easier to tell than the next call will be, and the threshold would be too bold. The policy that goes with the
-    calibration has learnt from all of them.
+    calibration has learnt from all of them. It has to pass each threshold too: where it goes by a table, a threshold
+    may lie between what two folds expect of one and the same kind of call, all of which it sends one way.
 
     What is proven is that, with the confidence stated, the mean quality over traffic like the examples is at least
     `floor` times the strongest tier's. That takes examples that were drawn from that traffic as `Shadow` draws them,
@@ -78,10 +79,12 @@ def calibrate(
         raise RoutingError("Calibration takes a policy with expected losses, two tiers or more, and two folds or more.")
     names = [tier.name for tier in tiers]
     used, left_out = _complete(examples, names)
-    tried = _Tried(used, tiers, _honest(scored, used, names, folds))
-    steps = tried.steps(floor, confidence) if used else ()
     fitted = scored.fit(used, names) if isinstance(scored, Learning) and used else scored
-    usual = [[fitted.losses(example.request, names)[names[0]] for example in used]] if fitted is not scored else []
+    honest = _Tried(used, tiers, _honest(scored, used, names, folds))
+    tried = [honest]
+    if fitted is not scored:
+        tried.append(_Tried(used, tiers, [fitted.losses(example.request, names) for example in used]))
+    steps = _worse(*(each.steps(honest.grid, floor, confidence) for each in tried)) if used else ()
     return Calibration(
         policy=scored.name,
         tiers={tier.name: names_of(tier.model)[0] for tier in tiers},
@@ -92,9 +95,9 @@ def calibrate(
         draws=len(set(groups_of(used))),
         left_out=left_out,
         steps=steps,
-        missing=tried.missing(steps, floor, confidence),
-        cost_share=tried.cost_share(steps),
-        scores=ScoreBins.of([losses[names[0]] for losses in tried.losses], *usual),
+        missing=honest.missing(steps, floor, confidence),
+        cost_share=max((share for each in tried if (share := each.cost_share(steps)) is not None), default=None),
+        scores=ScoreBins.of(*([losses[names[0]] for losses in each.losses] for each in tried)),
         learned=fitted.as_dict() if isinstance(fitted, Learning) and used else None,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         package_version=__version__,
@@ -128,9 +131,12 @@ class _Tried:
         quality = [example.quality[tier] for example, tier in zip(self.examples, chosen, strict=True)]
         return quality, [tier == self.strongest for tier in chosen]
 
-    def steps(self, floor: float, confidence: float) -> tuple[Step, ...]:
+    @property
+    def grid(self) -> tuple[float, ...]:
+        return thresholds([losses[tier.name] for losses in self.losses for tier in self.tiers[:-1]])
+
+    def steps(self, grid: Sequence[float], floor: float, confidence: float) -> tuple[Step, ...]:
         strong = [example.quality[self.strongest] for example in self.examples]
-        grid = thresholds([losses[tier.name] for losses in self.losses for tier in self.tiers[:-1]])
         groups = groups_of(self.examples)
         return fixed_sequence_of(self.routed, grid, strong, floor=floor, confidence=confidence, groups=groups)
 
@@ -157,6 +163,15 @@ class _Tried:
         whole = sum(example.nano[self.strongest] for example in self.examples)
         spent = sum(example.nano[tier] for example, tier in zip(self.examples, chosen, strict=True))
         return spent / whole if whole else None
+
+
+def _worse(*tests: Sequence[Step]) -> tuple[Step, ...]:
+    """Of several tests of the same thresholds the lower bound of each, and the larger share of the strongest tier."""
+    steps: list[Step] = []
+    for each in zip(*tests, strict=False):  # the one that fails first is the shorter
+        worst = min(each, key=lambda step: step.bound)
+        steps.append(replace(worst, strong_share=max(step.strong_share for step in each)))
+    return tuple(steps)
 
 
 def _complete(examples: Sequence[Example], names: Sequence[str]) -> tuple[list[Example], dict[str, int]]:

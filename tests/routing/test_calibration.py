@@ -1,0 +1,348 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from random import Random
+from typing import Any, Self
+
+import pytest
+
+from langchain_agentcost.errors import RoutingError
+from langchain_agentcost.quality import QualityFloor
+from langchain_agentcost.routing.calibrating import calibrate
+from langchain_agentcost.routing.calibration import Calibration
+from langchain_agentcost.routing.example import Example
+from langchain_agentcost.routing.policies.fixed import FixedPolicy
+from langchain_agentcost.routing.policies.step import StepPolicy
+from langchain_agentcost.routing.policies.sticky import Sticky
+from langchain_agentcost.routing.policy import Choice, Offer, Offers, cheapest_within
+from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.routing.tier import Tier
+from langchain_agentcost.testing import FakeMeteredChatModel
+
+TIERS = [Tier(name, FakeMeteredChatModel(model=f"{name}-1")) for name in ("small", "big")]
+NAMES = ["small", "big"]
+RIGHT_SMALL = {"format": 0.93, "chat": 0.7, "plan": 0.3}
+"""How often the small tier is right, by node; the big one is in 90 % of all calls."""
+
+
+def example(node: str, draw: Random, *, thread: str | None = None, **facts: Any) -> Example:
+    """A call of a node, answered by both tiers."""
+    quality = {"small": float(draw.random() < RIGHT_SMALL[node]), "big": float(draw.random() < 0.9)}
+    return Example(request=RouteRequest.of("Text", node=node, thread=thread), quality=quality, **facts)
+
+
+def traffic(count: int, *, seed: int = 1, **facts: Any) -> list[Example]:
+    """Calls of three nodes, in turns."""
+    draw = Random(seed)  # noqa: S311  # calls that can be had again
+    return [example(list(RIGHT_SMALL)[place % 3], draw, **facts) for place in range(count)]
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A scored policy that takes its expected losses from the request's metadata."""
+
+    threshold: float = 0.0
+    name: str = "guess"
+
+    def losses(self, request: RouteRequest, tiers: Sequence[str]) -> Mapping[str, float]:
+        """Give what each tier is expected to lose."""
+        return {**{tier: request.metadata.get(tier, 0.5) for tier in tiers}, tiers[-1]: 0.0}
+
+    def with_threshold(self, threshold: float) -> Self:
+        """Give another threshold."""
+        return replace(self, threshold=threshold)
+
+    def choose(self, request: RouteRequest, offers: Offers) -> Choice:
+        """Choose by the threshold."""
+        losses = self.losses(request, [offer.name for offer in offers])
+        return cheapest_within(self.name, losses, offers, threshold=self.threshold)
+
+
+@dataclass(frozen=True, slots=True)
+class Parrot(Guess):
+    """A policy that knows each example that it has seen by heart, and nothing else: the worst of those that learn."""
+
+    name: str = "parrot"
+    known: Mapping[str, float] = field(default_factory=dict)
+
+    def losses(self, request: RouteRequest, tiers: Sequence[str]) -> Mapping[str, float]:
+        """Give what each tier is expected to lose."""
+        return {tiers[0]: self.known.get(request.text, 0.3), tiers[-1]: 0.0}
+
+    def fit(self, examples: Sequence[Example], tiers: Sequence[str]) -> Self:
+        """Learn by heart."""
+        del tiers
+        return replace(self, known={one.request.text: one.quality["big"] - one.quality["small"] for one in examples})
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what it knows."""
+        return {"known": dict(self.known)}
+
+    def with_learned(self, data: Mapping[str, Any]) -> Self:
+        """Know it again."""
+        return replace(self, known=data["known"])
+
+
+@pytest.fixture(scope="module")
+def proven() -> Calibration:
+    """The calibration of a step policy on 900 calls."""
+    return calibrate(StepPolicy(), traffic(900), TIERS)
+
+
+def test_calibration_sends_the_kinds_of_call_that_are_good_enough_to_the_small_tier(proven: Calibration) -> None:
+    """With 900 examples one of three nodes is proven: a third of the calls is cheap, and quality is kept."""
+    assert proven.proven
+    assert proven.missing == 0
+    assert proven.strong_share == pytest.approx(2 / 3, abs=0.01)
+    policy = proven.apply(StepPolicy(), TIERS)
+    offers = [Offer(tier=tier) for tier in TIERS]
+    chosen = {node: policy.choose(RouteRequest.of("Text", node=node), offers).tier for node in RIGHT_SMALL}
+    assert chosen == {"format": "small", "chat": "big", "plan": "big"}
+
+
+def test_floor_that_is_lower_allows_more(proven: Calibration) -> None:
+    """At 80 % of the strongest tier's quality the chat may go to the small tier too."""
+    assert calibrate(StepPolicy(), traffic(900), TIERS, floor=0.8).strong_share < proven.strong_share
+
+
+def test_too_few_examples_stay_with_the_strongest_tier_and_say_how_many_are_missing() -> None:
+    """30 examples prove nothing: the policy that comes of it sends everything to the strongest tier."""
+    calibration = calibrate(StepPolicy(), traffic(30), TIERS)
+    assert not calibration.proven
+    assert calibration.missing is not None
+    assert 10 <= calibration.missing <= 200
+    assert f"{calibration.missing} more examples are needed" in calibration.why
+    policy = calibration.apply(StepPolicy(threshold=1.0), TIERS)
+    choice = policy.choose(RouteRequest.of("Text", node="format"), [Offer(tier=tier) for tier in TIERS])
+    assert (choice.tier, choice.reasons) == ("big", (calibration.why,))
+
+
+def test_as_many_examples_as_were_missing_prove_it() -> None:
+    """Where the traffic goes on as it was, the number that is said to be missing is about right."""
+    few = traffic(45, seed=4)
+    missing = calibrate(StepPolicy(), few, TIERS, floor=0.9).missing
+    assert missing is not None
+    assert calibrate(StepPolicy(), traffic(3 * (45 + missing), seed=4), TIERS, floor=0.9).proven
+
+
+def test_no_examples_are_no_error() -> None:
+    """Nothing is proven by nothing, and how many it takes at the least is said."""
+    calibration = calibrate(StepPolicy(), [], TIERS)
+    assert (calibration.proven, calibration.examples, calibration.threshold) == (False, 0, None)
+    assert calibration.missing is not None
+    assert calibration.missing > 58
+    assert calibration.learned is None
+
+
+def test_tier_that_is_plainly_worse_is_missing_nothing() -> None:
+    """Where the cheap tier is always wrong, no number of examples would prove it, and that is said."""
+    lost = [Example(request=RouteRequest.of("Text"), quality={"small": 0, "big": 1})] * 200
+    calibration = calibrate(StepPolicy(), lost, TIERS)
+    assert calibration.missing is None
+    assert "not good enough" in calibration.why
+
+
+def test_what_an_example_taught_does_not_score_it() -> None:
+    """A policy that knows its examples by heart proves nothing, while scored by what it was taught it would."""
+    draw = Random(2)  # noqa: S311  # calls that can be had again
+    calls = [
+        Example(
+            request=RouteRequest.of(f"Call {place}"),
+            quality={"small": float(draw.random() < 0.5), "big": 1.0},
+        )
+        for place in range(600)
+    ]
+    assert not calibrate(Parrot(), calls, TIERS).proven
+    cheated = Guess()
+    taught = [replace(one, request=replace(one.request, metadata={"small": 1 - one.quality["small"]})) for one in calls]
+    assert calibrate(cheated, taught, TIERS).proven
+
+
+def test_policy_that_is_used_passes_each_threshold_too() -> None:
+    """A kind of call of which the folds expect different losses is not let through on the strength of half of it."""
+    for seed in range(10):
+        calls = traffic(300, seed=seed)
+        calibration = calibrate(StepPolicy(), calls, TIERS)
+        policy = calibration.apply(StepPolicy(), TIERS)
+        chosen = [policy.choose(one.request, [Offer(tier=tier) for tier in TIERS]).tier for one in calls]
+        quality = sum(one.quality[tier] for one, tier in zip(calls, chosen, strict=True))
+        assert quality >= 0.95 * sum(one.quality["big"] for one in calls)
+        assert calibration.strong_share >= chosen.count("big") / len(calls)
+
+
+def test_policy_that_is_used_has_learnt_from_all_examples(proven: Calibration) -> None:
+    """Cross-fitting is for the scores alone; what is kept is learnt from every example."""
+    assert proven.learned == StepPolicy().fit(traffic(900), NAMES).as_dict()
+
+
+def test_examples_of_one_conversation_count_once() -> None:
+    """The same conversation over and over is one draw, and proves nothing."""
+    same = calibrate(StepPolicy(), traffic(900, thread="one"), TIERS)
+    assert (same.draws, same.examples, same.proven) == (1, 900, False)
+
+
+def test_examples_without_a_tier_are_counted_by_what_they_lack() -> None:
+    """An example that not all tiers answered is left out, and the calibration says why."""
+    lacking = Example(request=RouteRequest.of("Text"), quality={"small": 1})
+    calibration = calibrate(StepPolicy(), [*traffic(90), lacking, lacking], TIERS)
+    assert calibration.left_out == {"no quality of big": 2}
+    assert "left out: 2, no quality of big" in str(calibration)
+
+
+def test_three_tiers_are_calibrated_by_one_threshold() -> None:
+    """The cheapest tier that is good enough answers each kind of call, and the floor is held over all of them."""
+    tiers = [Tier(name, FakeMeteredChatModel()) for name in ("small", "mid", "big")]
+    kinds = [({"small": 0.0, "mid": 0.0}, (1, 1, 1)), ({"small": 0.6, "mid": 0.1}, (0, 1, 1))]
+    kinds.append(({"small": 0.9, "mid": 0.8}, (0, 0, 1)))
+    calls = [
+        Example(
+            request=RouteRequest.of("Text", metadata=losses),
+            quality=dict(zip(("small", "mid", "big"), right, strict=True)),
+        )
+        for losses, right in kinds * 100
+    ]
+    calibration = calibrate(Guess(), calls, tiers)
+    assert calibration.strong_share == pytest.approx(1 / 3)
+    policy = calibration.apply(Guess(), tiers)
+    offers = [Offer(tier=tier) for tier in tiers]
+    chosen = [policy.choose(one.request, offers).tier for one in calls[:3]]
+    assert chosen == ["small", "mid", "big"]
+
+
+def test_cost_share_is_what_the_calls_cost_at_that_threshold() -> None:
+    """With costs in the examples the calibration says what is paid of what the strongest tier would cost."""
+    calibration = calibrate(StepPolicy(), traffic(900, nano={"small": 10, "big": 100}), TIERS)
+    assert calibration.cost_share == pytest.approx(calibration.strong_share + 0.1 * (1 - calibration.strong_share))
+
+
+def test_unknown_costs_are_none(proven: Calibration) -> None:
+    """Without costs there is no share of them."""
+    assert proven.cost_share is None
+
+
+def test_policy_that_stands_around_is_kept(proven: Calibration) -> None:
+    """The scored policy is calibrated wherever it stands, and what stands around it stays."""
+    around = Sticky(inner=StepPolicy())
+    assert calibrate(around, traffic(900), TIERS).steps == proven.steps
+    applied = proven.apply(around, TIERS)
+    assert isinstance(applied, Sticky)
+    assert isinstance(applied.inner, StepPolicy)
+    assert applied.inner.threshold == proven.threshold
+
+
+def test_policy_without_expected_losses_cannot_be_calibrated() -> None:
+    """A policy that always says the same has nothing to calibrate."""
+    with pytest.raises(RoutingError, match="policy with expected losses"):
+        calibrate(FixedPolicy("small"), traffic(10), TIERS)
+
+
+def test_file_says_the_same_again(proven: Calibration, tmp_path: Path) -> None:
+    """What was saved is read back equal, with the same id."""
+    proven.save(tmp_path / "calibration.json")
+    again = Calibration.load(tmp_path / "calibration.json")
+    assert again == proven
+    assert again.id == proven.id
+    assert again.apply(StepPolicy(), TIERS) == proven.apply(StepPolicy(), TIERS)
+
+
+def test_file_is_for_people(proven: Calibration, tmp_path: Path) -> None:
+    """It is indented JSON that names what was asked for, what was tested and what was learnt."""
+    proven.save(tmp_path / "calibration.json")
+    text = (tmp_path / "calibration.json").read_text()
+    data = json.loads(text)
+    assert text.count("\n") > 50
+    assert (data["floor"], data["confidence"], data["tiers"]) == (0.95, 0.95, {"small": "small-1", "big": "big-1"})
+    assert data["steps"][0]["strong_share"] == 1.0
+    assert "node=format" in data["learned"]["signatures"]
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"floor": 0.5}, "changed after it was written"),
+        ({"id": "0"}, "changed after it was written"),
+        ({"version": 99}, "newer version"),
+        ({"version": "1"}, "is no calibration"),
+        ({"format": "something else"}, "is no calibration"),
+    ],
+)
+def test_file_that_is_not_what_was_written_is_refused(
+    proven: Calibration, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    """A damaged, edited, foreign or newer file is a RoutingError that says which, and names the file."""
+    path = tmp_path / "calibration.json"
+    path.write_text(json.dumps({**proven.as_dict(), **change}))
+    with pytest.raises(RoutingError, match=f"calibration.json .*{said}"):
+        Calibration.load(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b"null"])
+def test_file_that_is_no_json_object_is_refused(tmp_path: Path, content: bytes) -> None:
+    """Whatever else is in the file, it is a RoutingError."""
+    path = tmp_path / "calibration.json"
+    path.write_bytes(content)
+    with pytest.raises(RoutingError, match="is no calibration"):
+        Calibration.load(path)
+
+
+def test_missing_file_is_refused(tmp_path: Path) -> None:
+    """No file is a RoutingError too."""
+    with pytest.raises(RoutingError, match="No such file"):
+        Calibration.load(tmp_path / "none.json")
+
+
+def test_other_policy_or_tiers_are_refused(proven: Calibration) -> None:
+    """A calibration holds for its policy, its tiers in their order, and their models."""
+    with pytest.raises(RoutingError, match="is of policy 'step', not 'guess'"):
+        proven.apply(Guess(), TIERS)
+    with pytest.raises(RoutingError, match="is of policy 'step', not 'fixed:small'"):
+        proven.apply(FixedPolicy("small"), TIERS)
+    with pytest.raises(RoutingError, match="is of tiers small, big, not big, small"):
+        proven.apply(StepPolicy(), TIERS[::-1])
+    with pytest.raises(RoutingError, match="is of 'big-1' as tier 'big', not of 'big-2'"):
+        proven.apply(StepPolicy(), [TIERS[0], Tier("big", FakeMeteredChatModel(model="big-2"))])
+
+
+def test_holds_what_is_at_most_as_strict(proven: Calibration) -> None:
+    """A calibration at 95 % proves lower floors and confidences, and no higher ones."""
+    assert proven.holds(QualityFloor("quality", min=0.95))
+    assert proven.holds(QualityFloor("quality", min=0.9, confidence=0.9))
+    assert not proven.holds(QualityFloor("quality", min=0.96))
+    assert not proven.holds(QualityFloor("quality", min=0.95, confidence=0.99))
+    assert not calibrate(StepPolicy(), [], TIERS).holds(QualityFloor("quality", min=0.5))
+
+
+def test_diff_says_what_changes(proven: Calibration) -> None:
+    """The difference names both, each figure that changes, and what was learnt, and not what stays."""
+    other = calibrate(StepPolicy(), traffic(900), TIERS, floor=0.8)
+    said = proven.diff(other).splitlines()
+    assert said[0] == f"{proven.id} -> {other.id}"
+    assert "floor: 0.95 -> 0.8" in said
+    assert any(line.startswith("strong_share: 0.6667 -> ") for line in said)
+    assert not any(line.startswith(("confidence", "learned")) for line in said)
+    later = proven.diff(calibrate(StepPolicy(), traffic(930, seed=2), TIERS))
+    assert "learned / signatures / node=format / small / n: 300 -> 310" in later
+
+
+def test_text_says_what_matters(proven: Calibration) -> None:
+    """In a few lines: the tiers, what is proven, how many calls go where, and on what."""
+    said = str(proven)
+    assert "small = small-1, big = big-1" in said
+    assert "at least 95% of big's quality is proven at 95% confidence" in said
+    assert "67% of calls go to big" in said
+    assert "900 examples" in said
+
+
+def test_floor_is_missed_in_few_of_many_calibrations() -> None:
+    """Of 40 calibrations on 120 calls each, at most 5 % allow a set of nodes whose true quality is too low."""
+    missed = 0
+    offers = [Offer(tier=tier) for tier in TIERS]
+    for seed in range(40):
+        policy = calibrate(StepPolicy(), traffic(120, seed=seed), TIERS).apply(StepPolicy(), TIERS)
+        chosen = {node: policy.choose(RouteRequest.of("Text", node=node), offers).tier for node in RIGHT_SMALL}
+        quality = sum(RIGHT_SMALL[node] if tier == "small" else 0.9 for node, tier in chosen.items()) / 3
+        missed += quality < 0.95 * 0.9
+    assert missed <= 2
