@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         MeteringWarning,
         PrefixUnstableWarning,
         PriceNotFoundWarning,
+        RoutingError,
+        RoutingWarning,
         UnenforcedBudgetWarning,
         UsageMissingWarning,
     )
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from langchain_agentcost.middleware import agentcost_middleware
     from langchain_agentcost.prefix import PrefixStabilityMonitor
     from langchain_agentcost.pricing import Cost, PriceBook, PriceCard, PriceOverrides
+    from langchain_agentcost.routing import RouterRunnable, Tier
     from langchain_agentcost.usage import Usage
 
 __version__ = "0.1.0"
@@ -68,6 +71,10 @@ __all__ = [
     "PriceNotFoundWarning",
     "PriceOverrides",
     "Report",
+    "RouterRunnable",
+    "RoutingError",
+    "RoutingWarning",
+    "Tier",
     "Total",
     "UnenforcedBudgetWarning",
     "Usage",
@@ -95,6 +102,8 @@ _ROOMS = {
         "MeteringWarning",
         "PrefixUnstableWarning",
         "PriceNotFoundWarning",
+        "RoutingError",
+        "RoutingWarning",
         "UnenforcedBudgetWarning",
         "UsageMissingWarning",
     ),
@@ -106,6 +115,7 @@ _ROOMS = {
     "middleware": ("agentcost_middleware",),
     "prefix": ("PrefixStabilityMonitor",),
     "pricing": ("Cost", "PriceBook", "PriceCard", "PriceOverrides"),
+    "routing": ("RouterRunnable", "Tier"),
     "usage": ("Usage",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
