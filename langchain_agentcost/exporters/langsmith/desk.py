@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from langchain_agentcost.attribution import AttributionMap, label, node_path
+from langchain_agentcost.attribution import ROUTING_TAGS, AttributionMap, label, node_path
 from langchain_agentcost.errors import MeteringWarning, PriceNotFoundWarning
 from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.costs import stated_nano, usd_of
@@ -173,4 +173,6 @@ def shown(found: Mapping[str, Any], dimensions: tuple[str, ...]) -> dict[str, An
         {'agentcost_tenant': 'acme', 'agentcost_tag_ticket': '7'}
     """
     named = {f"agentcost_{name}": found[name] for name in dimensions if found.get(name) is not None}
-    return named | {f"agentcost_tag_{name}": value for name, value in found.get("tags", ())}
+    # What a router writes stands in the run's own metadata already, under these very names.
+    tags = ((name, value) for name, value in found.get("tags", ()) if name not in ROUTING_TAGS)
+    return named | {f"agentcost_tag_{name}": value for name, value in tags}
