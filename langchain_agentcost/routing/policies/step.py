@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Self
 
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routing.example import Example
-from langchain_agentcost.routing.policies.learned import SHRINKAGE, LearnedLosses
+from langchain_agentcost.routing.policies.learned import LearnedLosses
 from langchain_agentcost.routing.policies.step_map import PRIOR_LOSS, level_above, level_named, levels_by_place
 from langchain_agentcost.routing.policy import Choice, Learning, Offers, Scored, cheapest_within
 from langchain_agentcost.routing.request import RouteRequest
@@ -20,6 +20,10 @@ DEFAULT_THRESHOLD = 0.05
 """What may be lost where nothing was calibrated: less than a tier a level too low is expected to lose."""
 
 _SURE = 30
+
+_HARDLY, _MOSTLY = 0.02, 0.5
+"""What is lost on average where all calls of a kind may go to a tier, and where none should."""
+
 _LONGEST_CHARS = 16_000
 _PLACES = 4
 
@@ -45,9 +49,10 @@ class StepPolicy:
     Args:
         steps: Levels by node, for names that say nothing or something wrong.
         threshold: The most quality that may be lost, as a share; calibration sets it.
-        otherwise: A policy that also scores the calls whose signature does not decide, such as one that embeds. Its
-            losses have the weight 10 / (n + 10) beside those of a signature with n examples.
-        sure: From how many examples on a signature decides by itself, so that `otherwise` is not asked.
+        otherwise: A policy that says what is lost on calls whose signature does not decide, such as one that embeds.
+            A signature decides where a name says it; once it has `sure` examples, where a tier hardly ever loses on it
+            or loses half of the time or more. In between, the text tells more of the single call.
+        sure: From how many examples on what was seen of a signature is more than its name.
         levels: How strong the tiers are, by name; of those not named their place among the tiers says.
         learned: What examples taught.
 
@@ -90,12 +95,9 @@ class StepPolicy:
         need = self._need(request, signature)
         levels = {**levels_by_place(tiers), **self.levels}
         losses = self._own({tier: _prior(need, levels[tier]) for tier in tiers}, signature, tiers[-1])
-        seen = self.learned.seen(signature) if self.learned.examples else 0
-        if self.otherwise is None or need.said or seen >= self.sure:
+        if self.otherwise is None or self._decides(need, signature, losses):
             return losses
-        weight = SHRINKAGE / (seen + SHRINKAGE)
-        other = self.otherwise.losses(request, tiers)
-        return {tier: loss + (other.get(tier, loss) - loss) * weight for tier, loss in losses.items()}
+        return {**losses, **self.otherwise.losses(request, tiers)}
 
     def with_threshold(self, threshold: float) -> Self:
         """Give the same policy with another threshold."""
@@ -129,6 +131,12 @@ class StepPolicy:
             self.otherwise.with_learned(data["otherwise"]) if isinstance(self.otherwise, Learning) else self.otherwise
         )
         return replace(self, learned=LearnedLosses.from_dict(data), otherwise=inner)
+
+    def _decides(self, need: _Need, signature: Signature, losses: Mapping[str, float]) -> bool:
+        """Whether the signature says enough, so that the text need not be looked at."""
+        if not self.learned.examples or self.learned.seen(signature) < self.sure:
+            return need.said
+        return all(loss <= _HARDLY or loss >= _MOSTLY for loss in losses.values())
 
     def _own(self, priors: Mapping[str, float], signature: Signature, strongest: str) -> dict[str, float]:
         """What the signature says, against the strongest tier that is left, which need not be that of the examples."""

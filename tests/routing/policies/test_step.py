@@ -112,23 +112,34 @@ def test_a_loss_is_against_the_strongest_that_is_left() -> None:
 
 
 def test_otherwise_is_asked_only_where_the_signature_does_not_decide() -> None:
-    """A name that says it, or enough examples, need no second opinion."""
+    """A name that says it, or examples that nearly all say the same, need no second opinion."""
     inner = Inner({"small": -0.2, "frontier": 0.0})
-    policy = StepPolicy(otherwise=inner).fit(examples_of("agent", 0.5, 30), ["small", "frontier"])
-    for node in ("extract", "plan", "agent"):
-        policy.losses(RouteRequest.of("x", node=node), ["small", "frontier"])
+    examples = [
+        *examples_of("never", 1.0, 300),
+        *examples_of("always", 0.2, 300),
+        *examples_of("at times", 0.8, 300),
+        *examples_of("rarely seen", 0.8, 3),
+        *examples_of("extract orders", 0.8, 300),
+    ]
+    policy = StepPolicy(otherwise=inner).fit(examples, ["small", "frontier"])
+    for node in ("extract", "plan", "never", "always"):
+        assert policy.losses(RouteRequest.of("x", node=node), ["small", "frontier"])["small"] != -0.2
     assert inner.asked == 0
-    assert chosen(policy, RouteRequest.of("x", node="model"), "small", "frontier") == "small"
-    assert inner.asked == 1
+    for node in ("model", "at times", "rarely seen", "extract orders"):
+        assert policy.losses(RouteRequest.of("x", node=node), ["small", "frontier"])["small"] == -0.2
+    assert inner.asked == 4
 
 
-def test_otherwise_weighs_less_the_more_is_known() -> None:
-    """Beside ten examples of the signature the other opinion has half of the weight."""
-    request = RouteRequest.of("x", node="agent", prompt_tokens=10)
-    alone = StepPolicy().fit(examples_of("agent", 0.5, 10), ["small", "frontier"])
-    losses = StepPolicy(otherwise=Inner({"small": 0.9})).fit(examples_of("agent", 0.5, 10), ["small", "frontier"])
-    own = alone.losses(request, ["small", "frontier"])["small"]
-    assert losses.losses(request, ["small", "frontier"])["small"] == pytest.approx((own + 0.9) / 2)
+def test_otherwise_that_knows_nothing_of_a_tier_leaves_it_to_the_signature() -> None:
+    """What the other policy does not say stays what the kind of step says."""
+    request = RouteRequest.of("x", node="agent")
+
+    class Knows(Inner):
+        def losses(self, request: object, tiers: object) -> dict[str, float]:
+            return {"mid": 0.01, "frontier": 0.0}
+
+    losses = StepPolicy(otherwise=Knows({})).losses(request, NAMES)
+    assert losses == {**StepPolicy().losses(request, NAMES), "mid": 0.01}
 
 
 def test_what_it_learnt_is_read_back() -> None:
