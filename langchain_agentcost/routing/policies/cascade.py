@@ -138,8 +138,9 @@ class CascadePolicy:
         )
 
     def checked(self, request: RouteRequest, choice: Choice, *, accepted: bool) -> None:
-        """Learn whether a draft passed."""
-        self.acceptance.checked(choice.tier, node=request.node, accepted=accepted)
+        """Learn whether a draft passed; another policy's, or one that only another check saw, is none of its."""
+        if choice.accepted is not None:
+            self.acceptance.checked(choice.tier, node=request.node, accepted=accepted)
 
     def _drafts(self, request: RouteRequest, weaker: Offers) -> list[tuple[Offer, int, float]]:
         return [

@@ -21,6 +21,9 @@ from langchain_agentcost.routing.request import RouteRequest
 _TEXTS_KEPT = 4_000
 """Of how many texts what was expected is kept."""
 
+_MODELS_KEPT = 32
+"""Calibration fits to all examples and to several parts of them, and asks for the first of those later."""
+
 _UNTAUGHT = "nothing was learnt of texts"
 _NO_TEXT = "a person has said nothing yet"
 
@@ -69,7 +72,7 @@ class EmbeddingPolicy:
             words and form alone.
         threshold: The most quality that may be lost, as a share; calibration sets it.
         learner: What learns; None is `TextGain`.
-        model: What was learnt; one from a file is given here.
+        model: What was learnt. `model.save` keeps it, and one from a file is given here.
 
     Raises:
         MissingExtra: In `fit`, or at the first call, if a package that embeds or learns is missing.
@@ -82,6 +85,7 @@ class EmbeddingPolicy:
     _answers: Recent[tuple[str, bytes, str], Mapping[str, float]] = field(
         default_factory=lambda: Recent(_TEXTS_KEPT), repr=False, compare=False
     )
+    _fitted: Recent[str, TextModel] = field(default_factory=lambda: Recent(_MODELS_KEPT), repr=False, compare=False)
     _failed: Complaint = field(
         default_factory=lambda: Complaint("A text could not be embedded; a stronger tier is asked", RoutingWarning),
         repr=False,
@@ -125,6 +129,7 @@ class EmbeddingPolicy:
             embeddings=self.embeddings,
             labels=[_label(one.request) for one in spoken],
         )
+        self._fitted.put(model.digest, model)
         return replace(self, model=model)
 
     def as_dict(self) -> dict[str, Any]:
@@ -132,14 +137,18 @@ class EmbeddingPolicy:
         return {"policy": self.name, "digest": self.model.digest if self.model is not None else None}
 
     def with_learned(self, data: Mapping[str, Any]) -> Self:
-        """Give the policy itself, where what it holds is what `as_dict` was written of.
+        """Give the policy with the model that `as_dict` was written of: its own, or one that it has fitted before.
 
         Raises:
-            RoutingError: If it is not.
+            RoutingError: If it has no such model.
         """
-        if dict(data) != self.as_dict():
+        if dict(data) == self.as_dict():
+            return self
+        wanted = data.get("digest") if data.get("policy") == self.name else None
+        model = self._fitted.get(wanted)
+        if model is None:
             raise RoutingError("This was learnt by another text model; give the policy the `model` that goes with it.")
-        return self
+        return replace(self, model=model)
 
     def _known(self, request: RouteRequest, tiers: Sequence[str]) -> tuple[dict[str, float], str | None]:
         """What is expected to be lost, and why nothing is known where it is not."""

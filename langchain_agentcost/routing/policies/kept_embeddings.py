@@ -10,8 +10,8 @@ from langchain_core.embeddings import Embeddings
 from langchain_agentcost.canonical import digest
 from langchain_agentcost.recent import Recent
 
-TEXTS_KEPT = 4_000
-"""Of how many texts the vectors are kept: 12 MB with vectors of 384 numbers."""
+TEXTS_KEPT = 10_000
+"""Of how many texts the vectors are kept: 15 MB with vectors of 384 numbers."""
 
 _NAMES = ("model", "model_name")
 
@@ -19,7 +19,8 @@ _NAMES = ("model", "model_name")
 class KeptEmbeddings(Embeddings):
     """Embeds a text once, and keeps the vectors of the last ones. Threads may share it.
 
-    Of texts only hashes are kept. Vectors of queries and of documents are kept apart, as some models tell them apart.
+    Of texts only hashes are kept. Vectors of queries and of documents are kept apart, as some models tell them apart;
+    their numbers have single precision, as models give them.
 
     Args:
         embeddings: What embeds.
@@ -55,6 +56,6 @@ class KeptEmbeddings(Embeddings):
         found = {text: self._kept.get((kind, digest(text))) for text in texts}
         new = [text for text, vector in found.items() if vector is None]
         for text, numbers in zip(new, embed(new) if new else (), strict=True):
-            found[text] = vector = array("d", numbers)
+            found[text] = vector = array("f", numbers)
             self._kept.put((kind, digest(text)), vector)
         return [list(kept) for text in texts if (kept := found[text]) is not None]

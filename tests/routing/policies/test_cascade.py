@@ -92,6 +92,14 @@ def test_it_learns_by_node_what_passes() -> None:
     assert policy.choose(RouteRequest.of("x", node="other"), offers).tier == "small"
 
 
+def test_a_check_of_something_else_teaches_nothing() -> None:
+    """An answer that is no draft of its own says nothing of its check."""
+    policy = CascadePolicy(verifier=Passes(), inner=StepPolicy())
+    request = RouteRequest.of("x", node="extract")
+    policy.checked(request, policy.choose(request, offers_of()), accepted=False)
+    assert policy.acceptance.as_dict()["counts"] == []
+
+
 def test_threads_count_together() -> None:
     """No check is lost where many threads count."""
     acceptance = Acceptance()

@@ -6,19 +6,26 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from langchain_core.embeddings import Embeddings
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 
 from langchain_agentcost.errors import MissingExtra, RoutingError, RoutingWarning
+from langchain_agentcost.routing.calibrating import calibrate
 from langchain_agentcost.routing.example import Example
+from langchain_agentcost.routing.nearest import NearestGain
 from langchain_agentcost.routing.policies.budget_aware import BudgetAware
 from langchain_agentcost.routing.policies.embedding import EmbeddingPolicy
+from langchain_agentcost.routing.policies.kept_embeddings import KeptEmbeddings
 from langchain_agentcost.routing.policies.step import StepPolicy
 from langchain_agentcost.routing.policy import Learning
 from langchain_agentcost.routing.request import RouteRequest
-from tests.routing.policies.offered import agent_messages, offers_of
+from langchain_agentcost.routing.text_gain import TextGain
+from langchain_agentcost.routing.tier import Tier
+from tests.routing.policies.offered import MODEL, agent_messages, offers_of
 
 TIERS = ("small", "frontier")
 
@@ -200,6 +207,9 @@ def test_the_calibration_names_the_model() -> None:
     written = json.loads(json.dumps(policy.as_dict()))
     assert policy.with_learned(written) is policy
     assert EmbeddingPolicy(embeddings=Topics(), model=policy.model).with_learned(written).model is policy.model
+    untaught = EmbeddingPolicy(embeddings=Topics())
+    fitted = untaught.fit(examples_of(), TIERS)
+    assert untaught.with_learned(fitted.as_dict()) == fitted
     other = EmbeddingPolicy(embeddings=Topics()).fit(examples_of()[5:], TIERS)
     for wrong in (other, EmbeddingPolicy(embeddings=Topics())):
         with pytest.raises(RoutingError, match="another text model"):
@@ -221,6 +231,28 @@ def test_it_stands_in_others() -> None:
     broke = BudgetAware(inner=EmbeddingPolicy(embeddings=embeddings).fit(examples_of(), TIERS), most=1.0)
     hard = RouteRequest.of("Prove lemma 3 from the axioms.", used=1.0)
     assert broke.choose(hard, offers_of(*TIERS)).tier == "small"
+
+
+def test_it_is_calibrated_and_kept_in_a_file(tmp_path: Path) -> None:
+    """What is proven of it holds for the model that was learnt meanwhile, here and where that is read from its file."""
+    tiers, policy = [Tier(name, MODEL) for name in TIERS], EmbeddingPolicy(embeddings=Topics())
+    calibration = calibrate(policy, examples_of() * 3, tiers, floor=0.9)
+    assert calibration.proven
+    applied = calibration.apply(policy, tiers)
+    assert isinstance(applied, EmbeddingPolicy)
+    assert isinstance(applied.model, TextGain)
+    assert chosen(applied, RouteRequest.of("Add 77 apples to the basket.")) == "small"
+    assert chosen(applied, RouteRequest.of("Prove that lemma number 77 follows from the axioms.")) == "frontier"
+    applied.model.save(tmp_path / "texts.npz")
+    read = TextGain.load(tmp_path / "texts.npz", embeddings=KeptEmbeddings(Topics()))
+    assert calibration.apply(EmbeddingPolicy(model=read), tiers) == replace(applied, embeddings=None, model=read)
+
+
+def test_neighbours_are_an_alternative() -> None:
+    """The same with the nearest texts in place of a regression."""
+    policy = EmbeddingPolicy(embeddings=Topics(), learner=NearestGain, threshold=0.4).fit(examples_of() * 4, TIERS)
+    assert chosen(policy, RouteRequest.of("Add 77 apples to the basket.")) == "small"
+    assert chosen(policy, RouteRequest.of("Prove that lemma number 77 follows from the axioms.")) == "frontier"
 
 
 def test_another_learner_can_be_given() -> None:
