@@ -33,7 +33,7 @@ class Format(StrEnum):
 
 _WRITERS: dict[Format, Callable[[Report], str]] = {
     Format.TABLE: lambda made: f"{made}\n",
-    Format.JSON: Report.to_json,
+    Format.JSON: lambda made: made.to_json(),  # a report may write more than every report does
     Format.CSV: Report.to_csv,
     Format.HTML: Report.to_html,
 }

@@ -9,6 +9,7 @@ from langchain_agentcost.finops.outcomes import Outcome, Outcomes, outcomes
 from langchain_agentcost.finops.report import report
 from langchain_agentcost.finops.reprice import RepriceResult, reprice
 from langchain_agentcost.finops.requests import Requests
+from langchain_agentcost.finops.routing import RouterReport, routing_report
 
 __all__ = [
     "CacheHits",
@@ -20,9 +21,11 @@ __all__ = [
     "Report",
     "RepriceResult",
     "Requests",
+    "RouterReport",
     "cache_savings",
     "drivers",
     "outcomes",
     "report",
     "reprice",
+    "routing_report",
 ]
