@@ -80,7 +80,7 @@ def embedding() -> EmbeddingPolicy:
     quality = ({"small": 1.0, "mid": 1.0, "frontier": 1.0}, {"small": 0.0, "mid": 0.5, "frontier": 1.0})
     calls = [RouteRequest.of(f"Where is parcel {number}?", node="agent") for number in range(100)]
     examples = [Example(request=call, quality=quality[at % 2]) for at, call in enumerate(calls)]
-    return EmbeddingPolicy(embeddings=default_embeddings()).fit(examples, TIERS)
+    return EmbeddingPolicy(default_embeddings()).fit(examples, TIERS)
 
 
 def policies() -> dict[str, tuple[Policy, str]]:
@@ -90,10 +90,10 @@ def policies() -> dict[str, tuple[Policy, str]]:
         "step, the name decides": (step, "extract"),
         "step, nothing decides": (step, "agent"),
         "step, learnt": (learnt(), "agent"),
-        "sticky > budget > step, learnt": (Sticky(inner=BudgetAware(inner=learnt())), "agent"),
-        "cascade > step, learnt": (CascadePolicy(verifier=Passes(), inner=learnt()), "agent"),
-        "bandit > step, learnt": (Bandit(inner=learnt().with_threshold(0.3)), "agent"),
-        "rule": (RulePolicy(rules=[Rule("mid", r"\brefund\b")] * 10, inner=FixedPolicy("small")), "agent"),
+        "sticky > budget > step, learnt": (Sticky(BudgetAware(learnt())), "agent"),
+        "cascade > step, learnt": (CascadePolicy(Passes(), inner=learnt()), "agent"),
+        "bandit > step, learnt": (Bandit(learnt().with_threshold(0.3)), "agent"),
+        "rule": (RulePolicy([Rule("mid", r"\brefund\b")] * 10, inner=FixedPolicy("small")), "agent"),
         "random": (RandomPolicy(), "agent"),
         NEW_TEXT: (embedding(), "agent"),
         SAME_TEXT: (embedding(), "agent"),

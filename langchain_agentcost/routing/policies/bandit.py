@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from functools import lru_cache
 from itertools import accumulate
 from math import exp, log
@@ -102,7 +102,7 @@ class BanditState:
         return state
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Bandit:
     """Chooses by Thompson sampling, among the tiers that the inner policy allows.
 
@@ -123,6 +123,7 @@ class Bandit:
     """
 
     inner: Policy
+    _: KW_ONLY
     state: BanditState = field(default_factory=BanditState)
     slack: float = 0.0
     least: float = 0.02

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routing.policies.within import said_by
@@ -10,7 +10,7 @@ from langchain_agentcost.routing.policy import Choice, Offers, Policy
 from langchain_agentcost.routing.request import RouteRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class BudgetAware:
     """Raises what a scored policy in it may lose as the tightest budget is used.
 
@@ -27,12 +27,13 @@ class BudgetAware:
 
     Example:
         >>> from langchain_agentcost.routing.policies.step import StepPolicy
-        >>> policy = BudgetAware(inner=StepPolicy(), most=0.2)
+        >>> policy = BudgetAware(StepPolicy(), most=0.2)
         >>> [policy.thrift(used) for used in (None, 0.5, 0.75, 1.0)]
         [0.0, 0.0, 0.1, 0.2]
     """
 
     inner: Policy
+    _: KW_ONLY
     most: float = 0.2
     since: float = 0.5
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from threading import Lock
 from typing import Any, Self
 
@@ -75,7 +75,7 @@ class Acceptance:
         return made
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class CascadePolicy:
     """Puts a cheaper tier before the one that the inner policy chooses, and has its answer checked.
 
@@ -92,6 +92,7 @@ class CascadePolicy:
     """
 
     verifier: Verifier
+    _: KW_ONLY
     inner: Policy | None = None
     acceptance: Acceptance = field(default_factory=Acceptance)
     check_nano: int = 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from math import nan
 from typing import Any, Protocol, Self
 
@@ -58,7 +58,7 @@ class TextLearner(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class EmbeddingPolicy:
     """Sends a call to the cheapest tier that is good enough for texts like it.
 
@@ -79,6 +79,7 @@ class EmbeddingPolicy:
     """
 
     embeddings: Embeddings | None = None
+    _: KW_ONLY
     threshold: float = 0.05
     learner: TextLearner | None = None
     model: TextModel | None = None

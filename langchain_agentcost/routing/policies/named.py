@@ -20,9 +20,9 @@ POLICIES: Mapping[str, Callable[[str], Policy]] = MappingProxyType(
         "mid": lambda _: FixedPolicy("mid"),
         "frontier": lambda _: FixedPolicy("frontier"),
         "fixed": lambda tier: FixedPolicy(tier or "frontier"),
-        "random": lambda share: RandomPolicy(strong=float(share or 0.5)),
-        "sticky": lambda _: Sticky(inner=StepPolicy()),
-        "budget": lambda _: BudgetAware(inner=StepPolicy()),
+        "random": lambda share: RandomPolicy(float(share or 0.5)),
+        "sticky": lambda _: Sticky(StepPolicy()),
+        "budget": lambda _: BudgetAware(StepPolicy()),
     }
 )
 """What makes each policy that needs nothing but a name, of what may follow the name after a colon."""

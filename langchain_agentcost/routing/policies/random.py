@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routing.policies.draw import drawn
@@ -10,7 +10,7 @@ from langchain_agentcost.routing.policy import Choice, Offers
 from langchain_agentcost.routing.request import RouteRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RandomPolicy:
     """Sends a share of calls to the strongest tier and the others to the weakest, whatever they are.
 
@@ -30,6 +30,7 @@ class RandomPolicy:
     """
 
     strong: float = 0.5
+    _: KW_ONLY
     seed: str = ""
 
     def __post_init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routing.policies.offer import offer_named
@@ -45,7 +45,7 @@ class Rule:
         return bool(self.when(request))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class RulePolicy:
     r"""Goes by the first rule that holds and whose tier can take the call; else asks the inner policy.
 
@@ -59,12 +59,13 @@ class RulePolicy:
         >>> from langchain_agentcost.routing.tier import Tier
         >>> from langchain_agentcost.testing import FakeMeteredChatModel
         >>> offers = [Offer(tier=Tier(name, FakeMeteredChatModel())) for name in ("haiku", "opus")]
-        >>> policy = RulePolicy(rules=[Rule("opus", r"\blawyer\b")], inner=FixedPolicy("haiku"))
+        >>> policy = RulePolicy([Rule("opus", r"\blawyer\b")], inner=FixedPolicy("haiku"))
         >>> policy.choose(RouteRequest.of("Ask my lawyer."), offers).tier
         'opus'
     """
 
     rules: Sequence[Rule]
+    _: KW_ONLY
     inner: Policy
 
     @property

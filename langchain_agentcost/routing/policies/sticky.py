@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routing.policies.within import said_by, scored_in
@@ -10,7 +10,7 @@ from langchain_agentcost.routing.policy import Choice, Offer, Offers, Policy
 from langchain_agentcost.routing.request import RouteRequest
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Sticky:
     """Leaves the tier of a thread's last call only where that is needed, or pays.
 
@@ -45,14 +45,12 @@ class Sticky:
         ...     Offer(tier=Tier("small", FakeMeteredChatModel()), expected_nano=41, warm_nano=7),
         ...     Offer(tier=Tier("large", FakeMeteredChatModel()), expected_nano=20, warm_nano=20, last=True),
         ... ]
-        >>> [
-        ...     Sticky(inner=FixedPolicy("small"), calls=calls).choose(RouteRequest.of("x"), offers).tier
-        ...     for calls in (2, 3)
-        ... ]
+        >>> [Sticky(FixedPolicy("small"), calls=calls).choose(RouteRequest.of("x"), offers).tier for calls in (2, 3)]
         ['large', 'small']
     """
 
     inner: Policy
+    _: KW_ONLY
     calls: int = 4
 
     def __post_init__(self) -> None:

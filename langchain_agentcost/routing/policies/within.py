@@ -71,7 +71,7 @@ def scored_in(policy: Policy | None) -> Scored | None:
     Example:
         >>> from langchain_agentcost.routing.policies.sticky import Sticky
         >>> from langchain_agentcost.routing.policies.step import StepPolicy
-        >>> scored_in(Sticky(inner=StepPolicy())).name
+        >>> scored_in(Sticky(StepPolicy())).name
         'step'
     """
     parts = parts_of(policy) if policy is not None else ()

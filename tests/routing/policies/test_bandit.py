@@ -24,7 +24,7 @@ STEP = CALL.signature.coarser()[2]
 
 def bandit(small: float = 0.0, mid: float = 0.0, **facts: float) -> Bandit:
     """One whose inner policy expects these losses."""
-    return Bandit(inner=Inner({"small": small, "mid": mid}), state=BanditState(seed=7), **facts)
+    return Bandit(Inner({"small": small, "mid": mid}), state=BanditState(seed=7), **facts)
 
 
 def rewarded(policy: Bandit, tier: str, quality: float, count: int) -> None:
@@ -144,10 +144,10 @@ def test_the_state_is_read_back() -> None:
 def test_it_needs_a_scored_policy() -> None:
     """Without expectations there is nothing to say what may be tried; a policy around a scored one will do."""
     with pytest.raises(RoutingError, match="scored"):
-        Bandit(inner=FixedPolicy("small"))
+        Bandit(FixedPolicy("small"))
     with pytest.raises(RoutingError, match="share"):
         bandit(least=0.5)
-    assert Bandit(inner=Sticky(inner=Inner({}))).choose(CALL, offers_of()).tier in NAMES
+    assert Bandit(Sticky(Inner({}))).choose(CALL, offers_of()).tier in NAMES
 
 
 BELIEFS = st.lists(st.builds(Seen, st.floats(0.2, 300), st.floats(0.2, 300)), min_size=1, max_size=4)

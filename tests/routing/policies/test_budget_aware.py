@@ -16,7 +16,7 @@ from tests.routing.policies.test_step import COSTS, NODES
 
 def test_a_tight_budget_sends_steps_lower() -> None:
     """A verifying step goes to a small tier once nearly all is spent, and the reason says so."""
-    policy = BudgetAware(inner=StepPolicy(), most=0.2)
+    policy = BudgetAware(StepPolicy(), most=0.2)
     early = policy.choose(RouteRequest.of("x", node="verify", used=0.4), offers_of())
     late = policy.choose(RouteRequest.of("x", node="verify", used=0.95), offers_of())
     assert (early.tier, late.tier) == ("mid", "small")
@@ -28,14 +28,14 @@ def test_without_a_budget_nothing_changes() -> None:
     """Where no budget is known the inner policy chooses as it would alone."""
     request = RouteRequest.of("x", node="verify")
     alone = StepPolicy().choose(request, offers_of())
-    choice = BudgetAware(inner=StepPolicy()).choose(request, offers_of())
+    choice = BudgetAware(StepPolicy()).choose(request, offers_of())
     assert (choice.tier, choice.reasons, choice.threshold) == (alone.tier, alone.reasons, alone.threshold)
 
 
 def test_thrift_of_two_adds_up() -> None:
     """One in another gives the inner policy the thrift of both."""
     inner = Inner({"small": 0.3, "mid": 0.2})
-    both = BudgetAware(inner=BudgetAware(inner=inner, most=0.1), most=0.1)
+    both = BudgetAware(BudgetAware(inner, most=0.1), most=0.1)
     choice = both.choose(RouteRequest.of("x", used=1.0), offers_of())
     assert choice.threshold == pytest.approx(0.25)
     assert choice.tier == "mid"
@@ -45,7 +45,7 @@ def test_thrift_of_two_adds_up() -> None:
 def test_a_curve_that_cannot_be_is_refused(most: float, since: float) -> None:
     """Shares are shares."""
     with pytest.raises(RoutingError, match="share"):
-        BudgetAware(inner=StepPolicy(), most=most, since=since)
+        BudgetAware(StepPolicy(), most=most, since=since)
 
 
 @given(node=NODES, costs=COSTS, used=st.lists(st.floats(0, 1), min_size=2, max_size=2), most=st.floats(0, 1))
@@ -53,7 +53,7 @@ def test_the_more_is_used_the_less_a_call_costs(
     node: str | None, costs: list[int], used: list[float], most: float
 ) -> None:
     """A call is never dearer than it was with more of the budget left, and thrift stays from 0 to `most`."""
-    policy = BudgetAware(inner=StepPolicy(), most=most)
+    policy = BudgetAware(StepPolicy(), most=most)
     offers = offers_of(nano=dict(zip(NAMES, costs, strict=True)))
     price = {offer.name: offer.expected_nano or 0 for offer in offers}
     low, high = sorted(used)

@@ -22,7 +22,7 @@ CALL = RouteRequest.of("x", node="agent")
 
 def cascade(accepted: float = 0.5, *, check_nano: int = 0) -> CascadePolicy:
     """A cascade to the strongest tier, with a check that so many answers pass."""
-    return CascadePolicy(verifier=Passes(), acceptance=Acceptance(prior=accepted), check_nano=check_nano)
+    return CascadePolicy(Passes(), acceptance=Acceptance(prior=accepted), check_nano=check_nano)
 
 
 def test_the_cheap_tier_is_asked_first() -> None:
@@ -67,7 +67,7 @@ def test_of_several_drafts_the_cheapest_way_is_taken() -> None:
 
 def test_the_inner_policy_says_who_would_answer_alone() -> None:
     """A step that goes to the weakest tier anyway has nothing cheaper before it; one for mid has small."""
-    policy = CascadePolicy(verifier=Passes(), inner=StepPolicy())
+    policy = CascadePolicy(Passes(), inner=StepPolicy())
     extract = policy.choose(RouteRequest.of("x", node="extract"), offers_of())
     assert (extract.tier, extract.verifier, extract.policy) == ("small", None, "cascade>step")
     verify = policy.choose(RouteRequest.of("x", node="verify"), offers_of())
@@ -76,7 +76,7 @@ def test_the_inner_policy_says_who_would_answer_alone() -> None:
 
 def test_there_is_one_escalation_at_most() -> None:
     """A cascade in a cascade leaves the draft that is there."""
-    outer = CascadePolicy(verifier=Passes(), inner=CascadePolicy(verifier=Passes(), inner=FixedPolicy("frontier")))
+    outer = CascadePolicy(Passes(), inner=CascadePolicy(Passes(), inner=FixedPolicy("frontier")))
     choice = outer.choose(CALL, offers_of())
     assert (choice.tier, choice.escalate_to, choice.policy) == ("small", "frontier", "cascade>cascade>fixed:frontier")
 
@@ -94,7 +94,7 @@ def test_it_learns_by_node_what_passes() -> None:
 
 def test_a_check_of_something_else_teaches_nothing() -> None:
     """An answer that is no draft of its own says nothing of its check."""
-    policy = CascadePolicy(verifier=Passes(), inner=StepPolicy())
+    policy = CascadePolicy(Passes(), inner=StepPolicy())
     request = RouteRequest.of("x", node="extract")
     policy.checked(request, policy.choose(request, offers_of()), accepted=False)
     assert policy.acceptance.as_dict()["counts"] == []

@@ -79,7 +79,7 @@ def chosen(policy: EmbeddingPolicy | StepPolicy, request: RouteRequest) -> str:
 
 def test_a_text_like_easy_ones_goes_to_the_small_tier() -> None:
     """What was learnt of texts holds for others like them."""
-    policy = EmbeddingPolicy(embeddings=Topics(), threshold=0.4).fit(examples_of(), TIERS)
+    policy = EmbeddingPolicy(Topics(), threshold=0.4).fit(examples_of(), TIERS)
     assert chosen(policy, RouteRequest.of("Add 77 apples to the basket.")) == "small"
     assert chosen(policy, RouteRequest.of("Prove that lemma number 77 follows from the axioms.")) == "frontier"
 
@@ -94,7 +94,7 @@ def test_without_embeddings_words_are_gone_by() -> None:
 def test_what_a_person_said_last_is_embedded_and_once() -> None:
     """The system prompt, the agent's own turns and the steps that follow cost no embedding."""
     embeddings = Topics()
-    policy = EmbeddingPolicy(embeddings=embeddings, threshold=0.4).fit(examples_of(), TIERS)
+    policy = EmbeddingPolicy(embeddings, threshold=0.4).fit(examples_of(), TIERS)
     before = embeddings.count
     history = [SystemMessage("Prove it."), HumanMessage("Prove it."), AIMessage("Done."), HumanMessage("Add 3 apples.")]
     for steps in range(4):
@@ -106,7 +106,7 @@ def test_what_a_person_said_last_is_embedded_and_once() -> None:
 def test_fitting_again_embeds_nothing_again() -> None:
     """Calibration fits to most of the examples several times."""
     embeddings = Topics()
-    policy = EmbeddingPolicy(embeddings=embeddings)
+    policy = EmbeddingPolicy(embeddings)
     for start in range(5):
         policy.fit(examples_of()[start:], TIERS)
     assert embeddings.count == len(EASY) + len(HARD)
@@ -119,7 +119,7 @@ def test_a_node_is_a_label() -> None:
         Example(request=RouteRequest.of(text, node=node), quality={"small": float(node == "good"), "frontier": 1.0})
         for node, text in calls
     ]
-    policy = EmbeddingPolicy(embeddings=Topics(), threshold=0.4).fit(examples, TIERS)
+    policy = EmbeddingPolicy(Topics(), threshold=0.4).fit(examples, TIERS)
     assert chosen(policy, RouteRequest.of("Add 9 apples.", node="good")) == "small"
     assert chosen(policy, RouteRequest.of("Add 9 apples.", node="bad")) == "frontier"
 
@@ -135,7 +135,7 @@ def test_a_step_in_trouble_is_another_label() -> None:
         )
         for text, messages in calls
     ]
-    policy = EmbeddingPolicy(embeddings=Topics(), threshold=0.4).fit(examples, TIERS)
+    policy = EmbeddingPolicy(Topics(), threshold=0.4).fit(examples, TIERS)
     assert chosen(policy, RouteRequest.of("Add 9 apples.", node="agent")) == "small"
     assert chosen(policy, RouteRequest.of([HumanMessage("Add 9 apples."), *failed[1:]], node="agent")) == "frontier"
 
@@ -146,14 +146,14 @@ def test_a_tier_that_was_not_always_tried_is_learnt_too() -> None:
         Example(request=one.request, quality={"small": one.quality["small"]} if number % 2 else one.quality)
         for number, one in enumerate(examples_of())
     ]
-    policy = EmbeddingPolicy(embeddings=Topics(), threshold=0.4).fit(examples, TIERS)
+    policy = EmbeddingPolicy(Topics(), threshold=0.4).fit(examples, TIERS)
     assert chosen(policy, RouteRequest.of("Add 77 apples to the basket.")) == "small"
 
 
 @pytest.mark.parametrize(
     ("policy", "why"),
     [
-        (EmbeddingPolicy(embeddings=Topics()), "nothing was learnt of texts"),
+        (EmbeddingPolicy(Topics()), "nothing was learnt of texts"),
         (EmbeddingPolicy().fit(examples_of(), TIERS), "a person has said nothing yet"),
     ],
 )
@@ -174,7 +174,7 @@ def test_a_strongest_tier_that_was_never_tried_is_asked() -> None:
 def test_a_failing_embedding_breaks_no_call() -> None:
     """The strongest tier is asked, there is one warning, and neither it nor the reason quotes the text."""
     embeddings = Broken()
-    policy = EmbeddingPolicy(embeddings=embeddings).fit(examples_of(), TIERS)
+    policy = EmbeddingPolicy(embeddings).fit(examples_of(), TIERS)
     embeddings.broken = True
     with pytest.warns(RoutingWarning, match="could not be embedded") as given:
         first = policy.choose(RouteRequest.of("my secret"), offers_of(*TIERS))
@@ -203,15 +203,15 @@ def test_a_missing_extra_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_calibration_names_the_model() -> None:
     """What was learnt is in a file of its own; a calibration fits only the model whose digest it has."""
-    policy = EmbeddingPolicy(embeddings=Topics()).fit(examples_of(), TIERS)
+    policy = EmbeddingPolicy(Topics()).fit(examples_of(), TIERS)
     written = json.loads(json.dumps(policy.as_dict()))
     assert policy.with_learned(written) is policy
-    assert EmbeddingPolicy(embeddings=Topics(), model=policy.model).with_learned(written).model is policy.model
-    untaught = EmbeddingPolicy(embeddings=Topics())
+    assert EmbeddingPolicy(Topics(), model=policy.model).with_learned(written).model is policy.model
+    untaught = EmbeddingPolicy(Topics())
     fitted = untaught.fit(examples_of(), TIERS)
     assert untaught.with_learned(fitted.as_dict()) == fitted
-    other = EmbeddingPolicy(embeddings=Topics()).fit(examples_of()[5:], TIERS)
-    for wrong in (other, EmbeddingPolicy(embeddings=Topics())):
+    other = EmbeddingPolicy(Topics()).fit(examples_of()[5:], TIERS)
+    for wrong in (other, EmbeddingPolicy(Topics())):
         with pytest.raises(RoutingError, match="another text model"):
             wrong.with_learned(written)
 
@@ -219,7 +219,7 @@ def test_the_calibration_names_the_model() -> None:
 def test_it_stands_in_others() -> None:
     """A step policy asks it where the kind of step does not decide; a budget gives it thrift."""
     embeddings = Topics()
-    step = StepPolicy(otherwise=EmbeddingPolicy(embeddings=embeddings), threshold=0.4).fit(examples_of("qa"), TIERS)
+    step = StepPolicy(otherwise=EmbeddingPolicy(embeddings), threshold=0.4).fit(examples_of("qa"), TIERS)
     before = embeddings.count
     assert chosen(step, RouteRequest.of("Prove it.", node="extract")) == "small"
     assert embeddings.count == before
@@ -228,14 +228,14 @@ def test_it_stands_in_others() -> None:
         assert chosen(step, RouteRequest.of("Prove lemma 3 from the axioms.", node=node)) == "frontier"
     assert embeddings.count == before + 2
     assert step.with_learned(json.loads(json.dumps(step.as_dict()))) == step
-    broke = BudgetAware(inner=EmbeddingPolicy(embeddings=embeddings).fit(examples_of(), TIERS), most=1.0)
+    broke = BudgetAware(EmbeddingPolicy(embeddings).fit(examples_of(), TIERS), most=1.0)
     hard = RouteRequest.of("Prove lemma 3 from the axioms.", used=1.0)
     assert broke.choose(hard, offers_of(*TIERS)).tier == "small"
 
 
 def test_it_is_calibrated_and_kept_in_a_file(tmp_path: Path) -> None:
     """What is proven of it holds for the model that was learnt meanwhile, here and where that is read from its file."""
-    tiers, policy = [Tier(name, MODEL) for name in TIERS], EmbeddingPolicy(embeddings=Topics())
+    tiers, policy = [Tier(name, MODEL) for name in TIERS], EmbeddingPolicy(Topics())
     calibration = calibrate(policy, examples_of() * 3, tiers, floor=0.9)
     assert calibration.proven
     applied = calibration.apply(policy, tiers)
@@ -250,7 +250,7 @@ def test_it_is_calibrated_and_kept_in_a_file(tmp_path: Path) -> None:
 
 def test_neighbours_are_an_alternative() -> None:
     """The same with the nearest texts in place of a regression."""
-    policy = EmbeddingPolicy(embeddings=Topics(), learner=NearestGain, threshold=0.4).fit(examples_of() * 4, TIERS)
+    policy = EmbeddingPolicy(Topics(), learner=NearestGain, threshold=0.4).fit(examples_of() * 4, TIERS)
     assert chosen(policy, RouteRequest.of("Add 77 apples to the basket.")) == "small"
     assert chosen(policy, RouteRequest.of("Prove that lemma number 77 follows from the axioms.")) == "frontier"
 
@@ -270,6 +270,6 @@ def test_another_learner_can_be_given() -> None:
         ) -> Mapping[str, Sequence[float]]:
             return {"small": [1.0 if len(text) < 10 else 0.0 for text in texts], "frontier": [1.0] * len(texts)}
 
-    policy = EmbeddingPolicy(embeddings=Topics(), learner=Lengths).fit(examples_of(), TIERS)
+    policy = EmbeddingPolicy(Topics(), learner=Lengths).fit(examples_of(), TIERS)
     assert [chosen(policy, RouteRequest.of(text)) for text in ("short", "a longer text")] == ["small", "frontier"]
     assert isinstance(policy, Learning)

@@ -47,7 +47,7 @@ def test_a_level_is_the_weakest_offer_that_is_at_least_so_strong() -> None:
 
 def test_a_share_is_drawn() -> None:
     """About as many calls as asked for go to the strongest tier, and each says how probable it was."""
-    policy = RandomPolicy(strong=0.3)
+    policy = RandomPolicy(0.3)
     choices = [policy.choose(call, offers_of()) for call in CALLS]
     strong = [choice for choice in choices if choice.tier == "frontier"]
     assert 0.25 < len(strong) / len(CALLS) < 0.35
@@ -75,13 +75,13 @@ def test_calls_of_other_threads_and_nodes_are_drawn_anew() -> None:
 
 def test_the_only_offer_is_no_draw() -> None:
     """Where one tier can take a call, its propensity is 1."""
-    assert RandomPolicy(strong=0.5).choose(CALLS[0], offers_of("mid")).propensity == 1.0
+    assert RandomPolicy(0.5).choose(CALLS[0], offers_of("mid")).propensity == 1.0
 
 
 @given(strong=st.sampled_from([0.0, 1.0]), text=st.text())
 def test_all_or_none_is_certain(strong: float, text: str) -> None:
     """A share of 1 is every call, a share of 0 none."""
-    choice = RandomPolicy(strong=strong).choose(RouteRequest.of(text), offers_of())
+    choice = RandomPolicy(strong).choose(RouteRequest.of(text), offers_of())
     assert choice.tier == ("frontier" if strong else "small")
     assert choice.propensity == 1.0
 
@@ -97,7 +97,7 @@ def test_every_name_gives_a_policy(name: str) -> None:
 def test_a_name_may_carry_an_argument() -> None:
     """What follows the colon is the tier, or the share."""
     assert policy_named("fixed:opus") == FixedPolicy("opus")
-    assert policy_named("random:0.25") == RandomPolicy(strong=0.25)
+    assert policy_named("random:0.25") == RandomPolicy(0.25)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from langchain_agentcost.routing.request import RouteRequest
 from tests.routing.policies.offered import offers_of
 
 RULES = (Rule("frontier", r"refund|lawyer"), Rule("mid", lambda request: request.node == "review", why="reviews"))
-POLICY = RulePolicy(rules=RULES, inner=FixedPolicy("small"))
+POLICY = RulePolicy(RULES, inner=FixedPolicy("small"))
 
 
 def test_the_first_rule_that_holds_wins() -> None:
@@ -43,10 +43,10 @@ def test_what_no_rule_is_for_goes_to_the_inner_policy() -> None:
 def test_a_rule_whose_tier_cannot_take_the_call_is_passed_by() -> None:
     """The next rule that holds counts, and the reasons tell of the one that was passed by."""
     rules = (Rule("gpt", "refund"), Rule("mid", "refund"))
-    choice = RulePolicy(rules=rules, inner=FixedPolicy("small")).choose(RouteRequest.of("refund"), offers_of())
+    choice = RulePolicy(rules, inner=FixedPolicy("small")).choose(RouteRequest.of("refund"), offers_of())
     assert choice.tier == "mid"
     assert choice.reasons[0] == "rule 1 holds, but gpt cannot take the call"
-    alone = RulePolicy(rules=rules[:1], inner=FixedPolicy("small")).choose(RouteRequest.of("refund"), offers_of())
+    alone = RulePolicy(rules[:1], inner=FixedPolicy("small")).choose(RouteRequest.of("refund"), offers_of())
     assert (alone.tier, alone.reasons[0]) == ("small", choice.reasons[0])
 
 

@@ -31,12 +31,12 @@ from langchain_agentcost.routing.tier import Tier
 from tests.routing.policies.offered import MODEL, NAMES, Passes, offers_of
 from tests.routing.policies.test_step import REQUESTS
 
-TOWER = Sticky(inner=RulePolicy(rules=[Rule("mid", "refund")], inner=BudgetAware(inner=StepPolicy())))
+TOWER = Sticky(RulePolicy([Rule("mid", "refund")], inner=BudgetAware(StepPolicy())))
 
 
 def test_several_stand_in_one_another() -> None:
     """A budget, rules, a sticky tier and a cascade work on one choice, and its name tells which."""
-    policy = CascadePolicy(verifier=Passes(), inner=TOWER)
+    policy = CascadePolicy(Passes(), inner=TOWER)
     planned = policy.choose(RouteRequest.of("x", node="plan", used=0.2), offers_of())
     assert (planned.tier, planned.escalate_to) == ("small", "frontier")
     assert planned.policy == "cascade>sticky>rule>budget>step"
@@ -51,7 +51,7 @@ def test_the_scored_one_is_found_and_replaced() -> None:
     assert scored_in(changed) == StepPolicy(threshold=0.3)
     assert with_scored(changed, StepPolicy()) == TOWER
     assert with_scored(StepPolicy(), StepPolicy(threshold=0.3)) == StepPolicy(threshold=0.3)
-    assert scored_in(Sticky(inner=FixedPolicy("mid"))) is None
+    assert scored_in(Sticky(FixedPolicy("mid"))) is None
     assert scored_in(None) is None
 
 
@@ -59,15 +59,15 @@ def test_the_scored_one_is_found_and_replaced() -> None:
     ("policy", "keeps"),
     [
         (StepPolicy(), True),
-        (Sticky(inner=StepPolicy()), True),
-        (Bandit(inner=Sticky(inner=StepPolicy())), True),
-        (Bandit(inner=StepPolicy(), slack=0.1), False),
-        (BudgetAware(inner=StepPolicy()), False),
-        (Sticky(inner=BudgetAware(inner=StepPolicy())), False),
-        (CascadePolicy(verifier=Passes(), inner=StepPolicy()), False),
-        (CascadePolicy(verifier=Passes()), False),
-        (RulePolicy(rules=[], inner=StepPolicy()), False),
-        (Sticky(inner=FixedPolicy("small")), False),
+        (Sticky(StepPolicy()), True),
+        (Bandit(Sticky(StepPolicy())), True),
+        (Bandit(StepPolicy(), slack=0.1), False),
+        (BudgetAware(StepPolicy()), False),
+        (Sticky(BudgetAware(StepPolicy())), False),
+        (CascadePolicy(Passes(), inner=StepPolicy()), False),
+        (CascadePolicy(Passes()), False),
+        (RulePolicy([], inner=StepPolicy()), False),
+        (Sticky(FixedPolicy("small")), False),
         (FixedPolicy("small"), False),
     ],
 )
@@ -81,12 +81,12 @@ def test_levels_reach_the_policy_that_goes_by_them() -> None:
     tiers = [Tier("a", MODEL, level="mid"), Tier("b", MODEL, level="frontier")]
     assert scored_in(levelled(TOWER, tiers)) == StepPolicy(levels={"a": "mid", "b": "frontier"})
     assert levelled(FixedPolicy("a"), tiers) == FixedPolicy("a")
-    assert levelled(Sticky(inner=FixedPolicy("a")), tiers) == Sticky(inner=FixedPolicy("a"))
+    assert levelled(Sticky(FixedPolicy("a")), tiers) == Sticky(FixedPolicy("a"))
 
 
 def test_who_learns_from_what_came_of_it_is_found() -> None:
     """A router tells each part that counts something."""
-    policy = Sticky(inner=CascadePolicy(verifier=Passes(), inner=Bandit(inner=StepPolicy())))
+    policy = Sticky(CascadePolicy(Passes(), inner=Bandit(StepPolicy())))
     parts = list(parts_of(policy))
     assert [part.name for part in parts] == ["sticky", "cascade", "bandit", "step"]
     assert [part.name for part in parts if isinstance(part, LearnsChecks)] == ["cascade"]
@@ -96,7 +96,7 @@ def test_who_learns_from_what_came_of_it_is_found() -> None:
 def test_a_scored_policy_is_told_from_others() -> None:
     """Only a policy with expectations is calibrated."""
     assert isinstance(StepPolicy(), Scored)
-    assert not isinstance(Sticky(inner=StepPolicy()), Scored)
+    assert not isinstance(Sticky(StepPolicy()), Scored)
 
 
 def around(inner: st.SearchStrategy[Policy]) -> st.SearchStrategy[Policy]:
@@ -110,7 +110,7 @@ def around(inner: st.SearchStrategy[Policy]) -> st.SearchStrategy[Policy]:
 
 
 TOWERS = st.recursive(
-    st.sampled_from([StepPolicy(), StepPolicy(otherwise=StepPolicy()), FixedPolicy("mid"), RandomPolicy(strong=0.5)]),
+    st.sampled_from([StepPolicy(), StepPolicy(otherwise=StepPolicy()), FixedPolicy("mid"), RandomPolicy(0.5)]),
     around,
     max_leaves=4,
 )
