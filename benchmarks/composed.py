@@ -2,10 +2,10 @@
 
 Every run is replayed with the features added one by one, in the order of `composed.FEATURES`: circuit breakers, tool
 cache, lossless context (compression without loss, repeated results told once, lean tool schemas), references with the
-read-backs that recorded calls prove necessary, eviction. A feature is told what the bill falls by when it joins those
-before it, in percent of the recorded bill: the parts add up to the total, and nothing is counted twice. Every call is
-priced at list price as one model; tools and system message are warm. The tool cache spares tools and not one token of
-a model, so its share of a model's bill is 0 by its nature; `tool_hits` says what it spares.
+read-backs that recorded calls prove necessary, and eviction with its read-backs. A feature is told what the bill falls
+by when it joins those before it, in percent of the recorded bill: the parts add up to the total, and nothing is counted
+twice. Every call is priced at list price as one model; tools and system message are warm. The tool cache spares tools
+and not one token of a model, so its share of a model's bill is 0 by its nature; `tool_hits` says what it spares.
 
 `total, same information` is the headline: it has only features that leave what the model can read as it was
 (fidelity `exact` and `same information`). `total` has the rest too, which is open-loop: the recorded answers are
@@ -32,7 +32,7 @@ from routing_replay import book, strongest
 from rows import parser, publish
 
 from langchain_agentcost.money import from_nano
-from langchain_agentcost.replay import Faults, Fidelity, Result, Row, Tariffs, read_traces, replay
+from langchain_agentcost.replay import Episode, Faults, Fidelity, Result, Row, Tariffs, read_traces, replay
 from langchain_agentcost.replay.interval import bootstrap, percent_saved
 from langchain_agentcost.replay.outcomes import (
     Cascade,
@@ -69,15 +69,16 @@ COLUMNS = (
 ROUTERS: tuple[OutcomePolicy, ...] = (MeasuredTier(0.95), Cascade(0.9, 0.2), Oracle())
 
 
-def rows(folder: Path, models: Sequence[str] = MODELS) -> Iterator[dict[str, Any]]:
+def rows(folder: Path, models: Sequence[str] = MODELS, *, router: bool = True) -> Iterator[dict[str, Any]]:
     """Every row: for each model's prices the features and the totals, then the router on recorded outcomes."""
     ladder = list(in_order())
-    for model in models:
+    for model in filter(None, models):
         tariffs = Tariffs(model=model, at=PRICED_AT)
         steps = [combined for _, combined in ladder]
         result = replay(read_traces([folder], Faults()), steps, tariffs=tariffs, warm=True)
         yield from _features(model, result)
-    yield from _routed(folder)
+    if router:
+        yield from _routed(folder)
 
 
 def _features(model: str, result: Result) -> Iterator[dict[str, Any]]:
@@ -148,7 +149,7 @@ def _routed(folder: Path) -> Iterator[dict[str, Any]]:
         ("all", Composed()),
     )
     outcomes = {name: Outcomes(tariffs, by=by, warm=True) for name, by in ways}
-    for episode in read_traces([folder], Faults()):
+    for episode in _of_several_models(list(read_traces([folder], Faults()))):
         for one in outcomes.values():
             one.add(episode)
     tiers = {name: one.tiers() for name, one in outcomes.items()}
@@ -159,6 +160,14 @@ def _routed(folder: Path) -> Iterator[dict[str, Any]]:
                 composed = known[name].get(_names(pair))
                 if composed is not None:  # features may have changed which of the two is the cheap one
                     yield from _after_features(pair, composed, name)
+
+
+def _of_several_models(episodes: Sequence[Episode]) -> Iterator[Episode]:
+    """The runs of benchmarks that several models were recorded on: of others there is nothing to route."""
+    models: dict[str, set[str | None]] = {}
+    for episode in episodes:
+        models.setdefault(episode.benchmark, set()).add(episode.model)
+    return (episode for episode in episodes if len(models[episode.benchmark]) > 1)
 
 
 def _names(pair: Pair) -> tuple[str, str, str]:
@@ -210,9 +219,12 @@ def _spent(now: Sequence[int], success: float, whole: Sequence[int], solved: flo
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run it."""
     options = parser(__doc__, data=True)
-    options.add_argument("--models", default=",".join(MODELS), help="whose list prices, separated by commas")
+    options.add_argument(
+        "--models", default=",".join(MODELS), help="whose list prices, separated by commas; '' for none"
+    )
+    options.add_argument("--no-router", action="store_true", help="leave the rows of recorded outcomes out")
     chosen = options.parse_args(arguments)
-    publish("composed", list(rows(chosen.data, chosen.models.split(","))), chosen.json)
+    publish("composed", list(rows(chosen.data, chosen.models.split(","), router=not chosen.no_router)), chosen.json)
 
 
 if __name__ == "__main__":

@@ -109,12 +109,14 @@ def test_the_prompt_cache_of_each_model_is_simulated() -> None:
     assert plain.tasks["task-1"].nano == 40_500 * 1_000 + 20 * 2_000
 
 
-def test_two_agents_with_the_same_model_are_two_systems() -> None:
-    """They are told apart by their source, and can both be asked for by the model's name."""
+def test_two_agents_with_the_same_model_are_two_systems_and_no_pair() -> None:
+    """They are told apart by their source, and each is a pair with another model; no router chooses between them."""
     runs = [ran(f"t{n}", "gpt-4.1", success=True, source=source) for n in range(3) for source in ("plain", "clever")]
+    runs += [ran(f"t{n}", "sonar", success=True) for n in range(3)]
     tiers = Outcomes(OWN).add_all(runs).tiers()
-    assert [one.name for one in tiers["desk"]] == ["gpt-4.1 (clever)", "gpt-4.1 (plain)"]
-    [pair] = pairs(tiers, ["gpt-4.1"], min_tasks=3)
+    assert [one.name for one in tiers["desk"]] == ["gpt-4.1 (clever)", "gpt-4.1 (plain)", "sonar"]
+    assert len(list(pairs(tiers, min_tasks=3))) == 2
+    [pair] = pairs(tiers, ["gpt-4.1 (plain)", "sonar"], min_tasks=3)
     assert pair.tasks == ("t0", "t1", "t2")
 
 

@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from langchain_agentcost.replay import Fidelity
+from langchain_agentcost.replay.request import Request
 from langchain_agentcost.replay.run import run
-from langchain_agentcost.replay.strategies.composed import FEATURES, ComposedLossless, in_order, lossless_parts
+from langchain_agentcost.replay.sizes import Toolset
+from langchain_agentcost.replay.strategies.composed import (
+    FEATURES,
+    ComposedLossless,
+    ReadBack,
+    in_order,
+    lossless_parts,
+)
 from tests.replay.made import counted, episode, played, scene, schemas, sent, strategy, uses
 
 ROWS = "[" + ", ".join(f'{{"name": "row {n}", "pence": {n}}}' for n in range(60)) + "]"
@@ -35,7 +43,7 @@ def test_each_step_of_the_ladder_has_the_features_up_to_it() -> None:
 def test_the_whole_costs_what_its_parts_cost_together() -> None:
     """`composed` and the last step of the ladder are billed the same, and so are the lossless ones."""
     ladder = {feature.name: run(scene(RUN), combined).on_nano for feature, combined in in_order()}
-    assert played(RUN, "composed").on_nano == ladder["eviction"]
+    assert played(RUN, "composed").on_nano == ladder["eviction, read back"]
     assert played(RUN, "composed_lossless").on_nano == ladder["lossless context"] < played(RUN).on_nano
 
 
@@ -56,3 +64,26 @@ def test_a_run_that_gets_nowhere_is_stopped_and_the_rest_is_not_touched() -> Non
         assert outcome.calls < 12
     assert len(sent(RUN, "composed")) == len(RUN.calls)
     assert strategy("composed").fidelity is Fidelity.OPEN_LOOP
+
+
+def test_what_was_taken_out_and_is_needed_again_is_read_back_and_paid() -> None:
+    """A literal of a result that is no longer sent costs one more call with the whole result; its step is counted."""
+    made = scene(episode(uses("find", "order W-778899 is in the mill"), uses("cancel", order="W-778899")))
+    session, calls = ReadBack().begin(made), made.episode.calls
+    tools = Toolset(made.episode.tools)
+    whole, cut = (Request(tools, messages) for messages in (calls[1].messages, calls[1].messages[:2]))
+    assert session.before(calls[1], whole) is whole
+    assert session.take_overhead() == []
+    assert session.before(calls[1], cut) is cut
+    [fetched] = session.take_overhead()
+    prompt, result = made.sizes.tokens(tools, cut.messages), made.sizes.of(calls[1].messages[-1]).tokens
+    assert (fetched.input_tokens, fetched.read_tokens) == (prompt + result, prompt)
+    assert session.tallied()["fetches"] == 1
+
+
+def test_the_agents_own_words_cannot_be_read_back() -> None:
+    """What stood only in what the agent or the user wrote is not kept: nothing is charged for it."""
+    made = scene(episode(uses("note", text="W-778899"), uses("cancel", order="W-778899")))
+    session, call = ReadBack().begin(made), made.episode.calls[1]
+    session.before(call, Request(Toolset(made.episode.tools), call.messages[:2]))
+    assert session.take_overhead() == []

@@ -35,7 +35,7 @@ class Pair:
 def pairs(
     tiers: Mapping[str, Sequence[TierRecord]], wanted: Sequence[str] = (), *, min_tasks: int = MIN_TASKS
 ) -> Iterator[Pair]:
-    """Give all pairs of systems that were recorded on the same tasks, the cheaper one by measured cost first.
+    """Give all pairs of systems with different models and the same tasks, the cheaper one by measured cost first.
 
     Args:
         tiers: The systems of each benchmark, as `Outcomes.tiers` gives them.
@@ -47,7 +47,7 @@ def pairs(
         for place, first in enumerate(chosen):
             for second in chosen[place + 1 :]:
                 tasks = tuple(sorted(first.tasks.keys() & second.tasks.keys()))
-                if len(tasks) >= min_tasks:
+                if first.model != second.model and len(tasks) >= min_tasks:
                     cheap, strong = sorted((first, second), key=lambda tier: _cost(tier, tasks))
                     yield Pair(benchmark, cheap, strong, tasks)
 
