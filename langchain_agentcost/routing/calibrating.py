@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from random import Random
 
-from langchain_agentcost import __version__
 from langchain_agentcost.chat_model import names_of
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routing.calibration import Calibration
@@ -100,7 +99,7 @@ def calibrate(
         scores=ScoreBins.of(*([losses[names[0]] for losses in each.losses] for each in tried)),
         learned=fitted.as_dict() if isinstance(fitted, Learning) and used else None,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        package_version=__version__,
+        package_version=version("langchain-agentcost"),
     )
 
 
