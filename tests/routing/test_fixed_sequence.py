@@ -8,7 +8,13 @@ from hypothesis import strategies as st
 
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.quality import QualityFloor
-from langchain_agentcost.routing.fixed_sequence import fixed_sequence, fixed_sequence_of, lower_bound, thresholds
+from langchain_agentcost.routing.fixed_sequence import (
+    fixed_sequence,
+    fixed_sequence_of,
+    lower_bound,
+    needed,
+    thresholds,
+)
 
 UNIT = st.floats(0, 1)
 
@@ -57,14 +63,14 @@ def test_more_examples_allow_more() -> None:
 
 
 def test_handful_of_perfect_answers_proves_nothing() -> None:
-    """As many flawless examples are asked for as the exact test of a share asks, give or take a third."""
+    """As many flawless examples are asked for as the exact test of a share asks."""
     exact = QualityFloor("right", min=0.95).needed()
     least = next(
         count
         for count in range(2, 200)
         if fixed_sequence([0.0] * count, [1.0] * count, [1.0] * count, floor=0.95, confidence=0.95)[-1].passed
     )
-    assert exact <= least <= exact * 4 / 3
+    assert least == exact
 
 
 def test_equal_losses_are_one_step() -> None:
@@ -138,3 +144,24 @@ def test_lengths_that_differ_are_an_error() -> None:
     """Losses and qualities are of the same calls."""
     with pytest.raises(RoutingError, match="2 losses, 1 and 1"):
         fixed_sequence([0.1, 0.2], [1.0], [1.0], floor=0.9, confidence=0.9)
+
+
+def test_needed_is_where_the_bound_reaches_zero() -> None:
+    """As many values with the same mean and spread as are said to be needed prove it, and fewer do not."""
+    values = [0.05] * 90 + [-0.3] * 10
+    count = needed(values, worst=-0.95, confidence=0.95)
+    assert count is not None
+    assert 200 < count <= 300
+    assert (
+        lower_bound(values * 2, worst=-0.95, confidence=0.95)
+        < 0
+        <= lower_bound(values * 3, worst=-0.95, confidence=0.95)
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "found"), [([-0.5] * 100, False), ([-0.01] * 1000, False), ([-0.2, 0.1, 0.1], True)]
+)
+def test_needed_is_none_where_more_of_the_same_would_not_do(values: list[float], found: bool) -> None:
+    """Where what was seen rules it out there is no number; where it is merely too little to tell, there is one."""
+    assert (needed(values, worst=-0.95, confidence=0.95) is not None) == found
