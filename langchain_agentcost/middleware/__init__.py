@@ -1,8 +1,8 @@
-"""Limits inside `langchain.agents.create_agent`: what a callback cannot do, because the call is made by then.
+"""All of it inside `langchain.agents.create_agent`, in the one order that works; and limits that are reached gently.
 
 The meter's callback holds limits by itself, wherever it is passed. The middleware shapes calls so that limits are
 reached later and more gently: it shortens answers to what there is room for, takes cheaper models, and ends an agent
-with an answer in place of an exception.
+with an answer in place of an exception. That is what a callback cannot do, because the call is made by then.
 """
 
 from __future__ import annotations
@@ -19,27 +19,38 @@ if find_spec("langchain") is None:
 from langchain.chat_models import init_chat_model
 
 from langchain_agentcost.meter.handler import LEAST_OUTPUT_TOKENS, CostMeter
+from langchain_agentcost.middleware.end import AgentCostEnd
 from langchain_agentcost.middleware.final_answer import FinalAnswer, default_answer
 from langchain_agentcost.middleware.model_calls import AgentCostModelCalls
+from langchain_agentcost.middleware.ordering import ORDER, RULES, WrongOrder, check_order, in_order
+from langchain_agentcost.middleware.parts import ContextLike, RouterLike, ToolCacheLike, parts_of
 from langchain_agentcost.middleware.tool_calls import AgentCostToolCalls
 
 if TYPE_CHECKING:
     from langchain.agents.middleware import AgentMiddleware
     from langchain_core.language_models import BaseChatModel
 
-__all__ = ["FinalAnswer", "agentcost_middleware", "default_answer"]
+__all__ = ["ORDER", "RULES", "FinalAnswer", "WrongOrder", "agentcost_middleware", "check_order", "default_answer"]
 
 
-def agentcost_middleware(
+def agentcost_middleware(  # noqa: PLR0913  # the one place where an agent is set up; all but the meter have a default
     meter: CostMeter,
     *,
+    router: RouterLike | None = None,
+    tool_cache: ToolCacheLike | None = None,
+    context: ContextLike | None = None,
+    others: Sequence[AgentMiddleware[Any, Any, Any]] = (),
     downgrade_to: BaseChatModel | str | Sequence[BaseChatModel | str] = (),
     least_output_tokens: int = LEAST_OUTPUT_TOKENS,
     on_limit: Literal["end", "raise"] = "end",
     show_remaining: bool = False,
     final_answer: FinalAnswer = default_answer,
 ) -> list[AgentMiddleware[Any, Any, Any]]:
-    """Make the middleware that holds an agent to the limits of a meter. Put it last: `[*others, *this]`.
+    """Make the middleware of an agent: a router, caches, a shorter history, and the limits of a meter.
+
+    What it is given it puts in order (`ORDER`); what does not matter for the order stands first, as it was given. The
+    list is the whole of `create_agent(middleware=…)` then. Where you keep middleware of your own outside it, put this
+    last, `[*mine, *agentcost_middleware(…)]`, and have the whole checked by `check_order`.
 
     Before each model call it reserves what the call may take at worst. Where there is not room for the longest answer
     that the model may give, the request's `max_tokens` is lowered to what fits. The provider says of an answer that is
@@ -51,9 +62,18 @@ def agentcost_middleware(
 
     Args:
         meter: The meter with the limits.
+        router: What chooses the model of each call: a `RouterRunnable`, a `RouterMiddleware`, or tiers. One that has no
+            meter gets this one.
+        tool_cache: What serves tool calls: a `ToolCache`, a `ToolCacheMiddleware`, or policies by the tools' names.
+        context: What sends of the history only what is worth its price: a `ContextProjector`, a `ContextMiddleware`, or
+            True for one with the defaults.
+        others: All other middleware of the agent: of this package (references, working memory, a model cache,
+            `cache_safe_layout()`, output controls), LangChain's, and your own.
         downgrade_to: Cheaper models, dearest first, or their names for `init_chat_model`. The first that there is room
             for is taken from the moment on that a budget's action says "downgrade": as a threshold, or as `on_limit`
-            when the dearer model has no room left. A budget that says anything else at its limit stops them all.
+            when the dearer model has no room left. A budget that says anything else at its limit stops them all. A
+            router does that with its own tiers, so there is none beside it: at such an action it is asked to choose
+            with all thrift, see `RouterMiddleware`.
         least_output_tokens: The shortest answer worth having, beside the tokens that a model may think for: a call that
             has room only for less is not made. Models that reason need more than the default.
         on_limit: What happens when a budget or breaker stops a call. "end": the agent ends with `final_answer`, and
@@ -64,9 +84,12 @@ def agentcost_middleware(
         final_answer: What the agent says at the end: a function of its state and the `LimitReached`.
 
     Returns:
-        The middleware, for the end of `create_agent(middleware=…)`.
+        The middleware, for the end of `create_agent(middleware=…)`. Where there is more than the limits, the first of
+        it looks at what stands behind it, and raises `WrongOrder` at the agent's first call.
 
     Raises:
+        WrongOrder: If what was given cannot stand in any order.
+        ValueError: If there is a router and `downgrade_to`.
         MissingExtra: From the import of this module, if langchain is not installed.
 
     Example:
@@ -79,14 +102,25 @@ def agentcost_middleware(
         >>> done["messages"][-1].text
         'Budget reached: 0 of 0 steps are used for this run. There is no result yet.'
     """
-    given = [downgrade_to] if not isinstance(downgrade_to, Sequence) or isinstance(downgrade_to, str) else downgrade_to
-    cheaper = [init_chat_model(model) if isinstance(model, str) else model for model in given]
+    cheaper = _models(downgrade_to)
+    if router is not None and cheaper:
+        raise ValueError("A router goes down by itself: name the models of downgrade_to as its tiers, weakest first.")
     answer = final_answer if on_limit == "end" else None
-    calls = AgentCostModelCalls(
-        meter,
-        cheaper=cheaper,
-        least_output_tokens=least_output_tokens,
-        final_answer=answer,
-        show_remaining=show_remaining,
-    )
-    return [calls] if answer is None else [calls, AgentCostToolCalls()]
+    parts = [*parts_of(meter, router, tool_cache, context), *others]
+    limits: list[AgentMiddleware[Any, Any, Any]] = [
+        AgentCostModelCalls(
+            meter,
+            cheaper=cheaper,
+            least_output_tokens=least_output_tokens,
+            final_answer=None if parts else answer,  # what stands before it learns of the stop as well
+            show_remaining=show_remaining,
+        )
+    ]
+    if answer is not None:
+        limits.append(AgentCostToolCalls())
+    return check_order(in_order([AgentCostEnd(answer), *parts, *limits])) if parts else limits
+
+
+def _models(given: BaseChatModel | str | Sequence[BaseChatModel | str]) -> list[BaseChatModel]:
+    models = [given] if not isinstance(given, Sequence) or isinstance(given, str) else given
+    return [init_chat_model(model) if isinstance(model, str) else model for model in models]
