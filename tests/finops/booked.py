@@ -93,7 +93,19 @@ def splits(draw: st.DrawFn, tokens: int) -> InputSplit:
 def ledgers(draw: st.DrawFn) -> list[Entry]:
     """Entries of every kind, some failed, retried, abandoned, unpriced, not analysed or corrected."""
     book, made = Book(), []
-    kinds = ["llm", "llm", "llm", "embedding", "tool", "retriever", "cache_hit", "saving", "outcome", "correction"]
+    kinds = [
+        "llm",
+        "llm",
+        "llm",
+        "embedding",
+        "tool",
+        "retriever",
+        "cache_hit",
+        "saving",
+        "outcome",
+        "correction",
+        "decision",
+    ]
     for _ in range(draw(st.integers(0, 12))):
         usage, kind = draw(usages()), draw(st.sampled_from(kinds))
         fields: dict[str, Any] = {
@@ -109,6 +121,8 @@ def ledgers(draw: st.DrawFn) -> list[Entry]:
         }
         if kind == "outcome":
             fields |= {"name": "abandoned", "success": False, "cost": None, "usage": None}
+        if kind == "decision":
+            fields |= {"name": "step", "decision": "d1", "cost": None, "usage": None, "split": None, "status": "ok"}
         if kind in ("cache_hit", "saving"):
             fields["saved"] = draw(costs() | st.none())
         if kind == "correction":

@@ -135,7 +135,7 @@ def test_calls_without_usage_or_model_are_left_alone(ledger: Ledger) -> None:
 
 def test_only_calls_are_priced_again(ledger: Ledger) -> None:
     """Tools, cache hits, savings and outcomes keep what was booked."""
-    kinds: tuple[Kind, ...] = ("tool", "retriever", "cache_hit", "saving", "outcome")
+    kinds: tuple[Kind, ...] = ("tool", "retriever", "cache_hit", "saving", "outcome", "decision")
     booked(ledger, *(call(number, dollars(1), kind=kind) for number, kind in enumerate(kinds)))
     assert reprice(ledger, at_price(3)).calls == 0
 
