@@ -7,15 +7,16 @@ is scored by a model that has not seen it, as thresholds are set on those scores
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from routing_data import Calls, Numbers
 from semantic_data import Vectors
-from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.feature_extraction.text import CountVectorizer, TfidfTransformer
 from sklearn.linear_model import LogisticRegression, Ridge
 
 FOLDS = 5
@@ -23,6 +24,8 @@ NEIGHBOURS = 150
 RIDGE = 1.0
 SHRINKAGE = 10
 """As many calls as a label's mean is drawn to the mean of all by."""
+
+Kind = Literal["ours", "baseline", "peer", "control"]
 
 Scorer = Callable[[Calls], Numbers]
 """Gives each call a score: the higher, the more the strong model is expected to add."""
@@ -51,33 +54,45 @@ class System:
         embeds: Whether it needs the text's vector.
         labels: Whether it is told the task's label.
         ms: What a decision takes, where it was measured elsewhere.
+        rule: What it makes of a text, where it learns nothing.
     """
 
     name: str
-    kind: Literal["ours", "baseline", "peer", "control"]
+    kind: Kind
     learn: Callable[[Calls], Learned]
     embeds: bool = False
     labels: bool = False
     ms: float | None = None
+    rule: Callable[[str], float] | None = None
 
 
-def baselines(vectors: Vectors) -> list[System]:
-    """Make the controls and the baselines."""
+def baselines(vectors: Vectors, texts: Sequence[str]) -> list[System]:
+    """Make the controls and the baselines.
+
+    Args:
+        vectors: Of the texts.
+        texts: All that will be asked for, so that their words are counted once.
+    """
     return [
-        System("random", "control", untrained(_random)),
-        System("oracle", "control", untrained(lambda calls: calls.gain)),
-        System("length", "baseline", untrained(_length)),
-        System("keyword rule", "baseline", untrained(_keywords)),
-        System("TF-IDF ridge", "baseline", crossed(_ridge)),
+        untrained("random", "control", _random),
+        System("oracle", "control", lambda calls: Learned(calls.gain, lambda others: others.gain)),
+        untrained("length", "baseline", len),
+        untrained("keyword rule", "baseline", _keywords),
+        System("TF-IDF ridge", "baseline", crossed(_Ridge(texts).fit)),
         System("kNN MiniLM", "baseline", crossed(_neighbours(vectors)), embeds=True),
         System("logistic MiniLM", "baseline", crossed(_logistic(vectors)), embeds=True),
         System("label mean", "baseline", crossed(_label_means), labels=True),
     ]
 
 
-def untrained(score: Scorer) -> Callable[[Calls], Learned]:
-    """Make of a rule a system that learns nothing."""
-    return lambda calls: Learned(score(calls), score)
+def untrained(name: str, kind: Kind, rule: Callable[[str], float], *, ms: float | None = None) -> System:
+    """Make of a rule a system that learns nothing; a text is scored once."""
+    remembered = cache(rule)
+
+    def score(calls: Calls) -> Numbers:
+        return np.array([remembered(text) for text in calls.texts], dtype=np.float64)
+
+    return System(name, kind, lambda calls: Learned(score(calls), score), ms=ms, rule=rule)
 
 
 def crossed(fit: Callable[[Calls], Scorer], *, seed: int = 0) -> Callable[[Calls], Learned]:
@@ -94,12 +109,8 @@ def crossed(fit: Callable[[Calls], Scorer], *, seed: int = 0) -> Callable[[Calls
     return learn
 
 
-def _random(calls: Calls) -> Numbers:
-    return np.array([int.from_bytes(sha256(f"coin {text}".encode()).digest()[:6]) / 2**48 for text in calls.texts])
-
-
-def _length(calls: Calls) -> Numbers:
-    return np.array([len(text) for text in calls.texts], dtype=np.float64)
+def _random(text: str) -> float:
+    return int.from_bytes(sha256(f"coin {text}".encode("utf-8", "surrogatepass")).digest()[:6]) / 2**48
 
 
 _REASONING = re.compile(
@@ -109,25 +120,32 @@ _REASONING = re.compile(
 )
 
 
-def _keywords(calls: Calls) -> Numbers:
+def _keywords(text: str) -> float:
     """A rule as people write it: verbs of reasoning, numbers, code and length each say "hard" a little."""
-    return np.array(
-        [
-            min(len(_REASONING.findall(text)), 4)
-            + min(len(re.findall(r"\d+", text)), 8) / 4
-            + min(len(text) / 1000, 2)
-            + ("```" in text)
-            for text in calls.texts
-        ],
-        dtype=np.float64,
-    )
+    numbers = min(len(re.findall(r"\d+", text)), 8) / 4
+    return min(len(_REASONING.findall(text)), 4) + numbers + min(len(text) / 1000, 2) + ("```" in text)
 
 
-def _ridge(calls: Calls) -> Scorer:
-    """Words and pairs of words; ridge regression of what the strong model adds."""
-    words = TfidfVectorizer(sublinear_tf=True, min_df=2, ngram_range=(1, 2))
-    model = Ridge(alpha=RIDGE).fit(words.fit_transform(calls.texts), calls.gain)
-    return lambda others: model.predict(words.transform(others.texts))
+class _Ridge:
+    """Words and pairs of words, weighed by TF-IDF; ridge regression of what the strong model adds.
+
+    Which words there are is counted once for all texts. One that is not in two of the calls it learns from has no
+    weight, so nothing is known of others before they are scored.
+    """
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        self._counts = CountVectorizer(min_df=2, ngram_range=(1, 2), dtype=np.float64).fit_transform(texts).tocsr()
+        self._rows = {text: row for row, text in enumerate(texts)}
+
+    def fit(self, calls: Calls) -> Scorer:
+        counts = self._of(calls)
+        kept = np.flatnonzero(np.bincount(counts.indices, minlength=counts.shape[1]) >= 2)
+        weighed = TfidfTransformer(sublinear_tf=True).fit(counts[:, kept])
+        model = Ridge(alpha=RIDGE).fit(weighed.transform(counts[:, kept]), calls.gain)
+        return lambda others: model.predict(weighed.transform(self._of(others)[:, kept]))
+
+    def _of(self, calls: Calls) -> Any:
+        return self._counts[[self._rows[text] for text in calls.texts]]
 
 
 def _neighbours(vectors: Vectors) -> Callable[[Calls], Scorer]:

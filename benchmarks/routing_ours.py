@@ -41,7 +41,7 @@ def ours(vectors: Vectors) -> list[System]:
     return [
         System("ours, text", "ours", _trained(cached, labels=False), embeds=True),
         System("ours, text and label", "ours", _trained(cached, labels=True), embeds=True, labels=True),
-        System("ours, untrained", "ours", untrained(_steps)),
+        untrained("ours, untrained", "ours", _steps),
     ]
 
 
@@ -64,11 +64,6 @@ def _gain(quality: Mapping[str, Sequence[float]]) -> Numbers:
     return strong - cheap
 
 
-def _steps(calls: Calls) -> Numbers:
+def _steps(text: str) -> float:
     """The default policy on a bare text: no node, no tools, no schema."""
-    policy = StepPolicy()
-    return np.array([policy.losses(_request(text), TIERS)["cheap"] for text in calls.texts])
-
-
-def _request(text: str) -> RouteRequest:
-    return RouteRequest.of(text, prompt_tokens=count_text(text))
+    return StepPolicy().losses(RouteRequest.of(text, prompt_tokens=count_text(text)), TIERS)["cheap"]

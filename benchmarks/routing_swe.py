@@ -116,11 +116,11 @@ def tier_rows(found: Runs) -> Iterator[dict[str, Any]]:
 
 
 def losing_rows(found: Runs) -> Iterator[dict[str, Any]]:
-    """Give a row for each cascade, up to an agent worth having, that loses money although its check never errs."""
+    """Give a row for each other cascade, up to an agent worth having, that loses money with a check that never errs."""
     tiers = _attempts(found)
     beaten = dominated(tiers.values())
     for cheap, strong in permutations(tiers, 2):
-        if strong in beaten or tiers[cheap].nano >= tiers[strong].nano:
+        if (cheap, strong) in PAIRS or strong in beaten or tiers[cheap].nano >= tiers[strong].nano:
             continue
         cascade = _cascade(found, cheap, strong, "perfect")
         named = [refusal.name for refusal in cascade.refusals(tiers.values())]
