@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from langchain_agentcost.routing.drift import DriftMonitor
     from langchain_agentcost.routing.example import Example
     from langchain_agentcost.routing.examples_file import read_examples
+    from langchain_agentcost.routing.examples_from import examples_by_evaluating, examples_from_langsmith
     from langchain_agentcost.routing.fixed_sequence import fixed_sequence
     from langchain_agentcost.routing.grading import JudgedBy, agreement, passing
     from langchain_agentcost.routing.middleware import RouterMiddleware
@@ -97,6 +98,8 @@ __all__ = [
     "assess",
     "calibrate",
     "dominated",
+    "examples_by_evaluating",
+    "examples_from_langsmith",
     "fixed_sequence",
     "passing",
     "ranked",
@@ -150,6 +153,8 @@ _HOMES = {
     "assess": "cascade_cost",
     "calibrate": "calibrating",
     "dominated": "records",
+    "examples_by_evaluating": "examples_from",
+    "examples_from_langsmith": "examples_from",
     "fixed_sequence": "fixed_sequence",
     "passing": "grading",
     "ranked": "records",
