@@ -34,7 +34,7 @@ class DriftMonitor:
 
     Args:
         calibration: What the traffic is compared with.
-        window: How many calls a look is at, at least 50. More of them show smaller changes, and later.
+        window: How many calls a look is at, at least 50, in tens. More of them show smaller changes, and later.
         confidence: How sure it is that stable traffic never raises an alarm.
 
     Raises:
@@ -65,6 +65,7 @@ class DriftMonitor:
             raise RoutingError(
                 f"A window has {_LEAST_WINDOW} calls or more, and a confidence is above 0.5 and below 1."
             )
+        window = -(-window // BLOCKS) * BLOCKS
         bins = calibration.scores
         self._bin = bins.bin
         self._level = (1 - confidence) / 2
@@ -130,30 +131,36 @@ class _Watch:
         self.looks = 0
         self.last: float | None = None
         self._window = window
-        self._size = -(-window // BLOCKS)
+        self._size = window // BLOCKS
         self._bins = bins
         self._block, self._blocks = [0] * bins, list[list[int]]()
         self._seen = 0
-        self._spread = self._freedom = 0.0
+        self._single, self._double = _Spread(), _Spread()
 
     @property
     def design_effect(self) -> float:
-        """How much more blocks differ than if calls were independent; at least 1."""
-        return max(1.0, self._spread / self._freedom) if self._freedom else 1.0
+        """How many calls weigh as much as one independent call; at least 1.
+
+        That of blocks of n calls is short of that of long ones by about c / n, so that twice the blocks' of 2 n less
+        that of n is nearer. The largest of the three is taken: the error is on the safe side.
+        """
+        single, double = self._single.ratio, self._double.ratio
+        return max(1.0, single, double, 2 * double - single)
 
     def add(self, at: int, level: float) -> bool:
         """Count a call; true where a window has just ended that differs."""
         self._block[at] += 1
         self._seen += 1
-        if self._seen % self._size == 0 or self._seen == self._window:
+        if self._seen % self._size == 0 and len(self._blocks) < BLOCKS:
             self._blocks.append(self._block)
             self._block = [0] * self._bins
         return self._seen == self._window and self._looked(level)
 
     def _looked(self, level: float) -> bool:
         blocks, self._blocks, self._seen = self._blocks, [], 0
-        counts = [sum(column) for column in zip(*blocks, strict=True)]
-        self._learn_spread([block for block in blocks if sum(block) == self._size], counts)
+        counts = _sum(*blocks)
+        self._single.learn(blocks)
+        self._double.learn([_sum(*pair) for pair in zip(blocks[::2], blocks[1::2], strict=True)])
         if not self.references:
             self.references = [counts]
             return False
@@ -163,13 +170,28 @@ class _Watch:
         self.last = min(distance(counts, each) for each in self.references) / most
         return self.last > 1
 
-    def _learn_spread(self, blocks: Sequence[Sequence[int]], counts: Sequence[int]) -> None:
-        """Add how much the blocks differ from their window's mean, which is as their freedom for independent calls."""
-        present = [at for at in range(self._bins) if counts[at]]
-        for at in present:
-            mean = self._size * counts[at] / sum(counts)
-            self._spread += sum((block[at] - mean) ** 2 for block in blocks) / mean
-        self._freedom += (len(blocks) - 1) * max(0, len(present) - 1)
+
+class _Spread:
+    """How much blocks of a window differ from its mean, of what they would if calls were independent."""
+
+    def __init__(self) -> None:
+        self._squares = 0.0
+        self._freedom = 0
+
+    @property
+    def ratio(self) -> float:
+        return self._squares / self._freedom if self._freedom else 1.0
+
+    def learn(self, blocks: Sequence[Sequence[int]]) -> None:
+        means = [total / len(blocks) for total in _sum(*blocks) if total]
+        columns = [column for column in zip(*blocks, strict=True) if any(column)]
+        for mean, column in zip(means, columns, strict=True):
+            self._squares += sum((count - mean) ** 2 for count in column) / mean
+        self._freedom += (len(blocks) - 1) * (len(means) - 1)
+
+
+def _sum(*blocks: Sequence[int]) -> list[int]:
+    return [sum(column) for column in zip(*blocks, strict=True)]
 
 
 def distance(counts: Sequence[int], others: Sequence[int]) -> float:
