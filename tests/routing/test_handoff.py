@@ -26,6 +26,8 @@ from langchain_openai import ChatOpenAI
 from pydantic import SecretStr
 
 from langchain_agentcost.routing.handoff import for_model, settings_for, tools_for
+from langchain_agentcost.routing.runnable import RouterRunnable
+from langchain_agentcost.routing.tier import Tier
 from langchain_agentcost.testing import FakeMeteredChatModel
 from tests.canned_provider import (
     CannedProvider,
@@ -217,6 +219,58 @@ def test_bound_settings_decide_the_endpoint() -> None:
     model = ChatOpenAI(model="gpt-4.1-mini", api_key=SecretStr("none"))
     assert for_model(thread, model)[2] is not thread[2]
     assert for_model(thread, model.bind(reasoning={"effort": "low"}))[2] is thread[2]
+
+
+def test_a_thread_goes_to_another_provider_and_back() -> None:
+    """Through the router: Anthropic begins, OpenAI goes on, Anthropic ends, with its thinking and its own prompt."""
+
+    def seats(row: int) -> str:
+        """Tell which seats are free."""
+        return str(row)
+
+    usage = {"input_tokens": 9, "output_tokens": 1}
+    with (
+        CannedProvider(_anthropic_call(), anthropic_message("Booked.", usage=usage)) as strong,
+        CannedProvider(_chat_call()) as cheap,
+    ):
+        tiers = [Tier("small", _openai(cheap)), Tier("frontier", _anthropic(strong))]
+        router = RouterRunnable(tiers).bind_tools([seats])
+        thread = list(ASKED)
+        for tier in ("frontier", "small", "frontier"):
+            answer = router.invoke(thread, {"configurable": {"router_tier": tier}})
+            thread = [*thread, answer, *(ToolMessage("free", tool_call_id=call["id"]) for call in answer.tool_calls)]
+    assert thread[-1].text == "Booked."
+    assert FOREIGN["openai"].search(json.dumps(cheap.requests)) is None
+    first, last = (request["messages"] for request in strong.requests)
+    assert last[: len(first)] == first, "its prompt cache holds"
+    assert [block["type"] for block in last[1]["content"]][:2] == ["thinking", "redacted_thinking"]
+    calls, results = PAIRED["anthropic"](strong.requests[-1])
+    assert calls == results == ["toolu_1", "call_1"]
+
+
+def test_a_result_loses_what_its_calls_provider_wants_beside_it() -> None:
+    """The kind of an OpenAI output item is of no use to others, and stays where OpenAI itself goes on."""
+    call = {"name": "seats", "args": {}, "id": "call_1"}
+    thread: list[BaseMessage] = [
+        AIMessage("", tool_calls=[call], response_metadata={"model_provider": "openai"}),
+        ToolMessage("free", tool_call_id="call_1", additional_kwargs={"type": "custom_tool_call_output"}),
+    ]
+    assert for_model(thread, FakeMeteredChatModel(usage="anthropic"))[1].additional_kwargs == {}
+    assert for_model(thread, FakeMeteredChatModel(usage="openai"))[1] is thread[1]
+
+
+def test_claude_takes_its_own_on_every_cloud() -> None:
+    """Claude on Bedrock gets cache marks and thinking, as LangChain's fallback has it, whatever its cloud is called."""
+
+    class Bedrock(FakeMeteredChatModel):
+        @property
+        def _llm_type(self) -> str:
+            return "anthropic-bedrock-chat"
+
+    thought = AIMessage([{"type": "thinking", "thinking": "hm", "signature": "s"}])
+    thread = [*ASKED, thought]
+    fit = for_model(thread, Bedrock(provider="amazon_bedrock"))
+    assert all(one is other for one, other in zip(fit, thread, strict=True))
 
 
 def test_a_refusal_stays_said() -> None:

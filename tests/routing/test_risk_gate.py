@@ -16,6 +16,7 @@ from langchain_agentcost.routed import Routed
 from langchain_agentcost.routing.constraints import unfit
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.risk_gate import ToolRiskGate
+from langchain_agentcost.routing.runnable import RouterRunnable
 from langchain_agentcost.routing.tier import Tier
 from langchain_agentcost.routing.verdict import Verifier
 from langchain_agentcost.testing import FakeMeteredChatModel
@@ -154,6 +155,18 @@ def test_a_gate_that_cannot_be_is_refused(wrong: dict[str, Any]) -> None:
     """A gate without names, or with one text in place of names, is an error."""
     with pytest.raises(RoutingError, match=r"needs the names|not one text"):
         ToolRiskGate(**wrong)
+
+
+async def test_behind_a_router_the_strong_tier_decides_on_what_the_small_one_proposes() -> None:
+    """The small tier's write is never given out: the strong tier answers in its place; its read is."""
+    small = FakeMeteredChatModel(answers=[_proposing("book_seat"), _proposing("find_seat")])
+    frontier = FakeMeteredChatModel(answers=["Shall I book 9A?"])
+    router = RouterRunnable([small, frontier], policy="small", risk_gate=GATE)
+    wrote = await router.ainvoke("Book 9A.")
+    assert (wrote.content, wrote.response_metadata["router"]["answered_by"]) == ("Shall I book 9A?", "frontier")
+    read = router.invoke("Book 9A.")
+    assert [call["name"] for call in read.tool_calls] == ["find_seat"]
+    assert len(frontier.prompts) == 1
 
 
 STEPS = st.lists(st.sampled_from(["find_seat", "book_seat", "refund", "say"]), min_size=1, max_size=12)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
@@ -31,7 +32,7 @@ class Seen(BaseCallbackHandler):
 
     def on_chat_model_start(self, serialized: Any, messages: Any, **kwargs: Any) -> None:
         """Note it."""
-        self.told.append({**kwargs["metadata"], "tags": kwargs["tags"], "name": kwargs["name"]})
+        self.told.append({**kwargs["metadata"], "tags": kwargs["tags"], "run": kwargs["run_id"]})
 
 
 def _model(*answers: Any) -> FakeMeteredChatModel:
@@ -152,13 +153,14 @@ async def test_its_calls_are_told_as_overhead_and_are_not_streamed(check: Any) -
     """The meter books them as verification of the tier that drafted, and no watcher of the graph sees their tokens."""
     seen = Seen()
     config: RunnableConfig = {"callbacks": [seen], "metadata": {TIER: "small", "agentcost_purpose": "agent"},
-                              "tags": ["mine"]}  # fmt: skip
+                              "tags": ["mine"], "run_id": uuid4()}  # fmt: skip
     check.check(REQUEST, AIMessage("nine"), config)
     await check.acheck(REQUEST, AIMessage("nine"), config)
     assert len(seen.told) == 2
     for told in seen.told:
         assert (told["agentcost_purpose"], told[ROLE], told[TIER]) == ("verification", "judge", "small")
         assert {"mine", TAG_NOSTREAM} <= set(told["tags"])
+        assert told["run"] != config["run_id"], "that is the answer's"
     assert config["tags"] == ["mine"], "what was given stays as it was"
 
 

@@ -88,7 +88,8 @@ def test_an_answer_that_does_not_fit_does_not_pass(answer: Any, why: str) -> Non
 def test_arguments_that_are_no_json_do_not_pass() -> None:
     """A broken call is no answer."""
     broken: Any = {"type": "invalid_tool_call", "name": "Seat", "args": "{", "id": "1", "error": None}
-    assert not SchemaValid(Seat).check(REQUEST, AIMessage("", invalid_tool_calls=[broken]), {}).accepted
+    verdict = SchemaValid(Seat).check(REQUEST, AIMessage("", invalid_tool_calls=[broken]), {})
+    assert verdict.reasons == ("the arguments of a call are no JSON",)
 
 
 async def test_it_is_a_verifier_and_names_the_schema() -> None:
