@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from random import Random
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_agentcost.errors import RoutingError
@@ -153,6 +153,7 @@ def test_it_needs_a_scored_policy() -> None:
 BELIEFS = st.lists(st.builds(Seen, st.floats(0.2, 300), st.floats(0.2, 300)), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(beliefs=BELIEFS, tolerance=st.floats(0, 1))
 def test_chances_add_up(beliefs: list[Seen], tolerance: float) -> None:
     """Whatever is believed, the chances are shares of 1."""
@@ -161,6 +162,7 @@ def test_chances_add_up(beliefs: list[Seen], tolerance: float) -> None:
     assert all(-1e-9 <= chance <= 1 + 1e-9 for chance in chances)
 
 
+@settings(deadline=None)
 @given(
     losses=st.lists(st.floats(-1, 1), min_size=2, max_size=2),
     costs=st.lists(st.one_of(st.none(), st.integers(1, 10**6)), min_size=3, max_size=3),

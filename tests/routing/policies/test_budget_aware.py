@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_agentcost.errors import RoutingError
@@ -32,6 +32,11 @@ def test_without_a_budget_nothing_changes() -> None:
     assert (choice.tier, choice.reasons, choice.threshold) == (alone.tier, alone.reasons, alone.threshold)
 
 
+def test_an_overspent_budget_is_a_used_one() -> None:
+    """There is no more thrift than the most."""
+    assert BudgetAware(StepPolicy(), most=0.2).thrift(1.5) == 0.2
+
+
 def test_thrift_of_two_adds_up() -> None:
     """One in another gives the inner policy the thrift of both."""
     inner = Inner({"small": 0.3, "mid": 0.2})
@@ -48,6 +53,7 @@ def test_a_curve_that_cannot_be_is_refused(most: float, since: float) -> None:
         BudgetAware(StepPolicy(), most=most, since=since)
 
 
+@settings(deadline=None)
 @given(node=NODES, costs=COSTS, used=st.lists(st.floats(0, 1), min_size=2, max_size=2), most=st.floats(0, 1))
 def test_the_more_is_used_the_less_a_call_costs(
     node: str | None, costs: list[int], used: list[float], most: float

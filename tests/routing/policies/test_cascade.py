@@ -6,7 +6,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_agentcost.errors import RoutingError
@@ -79,6 +79,11 @@ def test_there_is_one_escalation_at_most() -> None:
     outer = CascadePolicy(Passes(), inner=CascadePolicy(Passes(), inner=FixedPolicy("frontier")))
     choice = outer.choose(CALL, offers_of())
     assert (choice.tier, choice.escalate_to, choice.policy) == ("small", "frontier", "cascade>cascade>fixed:frontier")
+    failing = Acceptance(prior=0.5)
+    for _ in range(90):
+        failing.checked("small", node="agent", accepted=False)
+    inner = CascadePolicy(Passes(), inner=FixedPolicy("frontier"), acceptance=failing)
+    assert CascadePolicy(Passes(), inner=inner).choose(CALL, offers_of()).tier == "mid"
 
 
 def test_it_learns_by_node_what_passes() -> None:
@@ -122,6 +127,7 @@ def test_what_was_counted_is_read_back() -> None:
         Acceptance(prior=2)
 
 
+@settings(deadline=None)
 @given(
     costs=st.lists(st.integers(1, 10**9), min_size=3, max_size=3), accepted=st.floats(0, 1), check=st.integers(0, 10**9)
 )

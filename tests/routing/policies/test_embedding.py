@@ -248,6 +248,34 @@ def test_it_is_calibrated_and_kept_in_a_file(tmp_path: Path) -> None:
     assert calibration.apply(EmbeddingPolicy(model=read), tiers) == replace(applied, embeddings=None, model=read)
 
 
+class Asked:
+    """A model of which every tier is expected to be so good, and that counts how often it is asked."""
+
+    def __init__(self, digest: str, small: float) -> None:
+        self.digest = digest
+        self.small = small
+        self.count = 0
+
+    def qualities(
+        self, texts: Sequence[str], labels: Sequence[str | None] | None = None
+    ) -> Mapping[str, Sequence[float]]:
+        """Give them."""
+        self.count += len(texts)
+        return {"small": [self.small] * len(texts), "frontier": [1.0] * len(texts)}
+
+
+def test_what_comes_again_is_looked_at_once() -> None:
+    """The same question of the same kind of step is not asked about again; another model is asked anew."""
+    model, other = Asked("one", small=1.0), Asked("other", small=0.0)
+    policy = EmbeddingPolicy(model=model)
+    for node in ("a", "b", "a", "b"):
+        assert chosen(policy, RouteRequest.of("Hello", node=node)) == "small"
+    assert model.count == 2
+    assert chosen(policy.with_threshold(0.2), RouteRequest.of("Hello", node="a")) == "small"
+    assert model.count == 2
+    assert chosen(replace(policy, model=other), RouteRequest.of("Hello", node="a")) == "frontier"
+
+
 def test_neighbours_are_an_alternative() -> None:
     """The same with the nearest texts in place of a regression."""
     policy = EmbeddingPolicy(Topics(), learner=NearestGain, threshold=0.4).fit(examples_of() * 4, TIERS)

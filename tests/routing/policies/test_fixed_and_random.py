@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import HumanMessage
 
@@ -78,6 +78,7 @@ def test_the_only_offer_is_no_draw() -> None:
     assert RandomPolicy(0.5).choose(CALLS[0], offers_of("mid")).propensity == 1.0
 
 
+@settings(deadline=None)
 @given(strong=st.sampled_from([0.0, 1.0]), text=st.text())
 def test_all_or_none_is_certain(strong: float, text: str) -> None:
     """A share of 1 is every call, a share of 0 none."""

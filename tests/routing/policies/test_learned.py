@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_agentcost.errors import RoutingError
@@ -91,6 +91,7 @@ def test_another_table_is_refused(data: dict[str, object]) -> None:
         LearnedLosses.from_dict(data)
 
 
+@settings(deadline=None)
 @given(
     qualities=st.lists(st.floats(0, 1), min_size=1, max_size=40),
     nodes=st.lists(st.sampled_from([None, "a", "b"]), min_size=40, max_size=40),

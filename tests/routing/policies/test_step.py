@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from langchain_core.messages import BaseMessage
 
@@ -178,6 +178,7 @@ REQUESTS = st.builds(
 COSTS = st.lists(st.integers(1, 10**9), min_size=3, max_size=3)
 
 
+@settings(deadline=None)
 @given(request=REQUESTS, costs=COSTS, threshold=st.floats(-0.5, 0.5), more=st.floats(0, 1))
 def test_thrift_never_makes_a_choice_dearer(
     request: RouteRequest, costs: list[int], threshold: float, more: float

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_agentcost.errors import RoutingError
@@ -42,6 +42,12 @@ def test_it_leaves_only_where_enough_calls_pay_for_the_cache(inner: Policy) -> N
     """41 + 6.8 * (n - 1) is below 20 n from the third call on."""
     tiers = [Sticky(inner, calls=calls).choose(EXTRACT, on_the_strong_one()).tier for calls in (1, 2, 3)]
     assert tiers == ["frontier", "frontier", "small"]
+
+
+def test_it_stays_where_all_costs_the_same() -> None:
+    """A move that saves nothing is not made."""
+    offers = offers_of("small", "frontier", nano={"small": 500, "frontier": 500}, last="frontier")
+    assert Sticky(FixedPolicy("small")).choose(EXTRACT, offers).tier == "frontier"
 
 
 def test_it_says_why_it_stays() -> None:
@@ -96,6 +102,7 @@ def test_a_call_or_more() -> None:
 MONEY = st.integers(0, 10**9)
 
 
+@settings(deadline=None)
 @given(
     costs=st.lists(MONEY, min_size=3, max_size=3),
     warm=st.lists(MONEY, min_size=3, max_size=3),

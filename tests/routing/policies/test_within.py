@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from langchain_agentcost.routing.policies.bandit import Bandit
@@ -116,6 +116,7 @@ TOWERS = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(
     policy=TOWERS,
     request=REQUESTS,
