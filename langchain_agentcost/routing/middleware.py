@@ -228,8 +228,9 @@ class _Asked:
             return other.response
 
     def may_be_cheaper(self, refused: BudgetExceeded) -> bool:
-        """Whether a budget that refused the call wants a cheaper model, and that was not tried yet."""
-        return refused.evidence.get("action") == "downgrade" and self._thrift < THRIFTY
+        """Whether a budget that refused the call wants a cheaper model, and none was asked yet."""
+        drafts = self.call.decision.verifier is not None
+        return refused.evidence.get("action") == "downgrade" and self._thrift < THRIFTY and not drafts
 
     def _to(self, name: str) -> Request:
         """The request as a tier gets it: its model, and nothing that it would reject."""

@@ -11,10 +11,12 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware, ModelRequest, ModelResponse, ModelRetryMiddleware
+from langchain.agents.middleware.types import ExtendedModelResponse
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 from pydantic import BaseModel
 
 from langchain_agentcost import Budget, CostMeter
@@ -185,7 +187,10 @@ class TestCalls:
 
     def test_what_another_provider_wrote_is_handed_over(self) -> None:
         """Anthropic's thinking is left out of what an OpenAI model is sent, and stays in the agent's messages."""
-        thought = [{"type": "thinking", "thinking": "…", "signature": "s"}, {"type": "text", "text": "Hm."}]
+        thought: list[str | dict[Any, Any]] = [
+            {"type": "thinking", "thinking": "…", "signature": "s"},
+            {"type": "text", "text": "Hm."},
+        ]
         answer = AIMessage(thought, response_metadata={"model_provider": "anthropic"})
         given = tiers()
         agent = agent_of(RouterMiddleware(given, policy="small"), system_prompt="Be brief.")
@@ -553,8 +558,8 @@ class _Counts(AgentMiddleware[Any, Any, Any]):
     def wrap_model_call(self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], Any]) -> Any:
         """Count."""
         self.asked += 1
-        update = module.Command(update={"asked": self.asked})
-        return module.ExtendedModelResponse(handler(request), command=update)
+        update: Command[Any] = Command(update={"asked": self.asked})
+        return ExtendedModelResponse(handler(request), command=update)
 
 
 _INVOICE = calls("Invoice", total=8)
