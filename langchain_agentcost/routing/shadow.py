@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
+from dataclasses import replace
 from inspect import isawaitable
 from pathlib import Path
 from random import Random
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
+from langchain_core.messages import BaseMessage
 from langgraph.errors import GraphBubbleUp
 
 from langchain_agentcost.complaint import Complaint
@@ -23,13 +25,14 @@ from langchain_agentcost.routing.examples_file import append_example, bare
 from langchain_agentcost.routing.grading import Grade, Grades, agreement
 from langchain_agentcost.routing.policy import Offers
 from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.usage import Usage
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
 MOST_KEPT = 10_000
-"""How many examples are kept in memory where nothing else is said; then the oldest go."""
+"""How many examples are kept in memory; then the oldest go."""
 
 MOST_WAITING = 32
 """How many shadows wait or run at most; beyond that a call has none."""
@@ -61,7 +64,7 @@ class Shadow:
         file: Where examples are appended, a JSON line each, for `read_examples`; None keeps them in memory alone.
         keep_text: Whether an example keeps what a person said, in memory and in the file. A policy that embeds learns
             nothing without it.
-        most_kept: How many examples are kept in memory.
+        cost: What a tier's usage costs, in nano-USD; None leaves examples without costs.
         seed: For the draw; None is another each time.
 
     Raises:
@@ -85,17 +88,18 @@ class Shadow:
         grade: Grade = agreement,
         file: Path | str | None = None,
         keep_text: bool = False,
-        most_kept: int = MOST_KEPT,
+        cost: Callable[[str, Usage], int | None] | None = None,
         seed: int | None = None,
     ) -> None:
         if not 0 <= share <= 1:
             raise RoutingError(f"The share of calls with a shadow is from 0 to 1, not {share!r}.")
         self.share = share
         self._grade = grade
+        self._cost = cost
         self._file = file
         self._keep_text = keep_text
         self._random = Random(seed)  # noqa: S311  # which calls are compared is no secret
-        self._examples: deque[Example] = deque(maxlen=most_kept)
+        self._examples: deque[Example] = deque(maxlen=MOST_KEPT)
         self._counts: Counter[str] = Counter()
         self._offered: Recent[int, tuple[str, ...]] = Recent()
         self._pool: ThreadPoolExecutor | None = None
@@ -197,7 +201,7 @@ class Shadow:
             for tier in [tier for tier, answer in answers.items() if answer is _NOT_YET]:
                 answers[tier] = ask(tier)
             graded = self._grade(request, answers)
-            self._learn(request, asyncio.run(_awaited(graded)) if isawaitable(graded) else graded)
+            self._learn(request, answers, asyncio.run(_awaited(graded)) if isawaitable(graded) else graded)
         except GraphBubbleUp:  # a limit, or a person who would be asked
             self._count("stopped")
         except Exception as error:  # noqa: BLE001  # whatever a provider or a grader raises is not the user's
@@ -211,22 +215,32 @@ class Shadow:
             for tier in [tier for tier, answer in answers.items() if answer is _NOT_YET]:
                 answers[tier] = await ask(tier)
             graded = await asyncio.to_thread(self._grade, request, answers)
-            await asyncio.to_thread(self._learn, request, await graded if isawaitable(graded) else graded)
+            await asyncio.to_thread(self._learn, request, answers, await graded if isawaitable(graded) else graded)
         except GraphBubbleUp:
             self._count("stopped")
         except Exception as error:  # noqa: BLE001  # whatever a provider or a grader raises is not the user's
             self._failed(error)
 
-    def _learn(self, request: RouteRequest, grades: Grades) -> None:
+    def _learn(self, request: RouteRequest, answers: Mapping[str, Any], grades: Grades) -> None:
         if grades is None:
             self._count("ungraded")
             return
-        example = Example(request=bare(request, keep_text=self._keep_text), quality=dict(grades))
+        example = Example(request=request, quality=dict(grades), nano=self._costs(answers))
         with self._lock:
-            self._examples.append(example)
+            self._examples.append(replace(example, request=bare(request, keep_text=self._keep_text)))
+            self._counts["done"] += 1
             if self._file is not None:
                 append_example(self._file, example, keep_text=self._keep_text)
-        self._count("done")
+
+    def _costs(self, answers: Mapping[str, Any]) -> dict[str, int]:
+        """What the answers cost, as far as they say what they used and somebody says what that costs."""
+        found = {}
+        for tier, answer in answers.items():
+            usage = Usage.from_message(answer) if isinstance(answer, BaseMessage) else None
+            cost = self._cost(tier, usage) if self._cost is not None and usage is not None else None
+            if cost is not None:
+                found[tier] = cost
+        return found
 
     def _threads(self) -> ThreadPoolExecutor:
         with self._lock:
