@@ -17,6 +17,9 @@ strong model alone, in points, when 65 % of calls are small, and `above_random_a
 
 `ms` is the median time of one decision on one thread, the text's vector included; `ms_known` with the vector cached
 (TF-IDF's without counting the words).
+With `--per-dollar` our systems are also run with calls ranked by expected gain for each expected dollar that the strong
+model costs more. That costs less at a floor where prompts differ in length; `apgr` counts calls and does not show it.
+
 All calls are single turns: there is no prompt cache that switching could lose, so savings are "cache off".
 """
 
@@ -38,7 +41,7 @@ from langchain_core.embeddings import Embeddings
 from routing_baselines import Learned, System, baselines, untrained
 from routing_data import Calls, Numbers, Pair
 from routing_measures import Counts, Interval
-from routing_ours import ours
+from routing_ours import ours, per_dollar
 from routing_peers import Heuristic
 from rows import parser, publish
 from semantic_data import Vectors
@@ -132,6 +135,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments.add_argument("--resamples", type=int, default=100, metavar="N", help="draws of training calls (100)")
     arguments.add_argument("--sample", type=int, default=800, metavar="N", help="training calls of a draw (800)")
     arguments.add_argument("--peers", metavar="PYTHON", help="the interpreter that has litellm and cascadeflow")
+    arguments.add_argument("--per-dollar", action="store_true", help="rank by gain for each dollar as well")
     arguments.add_argument("--vectors", type=Path, metavar="DIR", help="keep vectors in this folder for the next run")
     options = arguments.parse_args(argv)
     embeddings = default_embeddings()
@@ -141,7 +145,9 @@ def main(argv: list[str] | None = None) -> None:
     vectors.of(texts)
     peers = routing_peers.run(texts, python=options.peers)
     threadpool_limits(1)  # on a busy machine more threads are slower, and a decision is timed on one
-    systems = [*ours(vectors), *baselines(vectors, texts), *(_peer(peer, texts) for peer in peers if peer.scores)]
+    own = ours(vectors)
+    own += [per_dollar(system) for system in own if options.per_dollar]
+    systems = [*own, *baselines(vectors, texts), *(_peer(peer, texts) for peer in peers if peer.scores)]
     rows: list[dict[str, Any]] = []
     for pair in found:
         rows += pair_rows(pair, systems, embeddings, options)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from langchain_core.embeddings import Embeddings
@@ -43,6 +44,29 @@ def ours(vectors: Vectors) -> list[System]:
         System("ours, text and label", "ours", _trained(cached, labels=True), embeds=True, labels=True),
         untrained("ours, untrained", "ours", _steps),
     ]
+
+
+def per_dollar(system: System) -> System:
+    """Rank by the gain for each dollar that the strong model is expected to cost more, and not by the gain alone.
+
+    Of two calls that gain the same, the shorter is then the first to go to the strong model. What it costs more is
+    forecast from the text's length, by a straight line through the training calls.
+    """
+
+    def learn(calls: Calls) -> Learned:
+        learned = system.learn(calls)
+        line = np.linalg.lstsq(_sizes(calls), calls.strong_usd - calls.cheap_usd, rcond=None)[0]
+
+        def dearer(others: Calls) -> Numbers:
+            return np.maximum(_sizes(others) @ line, 1e-9)
+
+        return Learned(learned.known / dearer(calls), lambda others: learned.score(others) / dearer(others))
+
+    return replace(system, name=f"{system.name}, per dollar", learn=learn)
+
+
+def _sizes(calls: Calls) -> Numbers:
+    return np.array([(1.0, len(text)) for text in calls.texts])
 
 
 def _trained(embeddings: Embeddings, *, labels: bool) -> Callable[[Calls], Learned]:

@@ -21,9 +21,10 @@ import routing_data  # noqa: E402
 import routing_measures as measures  # noqa: E402
 import routing_peers  # noqa: E402
 import routing_swe  # noqa: E402
-from routing_baselines import crossed  # noqa: E402
+from routing_baselines import crossed, untrained  # noqa: E402
 from routing_data import Calls  # noqa: E402
 from routing_measures import Interval, draws  # noqa: E402
+from routing_ours import per_dollar  # noqa: E402
 
 EASY, HARD = (
     ("greet the guest", "name the colour", "spell the word"),
@@ -138,7 +139,8 @@ def test_every_system_is_scored_on_every_pair_and_a_useless_strong_model_on_none
 def test_other_files_are_scored_by_what_was_learnt_on_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `--test` all calls of the one folder are learnt from and all of the other are scored."""
     data, test = fill(tmp_path / "data"), fill(tmp_path / "test", seed=1)
-    found = run(monkeypatch, tmp_path / "out.json", "--data", str(data), "--test", str(test))
+    found = run(monkeypatch, tmp_path / "out.json", "--data", str(data), "--test", str(test), "--per-dollar")
+    assert "ours, text, per dollar" in {row["system"] for row in found}
     sizes = {(row["n_train"], row["n"]) for row in found if row["kind"] == "ours"}
     assert sizes == {(240, 240)}
 
@@ -208,6 +210,15 @@ def test_no_call_is_scored_by_what_has_seen_it() -> None:
     learned = crossed(remembering)(calls)
     assert learned.known.tolist() == [0.0] * 40
     assert learned.score(calls).tolist() == [1.0] * 40
+
+
+def test_of_two_calls_that_gain_the_same_the_cheaper_is_first_per_dollar() -> None:
+    """What the strong model costs more is read off the length of the text."""
+    texts = ("x" * 10, "x" * 20, "x" * 40)
+    dear = np.array([1.0, 2.0, 4.0])
+    calls = Calls(texts, texts, np.zeros(3), np.ones(3), np.zeros(3), dear)
+    known = per_dollar(untrained("even", "ours", lambda _: 1.0)).learn(calls).known
+    assert known == pytest.approx(1 / dear)
 
 
 def test_an_interval_is_of_the_draws() -> None:
