@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from langchain_core.language_models import LanguageModelInput
 from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messages
 from langchain_core.prompt_values import PromptValue
-from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
 from langchain_agentcost.routed import Role
@@ -85,9 +85,11 @@ class Opened:
 
     def _ready(self, tier: str, role: Role) -> _Ready:
         named, seen = self._router.tier(tier), SeenUsage()
+        model = self._operations.on(named)
+        told = model if isinstance(model, RunnableBinding) else named.model  # what is bound says which form it takes
         return _Ready(
-            self._operations.on(named),
-            for_model(self.call.request.messages, named.model),
+            model,
+            for_model(self.call.request.messages, told),
             merge_configs(self.call.config_for(tier, role), {"callbacks": [seen]}),
             settings_for(self._kwargs, named.model),
             seen,
