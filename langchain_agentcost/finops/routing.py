@@ -213,9 +213,9 @@ def _doubts(tally: RoutingTally, found: Measurement) -> tuple[str, ...]:
     constant = near_constant(tally.chosen)
     doubts = [constant] if constant is not None else []
     strong = found.tiers.get(strongest[0][0]) if strongest else None
-    for weak in found.tiers.values():
-        if strong is not None and weak is not strong:
-            doubts += dominated((weak, strong)) + dearer_per_success((weak, strong))
+    for tier in found.tiers.values():
+        if strong is not None:
+            doubts += dominated((tier, strong)) + dearer_per_success((tier, strong))
     return tuple(doubts)
 
 

@@ -106,7 +106,7 @@ class Decided:
             return
         self.paid.take(entry)
         self.answered |= entry.kind == "llm" and entry.status == "ok" and role in ANSWERING
-        self.escalated |= entry.kind == "llm" and role == "escalation"
+        self.escalated |= role == "escalation"
         tier = column_of(entry, f"tag:{TIER}")
         if role == "draft":
             self.draft = self.draft or Paid()

@@ -166,6 +166,21 @@ def test_what_fails_saves_nothing(status: Any) -> None:
     assert (made.saving.baseline, made.saving.paid, made.saving.unanswered) == (Amount(1_000), Amount(30), 1)
 
 
+def test_a_shadow_call_answers_nobody() -> None:
+    """An answer that failed stays one, though the call for comparison went well."""
+    router = Router()
+    made = made_of(router.answer("small", 10, run="a", status="error"), router.compared("shadow", 900, run="a"))
+    assert (made.saving.unanswered, made.saving.saved) == (1, Amount(-910))
+
+
+def test_a_draft_is_discarded_whoever_answers_in_its_place() -> None:
+    """Also where LangChain's cache had the strong tier's answer."""
+    router = Router()
+    hit = replace(router.call("large", "escalation", 0, decision="d1", run="a"), kind="cache_hit")
+    made = made_of(router.cascade(10, run="a"), hit)
+    assert (made.escalations.escalated, made.escalations.discarded) == (1, Amount(10))
+
+
 def test_a_retry_after_a_failure_is_one_decision() -> None:
     """Both calls are paid for, the baseline counts once, and the strongest tier was not asked at once."""
     router = Router()
