@@ -40,7 +40,8 @@ def agreement(request: RouteRequest, answers: Mapping[str, Any]) -> Grades:
 
     It needs no labels and says how often a tier can stand in for the strongest, not who is right. Tool calls are
     compared by name and arguments, structured output by its values, text without case and spacing. Texts that differ
-    may mean the same, so that they are not graded: give a judge or a test of your own for them.
+    may mean the same and count as wrong all the same: a tier is then better than it looks, and what is proven of it
+    holds. To leave such calls out would keep the easy ones only. For free text give a judge or a test of your own.
 
     Example:
         >>> from langchain_core.messages import AIMessage
@@ -48,14 +49,12 @@ def agreement(request: RouteRequest, answers: Mapping[str, Any]) -> Grades:
         >>> asked = RouteRequest.of("?")
         >>> agreement(asked, {"small": AIMessage("Sure!", tool_calls=[call]), "big": AIMessage("", tool_calls=[call])})
         {'small': 1.0, 'big': 1.0}
-        >>> agreement(asked, {"small": AIMessage("No."), "big": AIMessage("It is not.")}) is None
-        True
+        >>> agreement(asked, {"small": AIMessage("No."), "big": AIMessage("It is not.")})
+        {'small': 0.0, 'big': 1.0}
     """
     del request
     said = {tier: _said(answer) for tier, answer in answers.items()}
     strongest = next(reversed(said.values()))
-    if any(kind == strongest[0] == "text" and one != strongest[1] for kind, one in said.values()):
-        return None
     return {tier: float(one == strongest) for tier, one in said.items()}
 
 

@@ -8,8 +8,7 @@ from decimal import Decimal
 from typing import Protocol
 from uuid import uuid4
 
-from langchain_agentcost.complaint import Complaint
-from langchain_agentcost.errors import RoutingError, RoutingWarning
+from langchain_agentcost.errors import RoutingError, RoutingWarning, give_warning
 from langchain_agentcost.limits.remaining import Remaining
 from langchain_agentcost.money import to_nano
 from langchain_agentcost.pricing import PriceBook
@@ -89,8 +88,7 @@ class Router:
         self.economics = Economics(self.tiers, meter.prices if meter is not None else PriceBook())
         self.drift = DriftMonitor(calibration) if calibration is not None and calibration.proven else None
         self._named = {tier.name: tier for tier in self.tiers}
-        self._drifted = Complaint("Traffic is not what was calibrated; the strongest tier is asked", RoutingWarning)
-        self._unproven = Complaint("The quality floor is not proven; the strongest tier is asked", RoutingWarning)
+        self._warned: set[str] = set()
 
     def with_calibration(self, calibration: Calibration | None) -> Router:
         """Give the router with another calibration.
@@ -213,12 +211,16 @@ class Router:
         elif not calibration.holds(wanted):
             why = f"calibration {calibration.id} does not prove {wanted.min:.0%} at {wanted.confidence:.0%} confidence"
         elif self.drift is not None and self.drift.drifted:
-            self._drifted.about(RoutingError(f"{self.drift.why}."))
-            return f"the traffic has drifted: {self.drift.why}"
+            why = f"the traffic is not what was calibrated: {self.drift.why}"
         else:
             return None
-        self._unproven.about(RoutingError(f"{why}."))
+        self._warn_once(why)
         return why
+
+    def _warn_once(self, why: str) -> None:
+        if why not in self._warned:
+            self._warned.add(why)
+            give_warning(RoutingWarning(f"All calls go to {self.tiers[-1].name}: {why}."))
 
     def _gated(self, choice: Choice, offers: Offers) -> Choice:
         """Have the risk gate look at what a tier answers that is not the strongest."""

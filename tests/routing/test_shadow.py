@@ -173,8 +173,8 @@ def test_grader_that_fails_does_not_reach_the_user() -> None:
 
 
 def test_answers_that_nobody_can_grade_are_counted() -> None:
-    """Two texts that differ are no example for the default grader, and it is seen how many there were."""
-    with Shadow(share=1.0) as shadow:
+    """What a test of one's own cannot tell is no example, and it is seen how many there were."""
+    with Shadow(share=1.0, grade=passing(lambda request, answer: None)) as shadow:
         one(shadow, "big", "Yes.", lambda tier: "That is so.")
     assert (shadow.counts, shadow.examples) == ({"ungraded": 1}, ())
 
@@ -394,7 +394,7 @@ class Invoice(BaseModel):
         (AIMessage("I cannot."), AIMessage("", tool_calls=[CALL]), 0.0),
         (AIMessage("", tool_calls=[CALL]), AIMessage("I cannot."), 0.0),
         (AIMessage(" yes"), "Yes", 1.0),
-        (AIMessage("No"), AIMessage("Yes"), None),
+        (AIMessage("No"), AIMessage("Yes"), 0.0),
         (Invoice(total=1), Invoice(total=1), 1.0),
         (Invoice(total=1), Invoice(total=2), 0.0),
         ({"b": 1, "a": 2}, {"a": 2, "b": 1}, 1.0),
