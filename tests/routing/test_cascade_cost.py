@@ -42,7 +42,14 @@ def test_at_the_break_even_point_a_cascade_costs_what_the_strong_tier_costs(
     if accepted is None:
         assert cheap + check >= strong
     else:
+        assert accepted < 1
         assert expected_nano(cheap_nano=cheap, strong_nano=strong, accepted=accepted, check_nano=check) == strong
+
+
+def test_a_draft_that_costs_what_the_strong_tier_costs_never_pays() -> None:
+    """Not even where every draft is accepted."""
+    assert break_even(cheap_nano=5, strong_nano=5) is None
+    assert assess(cheap_nano=5, strong_nano=5, accepted=1) is not None
 
 
 def test_shares_are_taken_as_fractions_decimals_and_floats() -> None:
