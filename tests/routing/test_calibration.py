@@ -173,6 +173,17 @@ def test_policy_that_is_used_passes_each_threshold_too() -> None:
         assert calibration.strong_share >= chosen.count("big") / len(calls)
 
 
+def test_examples_that_come_in_turns_are_not_folded_in_turns() -> None:
+    """With as many kinds of call in turns as there are folds, each fold still has some of every kind."""
+    calls = [
+        Example(
+            request=RouteRequest.of("Text", node=f"n{place % 5}"), quality={"small": float(place % 5 == 0), "big": 1.0}
+        )
+        for place in range(500)
+    ]
+    assert calibrate(StepPolicy(), calls, TIERS, folds=5).strong_share == pytest.approx(0.8)
+
+
 def test_policy_that_is_used_has_learnt_from_all_examples(proven: Calibration) -> None:
     """Cross-fitting is for the scores alone; what is kept is learnt from every example."""
     assert proven.learned == StepPolicy().fit(traffic(900), NAMES).as_dict()

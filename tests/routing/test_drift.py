@@ -107,12 +107,13 @@ def test_change_is_found_after_long_quiet() -> None:
 
 
 def test_drift_stays_until_there_is_another_calibration() -> None:
-    """An alarm is not taken back by calls that are as they were."""
+    """An alarm is not taken back by calls that are as they were, and what was found first is what it says."""
     monitor = DriftMonitor(calibrated(drawn(kinds, 400, seed=1)))
     watched(monitor, [0.9] * 300)
     why = monitor.why
-    for score in drawn(kinds, 600, seed=2):
-        monitor.observe(score)
+    for number, score in enumerate(drawn(kinds, 600, seed=2)):
+        monitor.observe(score, escalated=number >= 300)
+    assert monitor.as_dict()["escalations"] > 1
     assert (monitor.drifted, monitor.why) == (True, why)
 
 
