@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 _KIND = "nearest gain"
 _VERSION = 1
 _NEIGHBOURS = 2.0
-"""Times the square root of the number of texts: 98 of 2,400, where any number from 50 to 150 was as good."""
+"""Times the square root of the number of texts: 98 of 2,400, between the 50 and the 150 that were each best on two of
+four pairs of models."""
 _SHRINKAGE = 10.0
 """A label's mean counts as n / (n + 10)."""
 
@@ -27,8 +28,8 @@ _SHRINKAGE = 10.0
 class NearestGain:
     """Expects the quality of each tier's answer by the mean of the nearest texts, corrected by label.
 
-    What it has learnt grows with its texts, and a search takes as long as it has to read; `TextGain` is at least as
-    good and faster. It shows for every expectation what it rests on.
+    What it has learnt grows with its texts, and a search takes as long as it has to read. `TextGain` is better on all
+    four pairs of models that were measured, by 0.02 to 0.06 APGR.
 
     Args:
         learned: Vectors, outcomes and labels of the texts.
