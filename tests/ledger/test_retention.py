@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from langchain_agentcost.errors import QueryError, StoreUnavailable
 from langchain_agentcost.ledger import Entry, Ledger, MemoryLedger, SQLiteLedger, sqlite
-from tests.ledger.made import NOON, call, entries, few
+from tests.ledger.made import NOON, ROUTED, call, entries, few
 from tests.ledger.reference import reference_totals
 
 
@@ -28,6 +28,15 @@ def test_pruning_removes_what_is_old(ledger: Ledger) -> None:
     assert [entry.id for entry in ledger.entries()] == [call(2).id, call(3).id]
     ledger.append(call(0, minutes=9))
     assert ledger.totals()[0].calls == 3
+
+
+def test_pruning_takes_decisions_along(ledger: Ledger) -> None:
+    """An entry that comes after one that was pruned has nothing of its decision."""
+    ledger.append(replace(call(1), decision="d1", routed=ROUTED))
+    assert ledger.prune(NOON + timedelta(hours=1)) == 1
+    later = call(2, minutes=90)
+    ledger.append(later)
+    assert list(ledger.entries()) == [later]
 
 
 def test_pruning_needs_a_time_zone(ledger: Ledger) -> None:
