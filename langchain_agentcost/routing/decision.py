@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
 from langchain_agentcost.money import from_nano
 from langchain_agentcost.routed import Role, Routed
-from langchain_agentcost.routing.policy import Choice, Offer
+from langchain_agentcost.routing.policy import Choice, Offer, Policy
 from langchain_agentcost.routing.verdict import Verifier
 
 
@@ -25,6 +25,7 @@ class RouteDecision:
         baseline: The strongest tier that could have taken it: what would be asked without a router.
         floor: What holds of the quality floor, as a sentence.
         calibration: The calibration that holds; None for none.
+        by: The policy that chose; None where none was asked.
 
     Example:
         >>> from langchain_agentcost.routing.tier import Tier
@@ -42,6 +43,7 @@ class RouteDecision:
     dropped: Mapping[str, str] | None = None
     floor: str = "no floor is asked for"
     calibration: str | None = None
+    by: Policy | None = field(default=None, repr=False, compare=False)
 
     @property
     def tier(self) -> str:

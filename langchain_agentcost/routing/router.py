@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from decimal import Decimal
-from typing import Protocol
+from typing import Any, Protocol
 from uuid import uuid4
 
 from langchain_agentcost.errors import RoutingError, RoutingWarning, give_warning
@@ -19,7 +19,7 @@ from langchain_agentcost.routing.decision import RouteDecision
 from langchain_agentcost.routing.drift import DriftMonitor
 from langchain_agentcost.routing.economics import Economics
 from langchain_agentcost.routing.policies.named import policy_named
-from langchain_agentcost.routing.policies.within import LearnsChecks, LearnsRewards, levelled, parts_of
+from langchain_agentcost.routing.policies.within import LearnsChecks, LearnsRewards, keeps_threshold, levelled, parts_of
 from langchain_agentcost.routing.policy import Choice, Offers, Policy
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.risk_gate import ToolRiskGate
@@ -52,6 +52,9 @@ class Meter(Protocol):
 
 class Router:
     """Decides which tier a call goes to. `RouterRunnable` and `RouterMiddleware` are its two faces.
+
+    Where a floor is asked for, of policies within one another the outermost decides that never goes below the proven
+    threshold: a cascade is as good as its check, and thrift gives up quality for money.
 
     Args:
         tiers: The tiers, weakest first.
@@ -139,7 +142,7 @@ class Router:
             offers = [offer for offer in offers if offer.name not in dropped]
         if not offers:
             raise refusal(dropped)
-        choice, floor = self._choice(request, offers)
+        choice, policy, floor = self._choice(request, offers)
         return RouteDecision(
             id=uuid4().hex,
             choice=self._gated(choice, offers),
@@ -147,6 +150,7 @@ class Router:
             dropped=dropped,
             floor=floor,
             calibration=self.calibration.id if self.calibration is not None else None,
+            by=policy,
         )
 
     def answered(self, request: RouteRequest, prompt: Prompt, tier: str, usage: Usage | None) -> None:
@@ -164,9 +168,10 @@ class Router:
         choice, escalated = decision.choice, None if verdict is None else not verdict.accepted
         if self.drift is not None and choice.score is not None:
             self.drift.observe(choice.score, escalated=escalated)
-        for part in parts_of(self.policy):
+        answering = replace(choice, tier=decision.escalate_to) if escalated else choice
+        for part in parts_of(decision.by) if decision.by is not None else ():
             if isinstance(part, LearnsRewards):
-                part.decided(decision.id, request, choice)
+                part.decided(decision.id, request, answering)
             if isinstance(part, LearnsChecks) and escalated is not None:
                 part.checked(request, choice, accepted=not escalated)
 
@@ -176,17 +181,27 @@ class Router:
             if isinstance(part, LearnsRewards):
                 part.reward(decision_id, quality)
 
-    def _choice(self, request: RouteRequest, offers: Offers) -> tuple[Choice, str]:
-        """What is chosen, and what holds of the floor."""
+    def _choice(self, request: RouteRequest, offers: Offers) -> tuple[Choice, Policy | None, str]:
+        """What is chosen, by whom, and what holds of the floor."""
         if request.configurable.get(PINNED_TIER) is not None:
-            return Choice(tier=offers[0].name, policy="pinned", reasons=("it is pinned",)), "a pinned tier has no floor"
+            pinned = Choice(tier=offers[0].name, policy="pinned", reasons=("it is pinned",))
+            return pinned, None, "a pinned tier has no floor"
         wanted, named = self._wanted(request), request.configurable.get(POLICY)
-        said = self._floor(wanted, another=named is not None)
-        if said is not None:
-            return Choice(tier=offers[-1].name, policy="floor", reasons=(said,)), said
-        policy = policy_named(named) if isinstance(named, str) else named or self.policy
-        held = "no floor is asked for" if wanted is None else f"{wanted.min:.0%} of {self.tiers[-1].name} is proven"
-        return policy.choose(request, offers), held
+        policy = self.policy if named is None else self._policy(named)
+        if wanted is None:
+            return policy.choose(request, offers), policy, "no floor is asked for"
+        held = next((part for part in parts_of(policy) if keeps_threshold(part)), None)
+        said = self._unproven(wanted, another=named is not None, held=held)
+        if held is None or said is not None:
+            return Choice(tier=offers[-1].name, policy="floor", reasons=(said or "",)), None, said or ""
+        return held.choose(request, offers), held, f"{wanted.min:.0%} of {self.tiers[-1].name} is proven"
+
+    def _policy(self, named: Any) -> Policy:
+        """The policy that a call names: the router's own part of that name, with what it was given, else a new one."""
+        if not isinstance(named, str):
+            return levelled(named, self.tiers)
+        own = (part for part in parts_of(self.policy) if part.name == named)
+        return next(own, None) or levelled(policy_named(named), self.tiers)
 
     def _wanted(self, request: RouteRequest) -> QualityFloor | None:
         given = request.configurable.get(FLOOR)
@@ -197,13 +212,13 @@ class Router:
         except (TypeError, ValueError) as error:
             raise RoutingError(f"configurable[{FLOOR!r}] is a share such as 0.95, not {given!r}.") from error
 
-    def _floor(self, wanted: QualityFloor | None, *, another: bool) -> str | None:
-        """Why the floor is not held by the policy; None where it is."""
+    def _unproven(self, wanted: QualityFloor, *, another: bool, held: Policy | None) -> str | None:
+        """Why the floor is not held by a policy; None where it is."""
         calibration = self.calibration
-        if wanted is None:
-            return None
         if another:
             why = "the calibration is not of the policy that this call names"
+        elif held is None and (calibration is None or calibration.proven):
+            why = f"policy {self.policy.name} has no threshold that could be proven"
         elif calibration is None:
             why = "the quality floor is not proven: there is no calibration"
         elif not calibration.proven:

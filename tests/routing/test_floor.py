@@ -8,14 +8,22 @@ from typing import Any
 import pytest
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
 
 from langchain_agentcost.errors import RoutingWarning
 from langchain_agentcost.routing.calibration import Calibration
 from langchain_agentcost.routing.example import Example
+from langchain_agentcost.routing.policies.bandit import Bandit
+from langchain_agentcost.routing.policies.budget_aware import BudgetAware
+from langchain_agentcost.routing.policies.cascade import Acceptance, CascadePolicy
+from langchain_agentcost.routing.policies.random import RandomPolicy
+from langchain_agentcost.routing.policies.step import StepPolicy
+from langchain_agentcost.routing.policies.sticky import Sticky
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.runnable import RouterRunnable
 from langchain_agentcost.routing.shadow import Shadow
 from langchain_agentcost.routing.tier import Tier
+from langchain_agentcost.routing.verifiers.user_test import UserTest
 from langchain_agentcost.testing import FakeMeteredChatModel
 from tests.routing.desk import SMALL, STRONG, Heard
 
@@ -40,8 +48,7 @@ def tiers() -> list[Tier]:
 
 def step(name: str, **more: Any) -> RunnableConfig:
     """The config of a step."""
-    config: Any = {"metadata": {"router_step": name}, **more}
-    return config
+    return merge_configs({"metadata": {"router_step": name}}, more)  # type: ignore[arg-type]  # a test's keywords
 
 
 def learnt(calls: int = 400) -> list[Example]:
@@ -123,6 +130,45 @@ def test_another_policy_has_no_proof(calibration: Calibration) -> None:
     config = step("read_form", configurable={"router_policy": "small"})
     with pytest.warns(RoutingWarning, match="not of the policy"):
         assert router.explain("question 1", config).tier == "frontier"
+
+
+def test_thrift_and_cascades_do_not_go_below_a_floor(calibration: Calibration) -> None:
+    """Where a floor is asked for, what goes below the proven threshold by design has no say; without one it has."""
+    within = StepPolicy()
+    for around in (
+        CascadePolicy(verifier=UserTest(lambda request, answer: True), inner=within),
+        BudgetAware(inner=within),
+    ):
+        router = RouterRunnable(tiers(), policy=around, calibration=calibration)
+        floored = step("decide", configurable={"router_quality_floor": 0.95})
+        assert router.explain("question", floored).policy == "step"
+        assert router.explain("question", step("decide")).policy != "step"
+
+
+def test_a_policy_without_a_threshold_cannot_be_proven(calibration: Calibration) -> None:
+    """A coin has nothing to calibrate: with a floor all calls go strong."""
+    router = RouterRunnable(tiers(), policy=RandomPolicy(strong=0.5), floor=0.95)
+    with pytest.warns(RoutingWarning, match="no threshold that could be proven"):
+        assert router.explain("question 1", step("read_form")).tier == "frontier"
+
+
+def test_a_named_policy_is_the_routers_own() -> None:
+    """A call that names the policy that the router has gets it with what it was given."""
+    router = RouterRunnable(tiers(), policy=Sticky(inner=StepPolicy(steps={"decide": "small"})))
+    assert router.explain("question", step("decide", configurable={"router_policy": "step"})).tier == "small"
+
+
+def test_a_reward_goes_to_who_answered() -> None:
+    """After an escalation the strong tier's answer is what is rewarded, and the bandit learns of that tier."""
+    inner = StepPolicy(steps={"read_form": "frontier"})
+    check = UserTest(lambda request, answer: False)
+    bandit = Bandit(inner=CascadePolicy(verifier=check, inner=inner, acceptance=Acceptance(prior=0.99)))
+    router = RouterRunnable(tiers(), policy=bandit)
+    answer = router.invoke("question", step("read_form"))
+    said = answer.response_metadata["router"]
+    router.reward(said["id"], 1.0)
+    assert said["answered_by"] == "frontier"
+    assert "frontier" in str(bandit.state.as_dict())
 
 
 def test_traffic_that_drifts_goes_to_the_strongest_tier(calibration: Calibration) -> None:
