@@ -13,7 +13,7 @@ from langchain_agentcost.ledger.base import Ledger
 from langchain_agentcost.ledger.entry import Entry
 from langchain_agentcost.ledger.fold import unpriced
 from langchain_agentcost.ledger.query import column_of
-from langchain_agentcost.routed import ANSWERING, EVALUATION_PURPOSE, ROLE, TIER
+from langchain_agentcost.routed import EVALUATION_PURPOSE, ROLE, TIER
 
 _SPENT_BY = ("llm", "embedding", "tool", "retriever", "correction")
 
@@ -74,7 +74,7 @@ def measured(
     """Say how tiers have done, by the outcomes of the runs that each answered alone.
 
     A run is what the outcome was recorded for: a workflow run, or a session. All that was spent in it is its cost, but
-    for shadow calls and judges.
+    for shadow calls: a judge that checks a draft is what an answer of that tier costs.
 
     A run says how good a tier is on what the router gave it: a stronger tier gets the harder ones, and looks the worse
     for it. Only where both answered the same examples can two tiers be compared without that in mind.
@@ -126,11 +126,11 @@ class _Run:
 
     def add(self, entry: Entry) -> None:
         role, who = column_of(entry, f"tag:{ROLE}"), entry.attribution
-        if (role is not None and role not in ANSWERING) or who.purpose == EVALUATION_PURPOSE:
+        if role == "shadow" or who.purpose == EVALUATION_PURPOSE:
             return
         self.nano += entry.cost.total_nano if entry.cost is not None else 0
         self.unpriced += unpriced(entry)
-        if entry.kind != "llm" or entry.status != "ok":
+        if entry.kind != "llm" or entry.status != "ok" or role == "judge":
             return
         tier = column_of(entry, f"tag:{TIER}") if role is not None else None
         if tier is not None:

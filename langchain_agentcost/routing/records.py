@@ -32,7 +32,7 @@ def records_from(
 
     A run counts for a tier where all its routed answers were that tier's. Of runs from before there was a router, one
     counts for the tier whose model made all its calls. A run that several tiers answered counts for none. What a run
-    cost is all that was spent in it, tools too, but for shadow calls and judges.
+    cost is all that was spent in it, tools and judges of drafts too, but for shadow calls.
 
     A router gives the stronger tier what is harder, so that it looks the worse for it: records of a ledger rank tiers
     for the work that they got.

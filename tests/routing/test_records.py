@@ -87,9 +87,17 @@ def test_a_model_of_another_tier_beside_the_router_makes_a_run_mixed() -> None:
 
 
 def test_comparison_is_no_part_of_a_run() -> None:
-    """Shadow calls and judges neither answer nor count as what the run cost."""
-    entries = [*run("a", "small"), call("a", "large", 500, role="shadow"), call("a", "large", 700, role="judge")]
+    """Shadow calls neither answer nor count as what the run cost."""
+    entries = [*run("a", "small"), call("a", "large", 500, role="shadow")]
     assert records(*entries, call("a", nano=900, purpose="evaluation"))["small"] == Record(runs=1, solved=1, nano=10)
+
+
+def test_a_judge_is_paid_for_and_answers_nothing() -> None:
+    """What checks a tier's drafts is part of what its answers cost, whichever model it is."""
+    judge = call("a", "large", 7, role="judge", purpose="verification")
+    assert records(call("a", "small", role="draft"), judge, outcome(run="a"))["small"] == Record(
+        runs=1, solved=1, nano=17
+    )
 
 
 def test_a_tier_that_failed_to_answer_did_not_answer() -> None:
