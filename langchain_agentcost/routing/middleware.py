@@ -250,7 +250,7 @@ class _Asked:
         """The answer in a response, which is kept; what it used is learnt from."""
         answer = next((one for one in response.result if isinstance(one, AIMessage)), None)
         if answer is None or answer.id is None:  # LangChain gives every message of a model an id
-            if role == "draft" and not _is_limit(answer):  # such as that all retries failed: the other tier may do it
+            if role == "draft":  # such as that all retries failed: the other tier may do it
                 raise RoutingError("No model answered.")
             raise _NoModelAnswered(response)
         used = None if is_cache_hit(answer) else Usage.from_message(answer)
@@ -322,11 +322,6 @@ def _facts(request: Request, form: _Form) -> Facts:
     choice = {} if request.tool_choice is None else {"tool_choice": request.tool_choice}
     names = tuple(tool.name if isinstance(tool, BaseTool) else name_of(tool) for tool in request.tools)
     return with_settings(Facts(tools=names, schemas=tools, schema=form.name), {**request.model_settings, **choice})
-
-
-def _is_limit(answer: AIMessage | None) -> bool:
-    """Whether an agent was ended by a limit: a stronger tier would be stopped likewise."""
-    return answer is not None and answer.response_metadata.get("finish_reason") == "limit_reached"
 
 
 def _goes_on(response: Response) -> bool:

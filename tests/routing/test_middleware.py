@@ -77,6 +77,19 @@ def agent_of(router: RouterMiddleware, *, before: Sequence[Any] = (), after: Seq
     return made.with_config({"recursion_limit": 20})
 
 
+class Bound(Heard):
+    """Hears which tools are bound, too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bound: list[list[str]] = []
+
+    def on_chat_model_start(self, serialized: dict[str, Any], messages: Any, *, run_id: Any, **kwargs: Any) -> None:
+        """Hear a call."""
+        super().on_chat_model_start(serialized, messages, run_id=run_id, **kwargs)
+        self.bound.append([tool["function"]["name"] for tool in kwargs["invocation_params"]["tools"]])
+
+
 class ByTurn:
     """A policy that has the small tier answer until a tool's result is there."""
 
@@ -438,7 +451,7 @@ class TestShadows:
     @pytest.mark.parametrize("form", [None, Invoice])
     def test_the_other_tier_is_asked_the_same(self, ask: Any, form: Any) -> None:
         """With the same tools, past all other middleware, and booked as evaluation."""
-        heard, watches, given = Heard(), Watches(), tiers()
+        heard, watches, given = Bound(), Watches(), tiers()
         graded: list[Mapping[str, Any]] = []
 
         def grade(request: RouteRequest, answers: Mapping[str, Any]) -> dict[str, float]:
@@ -461,6 +474,7 @@ class TestShadows:
                 ask(agent, {"callbacks": [heard]})
         rounds = 2 if form is None else 1
         assert sorted(heard.roles) == ["answer"] * rounds + ["shadow"] * rounds
+        assert heard.bound == [["search"] if form is None else ["search", "Invoice"]] * 2 * rounds
         assert len(watches.requests) == rounds
         shadows = [start for start in heard.starts if start["agentcost_role"] == "shadow"]
         assert {start["agentcost_purpose"] for start in shadows} == {"evaluation"}
