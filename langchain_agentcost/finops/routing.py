@@ -29,6 +29,9 @@ from langchain_agentcost.routed import ANSWERING, ROLE, ROLES, TIER
 OF_A_DECISION = ("tenant", "user", "session", "workflow", "run", "agent", "node", "deployment", "variant")
 """The columns that all calls of a decision share: only by these, and by tags, may the report be narrowed."""
 
+KINDS = ("llm", "cache_hit", "correction", "decision")
+"""What is booked of a routed call."""
+
 
 @dataclass(frozen=True, slots=True)
 class TierShare(Total):
@@ -182,7 +185,7 @@ def _check(where: Where) -> None:
 
 
 def _routed(whole: Selection, roles: Sequence[str]) -> Selection:
-    return replace(whole, where={**(whole.where or {}), f"tag:{ROLE}": list(roles)})
+    return replace(whole, where={**(whole.where or {}), f"tag:{ROLE}": list(roles), "kind": list(KINDS)})
 
 
 def _rows(

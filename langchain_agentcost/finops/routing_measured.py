@@ -91,12 +91,23 @@ def measured(
     """
     said = _verdicts(selection.ledger, outcome)
     runs: dict[Unit, _Run] = {}
+    decided: dict[str, Unit] = {}
     for entry in _spending(selection) if said else ():
-        who = entry.attribution
-        unit = next((unit for unit in units_of(who.run, who.session) if unit in said), None)
+        unit = _unit_of(entry, said, decided)
         if unit is not None:
             runs.setdefault(unit, _Run()).add(entry)
     return _by_tier(((run, said[unit]) for unit, run in runs.items()), models or {})
+
+
+def _unit_of(entry: Entry, said: Mapping[Unit, bool], decided: dict[str, Unit]) -> Unit | None:
+    """Say which run an entry belongs to: calls of one decision go together, though each may be a run of its own."""
+    who = entry.attribution
+    unit = decided.get(entry.decision or "")
+    if unit is None:
+        unit = next((unit for unit in units_of(who.run, who.session) if unit in said), None)
+        if unit is not None and entry.decision is not None:
+            decided[entry.decision] = unit
+    return unit
 
 
 def _verdicts(ledger: Ledger, outcome: str | None) -> dict[Unit, bool]:

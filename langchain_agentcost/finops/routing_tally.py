@@ -76,7 +76,8 @@ class Decided:
     """A decision, and the calls that were made for it.
 
     Attributes:
-        run: The workflow run; the decision's id where its calls state none.
+        run: The workflow run of its first call; the decision's id where that states none. Outside a graph or chain the
+            others are runs of their own.
         told: What the router told; None where it is a call of which no decision was booked.
         answered: Whether a call that answers ended well.
         escalated: Whether another tier was asked in place of a draft.
@@ -132,7 +133,7 @@ class RoutingTally:
 
     def __init__(self, entries: Iterable[Entry], names: Sequence[str] = ()) -> None:
         self.roles: dict[str, Paid] = {}
-        self._decided: dict[tuple[str | None, str], Decided] = {}
+        self._decided: dict[str, Decided] = {}
         for entry in entries:
             self._take(entry, names)
 
@@ -159,11 +160,10 @@ class RoutingTally:
         return whole
 
     def _take(self, entry: Entry, names: Sequence[str]) -> None:
-        run, id_ = entry.attribution.run, entry.decision or entry.id
-        role = str(column_of(entry, f"tag:{ROLE}"))
-        made = self._decided.get((run, id_))
+        id_, role = entry.decision or entry.id, str(column_of(entry, f"tag:{ROLE}"))
+        made = self._decided.get(id_)
         if made is None:
-            made = self._decided[run, id_] = Decided(run or id_)
+            made = self._decided[id_] = Decided(entry.attribution.run or id_)
         made.take(entry, role, names)
         if entry.kind != "decision":
             self.roles.setdefault(role, Paid()).take(entry)

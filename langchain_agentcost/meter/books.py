@@ -344,7 +344,7 @@ class Books:
             decision=call.routed.id if call.routed is not None else None,
         )
         self._journal.write(entry)
-        decision = decision_entry(entry, call.routed, call.run) if call.routed is not None else None
+        decision = decision_entry(entry, call.routed) if call.routed is not None else None
         if decision is not None:
             self._journal.write(decision)
         if self.spend is not None:

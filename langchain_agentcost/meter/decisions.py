@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from uuid import NAMESPACE_OID
 
 from langchain_agentcost.attribution import label
 from langchain_agentcost.ledger.entry import Entry, event_id
-from langchain_agentcost.meter.runs import WorkflowRun
 from langchain_agentcost.money import from_nano
 from langchain_agentcost.routed import ANSWERING, ROLES, Routed
 
@@ -56,15 +56,15 @@ def routed_of(metadata: Mapping[str, Any]) -> Routed | None:
     )
 
 
-def decision_entry(call: Entry, routed: Routed, run: WorkflowRun) -> Entry | None:
+def decision_entry(call: Entry, routed: Routed) -> Entry | None:
     """Make the entry of the decision that a call was made for.
 
-    All calls of a decision give the same id, so that a ledger keeps one entry: the first call's.
+    All calls of a decision give the same id, so that a ledger keeps one entry: the first call's. The workflow run has
+    no part in it: outside a graph or chain, a draft and its escalation are runs of their own.
 
     Args:
         call: The call, as it is booked.
         routed: What the router told of it.
-        run: Its workflow run.
 
     Returns:
         The entry; None for a call that only compares or judges, and for one that was answered from a cache: no tier
@@ -73,7 +73,7 @@ def decision_entry(call: Entry, routed: Routed, run: WorkflowRun) -> Entry | Non
     if routed.role not in ANSWERING or call.kind != "llm":
         return None
     return Entry(
-        id=event_id(run.root_id, "decision", routed.policy, routed.id),
+        id=event_id(NAMESPACE_OID, "decision", routed.policy, routed.id),
         kind="decision",
         at=call.at,
         attribution=call.attribution,

@@ -11,7 +11,7 @@ from langchain_core.callbacks import BaseCallbackManager
 from langchain_core.runnables.config import var_child_runnable_config
 from langgraph.runtime import get_runtime
 
-from langchain_agentcost.attribution import AttributionMap, label, node_path
+from langchain_agentcost.attribution import ROUTING_TAGS, AttributionMap, label, node_path
 from langchain_agentcost.meter.runs import WorkflowRun
 
 _OF_THE_RUN = ("tenant", "user", "session", "workflow", "deployment", "variant", "tags")
@@ -43,6 +43,9 @@ def labels_of(
     if run.labels is None:
         found = table.read(run.metadata, _configurable())
         run.labels = {name: found[name] for name in _OF_THE_RUN if name in found}
+        if "tags" in run.labels:
+            # Where a routed call is the root itself, what was decided for it holds for no outcome and no other call.
+            run.labels["tags"] = tuple(pair for pair in run.labels["tags"] if pair[0] not in ROUTING_TAGS)
         if run.name:
             run.labels.setdefault("workflow", label(run.name))
     stated = table.stated(metadata)

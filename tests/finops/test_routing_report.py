@@ -200,16 +200,22 @@ def test_what_langchains_cache_answered_saves_nothing_here() -> None:
     assert row_of(made, "small").llm_calls == 1
 
 
-def test_the_same_decision_id_in_two_runs_is_two_decisions() -> None:
-    """Ids are told apart by run."""
-    made = made_of(
-        Router().answer("small", 10, run="a"),
-        [
-            replace(e, id=f"{e.id}-b", attribution=replace(e.attribution, run="b"))
-            for e in Router().answer("small", 10, run="a")
-        ],
-    )
-    assert (made.decisions, made.saving.runs, made.saving.saved) == (2, 2, Amount(1_980))
+def test_calls_in_runs_of_their_own_are_one_decision() -> None:
+    """Outside a chain an escalation is a run of its own: it is paid for where its draft was made."""
+    router = Router()
+    draft, decided, escalation = router.cascade(10, 900, run="a")
+    escalation = replace(escalation, attribution=replace(escalation.attribution, run="b"))
+    made = made_of(draft, decided, escalation, router.book.outcome(run="a"))
+    assert (made.decisions, made.saving.runs, made.saving.saved, made.escalations.escalated) == (1, 1, Amount(90), 1)
+    assert made.measurement.mixed == 1
+
+
+def test_an_outcome_is_no_call() -> None:
+    """What has a router's tags and is none of its calls is not counted."""
+    call, decided = Router().answer("small", 10, run="a")
+    outcome = replace(call, id="outcome", kind="outcome", cost=None, decision=None, name="resolved", success=True)
+    made = made_of(call, decided, outcome)
+    assert (made.decisions, made.saving.runs, made.escalations.drafts) == (1, 1, 0)
 
 
 def test_a_router_that_costs_more_than_it_saves_is_pointed_at() -> None:

@@ -101,11 +101,16 @@ def test_shadow_calls_alone_make_no_decision(meter: CostMeter) -> None:
     assert not booked(meter, "decision")
 
 
-def test_two_runs_may_have_the_same_decision_id(meter: CostMeter) -> None:
-    """A decision is told from one of another run."""
-    asked(meter, told())
-    asked(meter, told())
-    assert len(booked(meter, "decision")) == 2
+def test_calls_in_runs_of_their_own_are_one_decision(meter: CostMeter) -> None:
+    """Outside a chain every call is a root run; what was decided for one is no tag of what the run achieved."""
+    for routed in (told("draft"), told("escalation")):
+        model_of().invoke("Hi", {"callbacks": meter.callbacks, "metadata": routed.as_metadata()})
+    runs = {call.attribution.run for call in booked(meter, "llm")}
+    assert len(runs) == 2
+    assert len(booked(meter, "decision")) == 1
+    for run in runs:
+        meter.record_outcome("resolved", success=True, run=run)
+    assert [entry.attribution.tags for entry in booked(meter, "outcome")] == [(), ()]
 
 
 def test_a_call_that_is_not_routed_has_none(meter: CostMeter) -> None:
