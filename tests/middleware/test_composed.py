@@ -13,6 +13,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
 
 from langchain_agentcost import CostMeter
 from langchain_agentcost.caching.model_middleware import ModelCacheMiddleware
@@ -300,3 +301,17 @@ def test_a_thread_goes_on_where_it_was() -> None:
     state = desk.agent.invoke({"messages": [HumanMessage("And now?")]}, on(meter))
     assert last(state).response_metadata["router"]["tier"] == "small"
     assert last(state).text == "It is in Lyon."
+
+
+@ways
+def test_a_person_who_is_asked_is_asked_once(ask: Callable[[Any, Any], Any]) -> None:
+    """A budget that asks pauses the agent behind the router; the answer lets the very call be made, routed anew."""
+    meter = meter_of(steps=1, on_limit="interrupt")
+    desk = Desk(meter)
+    ask(desk.agent, on(meter))
+    assert desk.asked == 1
+    assert len(desk.agent.get_state(on(meter)).interrupts) == 1
+    desk.agent.invoke(Command(resume={"raise_by": 5}), on(meter))
+    state = desk.agent.get_state(on(meter))
+    assert state.values["messages"][-1].text == "It is in Lyon."
+    assert len(entries(meter, "llm")) == desk.asked == 3
