@@ -60,7 +60,8 @@ class Shadow:
     Args:
         share: The share of calls, from 0 to 1.
         grade: How good the answers are, by tier from 0 to 1; by default whether they agree with the strongest tier's
-            (`grading.agreement`). Async functions are awaited.
+            (`grading.agreement`). Async functions are awaited. Calls that it cannot grade are no examples: where those
+            are not as the others, the examples are not as the traffic, so look at `counts`.
         file: Where examples are appended, a JSON line each, for `read_examples`; None keeps them in memory alone.
         keep_text: Whether an example keeps what a person said, in memory and in the file. A policy that embeds learns
             nothing without it.
@@ -77,8 +78,8 @@ class Shadow:
         >>> with Shadow(share=1.0) as shadow:
         ...     if shadow.wanted(request, decision):
         ...         shadow.run(request, "small", "42", ask=lambda tier: f"42 says {tier}")
-        >>> shadow.counts, shadow.examples
-        ({'ungraded': 1}, ())
+        >>> shadow.counts, shadow.examples[0].quality
+        ({'done': 1}, {'small': 0.0, 'big': 1.0})
     """
 
     def __init__(
