@@ -15,7 +15,8 @@ The router takes part only where the outcomes of several models were recorded on
 There the bill is each run's own model's, and the baseline is the system that solves most, alone and as recorded. First
 the other features join, for that system alone; then the router sends tasks to the cheap one. `measured tier, floor 95%`
 is what the package does by default: it stays with the strong model until enough tasks prove the cheap one. The cascade
-needs a verifier with those rates; the oracle is hindsight.
+needs a verifier with those rates, and stands back where the other tasks say that it loses money. The oracle is
+hindsight.
 
     python benchmarks/composed.py --data ../shared/data/traces --json composed.json
 """
@@ -66,7 +67,7 @@ COLUMNS = (
 )  # fmt: skip
 """What every row has; what a row is not about is None."""
 
-ROUTERS: tuple[OutcomePolicy, ...] = (MeasuredTier(0.95), Cascade(0.9, 0.2), Oracle())
+ROUTERS: tuple[OutcomePolicy, ...] = (MeasuredTier(0.95), Cascade(0.9, 0.2, gated=True), Oracle())
 
 
 def rows(folder: Path, models: Sequence[str] = MODELS, *, router: bool = True) -> Iterator[dict[str, Any]]:

@@ -61,6 +61,7 @@ POLICIES: tuple[OutcomePolicy, ...] = (
     Cascade(),
     Cascade(0.9, 0.2),
     Cascade(0.9, 0.4),
+    Cascade(0.9, 0.2, gated=True),
     Sticky(),
     MeasuredTier(),
     MeasuredTier(0.95),

@@ -164,6 +164,15 @@ def test_the_router_would_refuse_a_cascade_that_loses_money() -> None:
     assert fine.refused == ()
 
 
+def test_a_gated_cascade_stands_back_where_the_other_tasks_say_that_it_loses_money() -> None:
+    """It is then the strong tier alone, and else the cascade itself; the task that is decided on is not looked at."""
+    dear = pair_of(tier("small", [800] * 4, [1, 1, 0, 0]), tier("large", [1000] * 4, [1, 1, 1, 1]))
+    assert totals(Cascade(gated=True), dear) == totals(Always(), dear)
+    assert totals(Cascade(gated=True)) == totals(Cascade())
+    one_dear = pair_of(tier("small", [100, 100, 5000], [1, 1, 1]), tier("large", [1000] * 3, [1, 1, 1]))
+    assert [one.strong for one in Cascade(gated=True).expect(one_dear)] == [1.0, 1.0, 0.0]
+
+
 def test_a_verifier_that_accepts_all_is_the_cheap_tier_and_one_that_accepts_nothing_pays_both() -> None:
     """The ends of the scale."""
     assert totals(Cascade(1, 1)) == totals(Always(strong=False))

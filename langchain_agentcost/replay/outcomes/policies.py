@@ -7,7 +7,7 @@ given, and not one draw.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
 from typing import ClassVar, NamedTuple, Protocol
 
@@ -16,6 +16,9 @@ from langchain_agentcost.replay.outcomes.pairs import Pair
 from langchain_agentcost.replay.outcomes.records import TaskRecord
 from langchain_agentcost.routing.cascade_cost import Attempt
 from langchain_agentcost.routing.cascade_cost import Cascade as CascadeCost
+
+LOSES_MONEY = "loses money"
+"""The router's name of the reason for which a cascade should not run."""
 
 
 class Expected(NamedTuple):
@@ -107,6 +110,8 @@ class Cascade:
     Args:
         accepts_right: The share of successes that the verifier accepts.
         accepts_wrong: The share of failures that it accepts.
+        gated: Whether the router's own check comes first, on the records of the other tasks: where they say that the
+            cascade costs no less than the strong tier alone, that one answers.
 
     Example:
         >>> Cascade().name, Cascade(0.9, 0.2).name
@@ -115,6 +120,7 @@ class Cascade:
 
     accepts_right: float = 1.0
     accepts_wrong: float = 0.0
+    gated: bool = False
 
     def __post_init__(self) -> None:
         _share("accepts_right", self.accepts_right)
@@ -128,9 +134,9 @@ class Cascade:
     @property
     def name(self) -> str:
         """What its verifier accepts."""
-        if self.hindsight:
-            return "cascade, perfect verifier"
-        return f"cascade, verifier accepts {self.accepts_right:.0%} of right, {self.accepts_wrong:.0%} of wrong"
+        rates = f"verifier accepts {self.accepts_right:.0%} of right, {self.accepts_wrong:.0%} of wrong"
+        kind = "gated cascade" if self.gated else "cascade"
+        return f"{kind}, {'perfect verifier' if self.hindsight else rates}"
 
     def precision(self, pair: Pair) -> float | None:
         """Give the share of accepted drafts that are right, at the cheap tier's own rate; None where none is."""
@@ -155,7 +161,13 @@ class Cascade:
 
     def expect(self, pair: Pair) -> Sequence[Expected]:
         """Give the expected values of a draft, a verdict and perhaps a second run."""
-        return [self._one(cheap, strong) for cheap, strong in pair]
+        made = [self._one(cheap, strong) for cheap, strong in pair]
+        if not self.gated:
+            return made
+        return [
+            _mixed(cheap, strong, 1.0) if LOSES_MONEY in self.refused(_without(pair, place)) else one
+            for place, (one, (cheap, strong)) in enumerate(zip(made, pair, strict=True))
+        ]
 
     def _one(self, cheap: TaskRecord, strong: TaskRecord) -> Expected:
         right = cheap.success * self.accepts_right
@@ -251,6 +263,11 @@ class MeasuredTier:
         held = [cheap.success for cheap, strong in others if strong.success >= 0.5]
         floor = QualityFloor("successes kept", min=self.floor, confidence=self.confidence)
         return floor.proven(int(sum(held)), len(held))
+
+
+def _without(pair: Pair, place: int) -> Pair:
+    """The same pair without one of its tasks."""
+    return replace(pair, tasks=pair.tasks[:place] + pair.tasks[place + 1 :])
 
 
 def _attempt(name: str, weighted: Sequence[tuple[TaskRecord, float]]) -> Attempt:
