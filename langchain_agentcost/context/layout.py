@@ -15,9 +15,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, System
 from langchain_agentcost.context.lint.schemas import lean_tools
 from langchain_agentcost.context.lint.stable import stable_tools
 from langchain_agentcost.context.lint.values import Left, Value, note_of, templated
-
-TAIL_ID = "agentcost-tail"
-"""The id of a message that stands at a prompt's end for one call. The meter knows it: it is no new task."""
+from langchain_agentcost.prompt_tail import TAIL_ID
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,12 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.tools import BaseTool
 
-from langchain_agentcost.context.layout import TAIL_ID, lay_out
+from langchain_agentcost.context.layout import lay_out
 from langchain_agentcost.context.lint.schemas import lean_schema, reads_type_lists
 from langchain_agentcost.context.lint.stable import stable_schema
 from langchain_agentcost.context.lint.tool_parts import described, name_of, parameters_of
 from langchain_agentcost.errors import MissingExtra
+from langchain_agentcost.prompt_tail import TAIL_ID
 
 if find_spec("langchain") is None:
     raise MissingExtra("langchain", extra="agents", what="CacheSafeLayout")

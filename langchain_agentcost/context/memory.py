@@ -16,7 +16,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 from typing_extensions import TypedDict  # as LangGraph does: a class cannot have states of both kinds as its bases
 
 from langchain_agentcost.context.blocks import blocks
-from langchain_agentcost.context.layout import TAIL_ID
+from langchain_agentcost.prompt_tail import TAIL_ID
 from langchain_agentcost.tokens import count_text
 
 MAX_MEMORY_TOKENS = 600

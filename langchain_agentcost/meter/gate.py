@@ -26,12 +26,10 @@ from langchain_agentcost.meter.permit import UNCAPPED_TOKENS, Permit, taken_perm
 from langchain_agentcost.meter.runs import WorkflowRun
 from langchain_agentcost.meter.worst_case import Request, WorstCase
 from langchain_agentcost.pricing import PriceBook
+from langchain_agentcost.prompt_tail import TAIL_ID
 from langchain_agentcost.saving import CacheHit
 from langchain_agentcost.uncounted import Prompt
 from langchain_agentcost.usage import Usage
-
-PROMPT_TAIL = "agentcost-tail"
-"""The id of a message that stands at a prompt's end for one call, and says what is left of the limits."""
 
 
 class Gate:
@@ -192,6 +190,6 @@ def _progress(prompt: Prompt, answer: Answer) -> str:
     new: list[Any] = [prompt]
     if not isinstance(prompt, str):
         latest = takewhile(lambda m: not isinstance(m, AIMessage), reversed(prompt))
-        new = [message.content for message in latest if message.id != PROMPT_TAIL]
+        new = [message.content for message in latest if message.id != TAIL_ID]
     asked = [(tool_call.get("name"), tool_call.get("args")) for tool_call in answer.tool_calls]
     return fingerprint([new, answer.text, asked])

@@ -11,7 +11,7 @@ from langchain_core.messages import BaseMessage, HumanMessage
 
 from langchain_agentcost.limits.refusal import amount_of
 from langchain_agentcost.limits.remaining import Remaining
-from langchain_agentcost.meter.gate import PROMPT_TAIL
+from langchain_agentcost.prompt_tail import TAIL_ID
 
 
 def with_remaining(request: ModelRequest[Any], left: Iterable[Remaining]) -> ModelRequest[Any]:
@@ -19,7 +19,7 @@ def with_remaining(request: ModelRequest[Any], left: Iterable[Remaining]) -> Mod
     line = remaining_line(left)
     if not line or not request.messages:
         return request
-    tail = HumanMessage(line, id=PROMPT_TAIL)
+    tail = HumanMessage(line, id=TAIL_ID)
     mark = request.model_settings.get("cache_control")
     if mark is None:
         return request.override(messages=[*request.messages, tail])

@@ -51,9 +51,11 @@ class Rates:
             held_tokens: How many tokens of the prompt's beginning the tier was sent before.
             caches: Whether what needs a mark to be cached has one.
         """
-        if self.card is None:
-            return None
-        cost = self.card.cost(self._usage(prompt_tokens, output_tokens, held_tokens, caches=caches))
+        return self.nano_of(self._usage(prompt_tokens, output_tokens, held_tokens, caches=caches))
+
+    def nano_of(self, usage: Usage) -> int | None:
+        """Give what was used costs, in nano-USD; None where the price is not known."""
+        cost = self.card.cost(usage) if self.card is not None else None
         return cost.total_nano if cost is not None else None
 
     def _usage(self, prompt_tokens: int, output_tokens: int, held_tokens: int, *, caches: bool) -> Usage:
@@ -103,6 +105,10 @@ class Economics:
         signature, caches = request.signature, marked(request)
         last = self.warmth.last(prompt)
         return tuple(self._offer(tier, request, prompt, signature, caches=caches, last=last) for tier in tiers)
+
+    def nano(self, tier: str, usage: Usage) -> int | None:
+        """Give what a tier's usage costs, in nano-USD; None where its price is not known."""
+        return self._rates[tier].nano_of(usage)
 
     def answered(self, request: RouteRequest, prompt: Prompt, tier: str, usage: Usage | None) -> None:
         """Learn from an answer: how long it was, and how many tokens its provider counted."""

@@ -25,7 +25,7 @@ from langchain_agentcost.routed import ROUTE, Role
 from langchain_agentcost.routing.handoff import for_model, settings_for, tools_for
 from langchain_agentcost.routing.operations import Facts, name_of, with_settings
 from langchain_agentcost.routing.routed_call import RoutedCall
-from langchain_agentcost.routing.router import Meter, Router
+from langchain_agentcost.routing.router import THRIFTY, Meter, Router
 from langchain_agentcost.routing.runnable import RouterRunnable, TierLike
 from langchain_agentcost.routing.surroundings import requested
 from langchain_agentcost.routing.telling import TOLD
@@ -42,12 +42,6 @@ Request = ModelRequest[Any]
 Response = ModelResponse[Any]
 Handler = Callable[[Request], Response]
 AsyncHandler = Callable[[Request], Awaitable[Response]]
-
-THRIFTY = 1.0
-"""The thrift of a call that a budget wants to be cheap: whatever quality a policy would keep is given up for it."""
-
-TAIL = "agentcost-tail"
-"""The id of what other middleware of this package adds to a prompt's end at each call: no part of the history."""
 
 
 class RoutedAgentState(AgentState[Any]):
@@ -124,7 +118,7 @@ class RouterMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def wrap_model_call(self, request: Request, handler: Handler) -> Response | ExtendedModelResponse[Any]:
         """Make a model call with the tier that is chosen."""
-        asked = self._asked(request, thrift=self._thrift())
+        asked = self._asked(request, thrift=0.0)
         try:
             return asked.run(handler)
         except BudgetExceeded as refused:
@@ -134,7 +128,7 @@ class RouterMiddleware(AgentMiddleware[Any, Any, Any]):
 
     async def awrap_model_call(self, request: Request, handler: AsyncHandler) -> Response | ExtendedModelResponse[Any]:
         """Make a model call with the tier that is chosen, in async code."""
-        asked = self._asked(request, thrift=self._thrift())
+        asked = self._asked(request, thrift=0.0)
         try:
             return await asked.arun(handler)
         except BudgetExceeded as refused:
@@ -144,11 +138,6 @@ class RouterMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _asked(self, request: Request, *, thrift: float) -> _Asked:
         return _Asked(self.router, request, self._form(request), merge_configs(self._config, ensure_config()), thrift)
-
-    def _thrift(self) -> float:
-        """All of it where a budget wants a cheaper model; a meter that cannot say so never does."""
-        wants_cheaper = getattr(self.router.meter, "should_downgrade", None)
-        return THRIFTY if wants_cheaper is not None and wants_cheaper() else 0.0
 
     def _form(self, request: Request) -> _Form:
         """What form an answer must have; it is the same object at each call of an agent, so it is read once."""
@@ -188,7 +177,6 @@ class _Asked:
         self._router = router
         self._request = request
         self._form = form
-        self._thrift = thrift
         self._response: Response | None = None
         facts = _facts(request, form)
         asked = replace(requested(_history(request), facts, config), thrift=thrift)
@@ -230,7 +218,7 @@ class _Asked:
     def may_be_cheaper(self, refused: BudgetExceeded) -> bool:
         """Whether a budget that refused the call wants a cheaper model, and none was asked yet."""
         drafts = self.call.decision.verifier is not None
-        return refused.evidence.get("action") == "downgrade" and self._thrift < THRIFTY and not drafts
+        return refused.evidence.get("action") == "downgrade" and self.call.request.thrift < THRIFTY and not drafts
 
     def _to(self, name: str) -> Request:
         """The request as a tier gets it: its model, and nothing that it would reject."""
@@ -279,8 +267,7 @@ class _Asked:
             if tools
             else model.bind(**request.model_settings)
         )
-        system = [request.system_message] if request.system_message is not None else []
-        return bound, [*system, *request.messages]
+        return bound, _history(request)
 
 
 class _NoModelAnswered(GraphBubbleUp):
@@ -309,12 +296,8 @@ def _within(config: RunnableConfig) -> Iterator[None]:
 
 
 def _history(request: Request) -> list[BaseMessage]:
-    """The prompt without what is another one at each call, so that the step is told by the history."""
     system: list[BaseMessage] = [request.system_message] if request.system_message is not None else []
-    messages = request.messages
-    while messages and messages[-1].id == TAIL:
-        messages = messages[:-1]
-    return [*system, *messages]
+    return [*system, *request.messages]
 
 
 def _facts(request: Request, form: _Form) -> Facts:

@@ -128,7 +128,7 @@ class Learning(Scored, Protocol):
 
 
 def cheapest_within(policy: str, losses: Mapping[str, float], offers: Offers, *, threshold: float) -> Choice:
-    """Choose the cheapest offer that is not expected to lose more than the threshold, else the one that loses least.
+    """Choose the cheapest offer that is not expected to lose more than the threshold, else the strongest.
 
     Args:
         policy: Whose choice it is.
@@ -143,7 +143,7 @@ def cheapest_within(policy: str, losses: Mapping[str, float], offers: Offers, *,
         chosen = min(within, key=lambda offer: offer.expected_nano or 0) if priced else within[0]
         said = f"expected to lose {losses.get(chosen.name, 0.0):.3f}, at most {threshold:.3f} may be"
     else:
-        chosen = min(offers, key=lambda offer: losses.get(offer.name, 1.0))
+        chosen = offers[-1]
         said = f"no tier is expected to lose at most {threshold:.3f}"
     return Choice(
         tier=chosen.name, policy=policy, reasons=(said,), score=losses.get(offers[0].name), threshold=threshold

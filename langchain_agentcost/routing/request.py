@@ -8,6 +8,7 @@ from typing import Any
 
 from langchain_core.messages import BaseMessage, HumanMessage
 
+from langchain_agentcost.prompt_tail import without_tail
 from langchain_agentcost.routing.signature import Phase, Signature, length_of, phase_of, tools_of
 
 
@@ -60,9 +61,14 @@ class RouteRequest:
         return cls(messages=given, **facts)
 
     @property
+    def history(self) -> Sequence[BaseMessage]:
+        """The prompt without what stands at its end for this call only."""
+        return without_tail(self.messages)
+
+    @property
     def phase(self) -> Phase:
         """Where the agent is."""
-        return phase_of(self.messages)
+        return phase_of(self.history)
 
     @property
     def signature(self) -> Signature:
@@ -72,5 +78,5 @@ class RouteRequest:
     @property
     def text(self) -> str:
         """What a person said last; empty where nobody did."""
-        human = next((message for message in reversed(self.messages) if isinstance(message, HumanMessage)), None)
+        human = next((message for message in reversed(self.history) if isinstance(message, HumanMessage)), None)
         return human.text if human is not None else ""

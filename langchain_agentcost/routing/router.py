@@ -21,6 +21,7 @@ from langchain_agentcost.routing.economics import Economics
 from langchain_agentcost.routing.policies.named import policy_named
 from langchain_agentcost.routing.policies.within import LearnsChecks, LearnsRewards, keeps_threshold, levelled, parts_of
 from langchain_agentcost.routing.policy import Choice, Offers, Policy
+from langchain_agentcost.routing.records import doubts
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.risk_gate import ToolRiskGate
 from langchain_agentcost.routing.shadow import Shadow
@@ -37,6 +38,11 @@ FLOOR = "router_quality_floor"
 """The key of `configurable` with the least share of the strongest tier's quality that is acceptable."""
 
 
+THRIFTY = 1.0
+"""The thrift of a call that a budget wants to be cheap: whatever quality a policy would keep is given up for it. A
+floor, a pin and the risk gate hold all the same."""
+
+
 class Meter(Protocol):
     """What a router asks a `CostMeter` for."""
 
@@ -47,6 +53,10 @@ class Meter(Protocol):
 
     def remaining(self) -> Sequence[Remaining]:
         """What is left of the budgets of the run that this code is in."""
+        ...
+
+    def should_downgrade(self) -> bool:
+        """Whether one of them wants a cheaper model."""
         ...
 
 
@@ -92,6 +102,10 @@ class Router:
         self.drift = DriftMonitor(calibration) if calibration is not None and calibration.proven else None
         self._named = {tier.name: tier for tier in self.tiers}
         self._warned: set[str] = set()
+        if shadow is not None and shadow.cost is None:
+            shadow.cost = self.economics.nano
+        for doubt in doubts(self.tiers):
+            give_warning(RoutingWarning(doubt))
 
     def with_calibration(self, calibration: Calibration | None) -> Router:
         """Give the router with another calibration.
@@ -122,7 +136,9 @@ class Router:
         """
         prompt = self.economics.prompt(request, schemas)
         used, left = self._budget()
-        return replace(request, prompt_tokens=prompt.total_tokens, used=used, left_nano=left), prompt
+        wants_cheaper = self.meter is not None and self.meter.should_downgrade()
+        thrift = THRIFTY if wants_cheaper else request.thrift
+        return replace(request, prompt_tokens=prompt.total_tokens, used=used, left_nano=left, thrift=thrift), prompt
 
     def decide(self, request: RouteRequest, prompt: Prompt) -> RouteDecision:
         """Choose a tier for a call.
@@ -144,7 +160,7 @@ class Router:
             raise refusal(dropped)
         choice, policy, floor = self._choice(request, offers)
         return RouteDecision(
-            id=uuid4().hex,
+            id=str(uuid4()),
             choice=self._gated(choice, offers),
             offers=tuple(offers),
             dropped=dropped,

@@ -65,7 +65,7 @@ class Shadow:
         file: Where examples are appended, a JSON line each, for `read_examples`; None keeps them in memory alone.
         keep_text: Whether an example keeps what a person said, in memory and in the file. A policy that embeds learns
             nothing without it.
-        cost: What a tier's usage costs, in nano-USD; None leaves examples without costs.
+        cost: What a tier's usage costs, in nano-USD; None takes the prices of the router that it is given to.
         seed: For the draw; None is another each time.
 
     Raises:
@@ -96,7 +96,7 @@ class Shadow:
             raise RoutingError(f"The share of calls with a shadow is from 0 to 1, not {share!r}.")
         self.share = share
         self._grade = grade
-        self._cost = cost
+        self.cost = cost
         self._file = file
         self._keep_text = keep_text
         self._random = Random(seed)  # noqa: S311  # which calls are compared is no secret
@@ -238,7 +238,7 @@ class Shadow:
         found = {}
         for tier, answer in answers.items():
             usage = Usage.from_message(answer) if isinstance(answer, BaseMessage) else None
-            cost = self._cost(tier, usage) if self._cost is not None and usage is not None else None
+            cost = self.cost(tier, usage) if self.cost is not None and usage is not None else None
             if cost is not None:
                 found[tier] = cost
         return found

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from langchain_agentcost.context.audit import Audit
 from langchain_agentcost.complaint import Complaint
+from langchain_agentcost.context.audit import Audit
 from langchain_agentcost.context.projecting_state import Stored
 from langchain_agentcost.errors import ContextError, ContextWarning
 

@@ -17,10 +17,10 @@ from langgraph.prebuilt import InjectedState
 from pydantic import SecretStr
 
 from langchain_agentcost.context.blocks import validate
-from langchain_agentcost.context.layout import TAIL_ID, lay_out
+from langchain_agentcost.context.layout import lay_out
 from langchain_agentcost.context.layout_middleware import cache_safe_layout
-from langchain_agentcost.meter.gate import PROMPT_TAIL
 from langchain_agentcost.prefix import PrefixStabilityMonitor
+from langchain_agentcost.prompt_tail import TAIL_ID
 
 TODAY = "Be brief. Today is {}."
 
@@ -108,11 +108,6 @@ def test_an_answer_that_is_begun_stays_last() -> None:
     """Where the model goes on with an answer, the tail stands before it."""
     made = lay_out([SystemMessage(TODAY.format("2026-11-30")), HumanMessage("Hi"), AIMessage("{")])
     assert [message.type for message in made.prompt] == ["system", "human", "human", "ai"]
-
-
-def test_the_tail_is_no_new_task_to_the_meter() -> None:
-    """The tail has the id by which the meter knows it."""
-    assert TAIL_ID == PROMPT_TAIL
 
 
 MESSAGES = st.lists(

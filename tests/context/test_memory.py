@@ -15,7 +15,6 @@ from langgraph.prebuilt import ToolNode, tools_condition
 from langgraph.types import Send
 
 from langchain_agentcost.context.blocks import validate
-from langchain_agentcost.context.layout import TAIL_ID
 from langchain_agentcost.context.memory import (
     KINDS,
     MAX_NOTES,
@@ -27,7 +26,7 @@ from langchain_agentcost.context.memory import (
     with_memory,
 )
 from langchain_agentcost.context.memory_tools import memory_tools
-from langchain_agentcost.meter.gate import PROMPT_TAIL
+from langchain_agentcost.prompt_tail import TAIL_ID
 from langchain_agentcost.testing import FakeMeteredChatModel
 from langchain_agentcost.tokens import count_text
 
@@ -161,11 +160,6 @@ def test_the_history_is_a_prefix_of_every_prompt() -> None:
         before = sent[:-1]
         call = {"name": "count", "args": {}, "id": str(step)}
         history = [*history, AIMessage("", tool_calls=[call]), ToolMessage(f"{step}", tool_call_id=str(step))]
-
-
-def test_the_meter_knows_the_tail() -> None:
-    """The notes' id is the one that the meter takes for no new task."""
-    assert TAIL_ID == PROMPT_TAIL
 
 
 def test_without_notes_nothing_is_sent_along() -> None:

@@ -8,8 +8,8 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.checkpoint.memory import InMemorySaver
 
 from langchain_agentcost.context.blocks import validate
-from langchain_agentcost.context.layout import TAIL_ID
 from langchain_agentcost.context.memory_middleware import WorkingMemoryMiddleware
+from langchain_agentcost.prompt_tail import TAIL_ID
 from langchain_agentcost.testing import FakeMeteredChatModel
 
 CALLS = AIMessage(

@@ -16,8 +16,8 @@ from langchain_core.tools import tool
 from langchain_openai import ChatOpenAI
 
 from langchain_agentcost import CostMeter
-from langchain_agentcost.meter.gate import PROMPT_TAIL
 from langchain_agentcost.middleware import agentcost_middleware
+from langchain_agentcost.prompt_tail import TAIL_ID
 from langchain_agentcost.testing import FakeCounts, FakeMeteredChatModel
 from tests.canned_provider import CannedProvider
 
@@ -55,7 +55,7 @@ def looks_again(messages: list[BaseMessage]) -> AIMessage:
 
 def looks_twice(messages: list[BaseMessage]) -> AIMessage:
     """Ask for two looks, then answer."""
-    said = [message for message in messages if message.id != PROMPT_TAIL]
+    said = [message for message in messages if message.id != TAIL_ID]
     turn = takewhile(lambda message: not isinstance(message, HumanMessage), reversed(said))
     done = sum(isinstance(message, ToolMessage) for message in turn) >= 2
     return AIMessage("It is in Lyon.") if done else looks_again(messages)

@@ -123,7 +123,7 @@ class TestTable:
 
         assert hasattr(model_router, "ModelRouterMiddleware")
 
-    @settings(max_examples=30)
+    @settings(max_examples=30, deadline=None)
     @given(st.permutations(range(len(every_kind()))))
     def test_whatever_is_given_is_put_in_order(self, places: list[int]) -> None:
         """All that there is, in any order, comes out in one that passes the check."""

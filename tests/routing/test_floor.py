@@ -203,6 +203,14 @@ def test_shadow_calls_are_seen_as_such() -> None:
     assert isinstance(shadow.examples[0].request, RouteRequest)
 
 
+def test_examples_have_the_routers_prices() -> None:
+    """What each tier's answer cost stands beside how good it was, so that a calibration can say what is saved."""
+    with Shadow(share=1.0) as shadow:
+        RouterRunnable(tiers(), shadow=shadow).invoke("question", step("read_form"))
+    [example] = shadow.examples
+    assert 0 < example.nano["small"] < example.nano["frontier"]
+
+
 async def test_shadows_in_async_code() -> None:
     """The same in async code, without waiting for them."""
     shadow = Shadow(share=1.0)

@@ -78,7 +78,7 @@ def test_in_a_graph_both_tiers_work_on_one_thread(router: RouterRunnable) -> Non
         graph.add_node(node, lambda state: {"messages": [router.invoke(state["messages"])]})
     graph.add_edge("__start__", "format")
     graph.add_edge("format", "plan")
-    done = graph.compile().invoke({"messages": "Hello"}, {"callbacks": meter.callbacks})  # type: ignore[arg-type]
+    done = graph.compile().invoke({"messages": "Hello"}, {"callbacks": meter.callbacks})  # type: ignore[call-overload]
     assert done["messages"][-1].text == "Planned."
     models = [entry.attribution.model for entry in meter.ledger.entries() if entry.kind == "llm"]
     assert len(models) == 2
@@ -87,7 +87,7 @@ def test_in_a_graph_both_tiers_work_on_one_thread(router: RouterRunnable) -> Non
 
 async def test_an_agent_streams_from_it(router: RouterRunnable) -> None:
     """`create_agent` streams the real model's tokens; it is bound tools and calls none, for its template has none."""
-    agent: Any = create_agent(router, tools=[search])  # type: ignore[arg-type]
+    agent: Any = create_agent(router, tools=[search])  # type: ignore[call-overload]
     pinned: RunnableConfig = {"configurable": {"router_tier": "small"}}
     coming = agent.astream({"messages": "Say hello."}, pinned, stream_mode="messages")
     chunks = [chunk async for chunk, _ in coming if isinstance(chunk, AIMessageChunk)]

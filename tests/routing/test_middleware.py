@@ -22,6 +22,7 @@ from pydantic import BaseModel
 from langchain_agentcost import Budget, CostMeter
 from langchain_agentcost.errors import MissingExtra, RoutingError
 from langchain_agentcost.middleware import agentcost_middleware
+from langchain_agentcost.prompt_tail import TAIL_ID
 from langchain_agentcost.routing import middleware as module
 from langchain_agentcost.routing.example import Example
 from langchain_agentcost.routing.middleware import RouterMiddleware
@@ -129,7 +130,7 @@ class AddsTail(Watches):
         self, request: ModelRequest[Any], handler: Callable[[ModelRequest[Any]], ModelResponse[Any]]
     ) -> ModelResponse[Any]:
         """Add it."""
-        tail = HumanMessage("Notes: none.", id=module.TAIL)
+        tail = HumanMessage("Notes: none.", id=TAIL_ID)
         return handler(request.override(messages=[*request.messages, tail]))
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.config import merge_configs
 from langgraph.graph import MessagesState, StateGraph
 from pydantic import BaseModel
 
@@ -24,8 +25,8 @@ class Invoice(BaseModel):
 
 def heard_of(heard: Heard, **more: Any) -> RunnableConfig:
     """A config with a handler."""
-    config: Any = {"callbacks": [heard], **more}
-    return config
+    config: RunnableConfig = {"callbacks": [heard]}
+    return merge_configs(config, more)  # type: ignore[arg-type]  # a test's keywords
 
 
 class TestDrafts:
@@ -77,13 +78,13 @@ class TestDrafts:
 
     def test_a_graph_does_not_stream_drafts(self) -> None:
         """LangGraph's message stream shows only what is the answer."""
-        agent: Any = create_agent(router(policy=Checked("no")), tools=[search])  # type: ignore[arg-type]
+        agent: Any = create_agent(router(policy=Checked("no")), tools=[search])  # type: ignore[call-overload]
         shown = [chunk.text for chunk, _ in agent.stream({"messages": "Hi"}, stream_mode="messages")]
         assert "".join(shown) == "I am frontier."
 
     def test_a_graph_shows_a_draft_that_passed_whole(self) -> None:
         """A draft that passed is shown once, when it is the answer."""
-        agent: Any = create_agent(router(policy=Checked("yes")), tools=[search])  # type: ignore[arg-type]
+        agent: Any = create_agent(router(policy=Checked("yes")), tools=[search])  # type: ignore[call-overload]
         shown = [chunk.text for chunk, _ in agent.stream({"messages": "Hi"}, stream_mode="messages")]
         assert shown == ["I am small."]
 
@@ -110,7 +111,7 @@ class TestDrafts:
         graph.add_node("ask", lambda state: {"messages": [one.invoke(state["messages"])]})
         graph.add_edge("__start__", "ask")
         with pytest.raises(BudgetExceeded):
-            graph.compile().invoke({"messages": "Hi"}, {"callbacks": [*meter.callbacks, heard]})  # type: ignore[arg-type]
+            graph.compile().invoke({"messages": "Hi"}, {"callbacks": [*meter.callbacks, heard]})  # type: ignore[call-overload]
         assert heard.roles in ([], ["draft"])
         assert not one.tiers[1].model.prompts
 

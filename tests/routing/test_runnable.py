@@ -6,17 +6,19 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import SummarizationMiddleware
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableConfig
 from langgraph.graph import MessagesState, StateGraph
 from pydantic import BaseModel
 
-from langchain_agentcost.errors import RoutingError
+from langchain_agentcost.errors import RoutingError, RoutingWarning
 from langchain_agentcost.meter import CostMeter
+from langchain_agentcost.prompt_tail import TAIL_ID
+from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.runnable import RouterRunnable
-from langchain_agentcost.routing.tier import Tier
+from langchain_agentcost.routing.tier import Record, Tier
 from langchain_agentcost.testing import FakeMeteredChatModel
 from tests.routing.desk import SMALL, STRONG, Heard, calls, router, search, tier, two_tiers
 
@@ -183,7 +185,7 @@ class TestInGraphs:
     def test_an_agent(self) -> None:
         """`create_agent` takes a router as its model: tools run, and each call is one event."""
         small = tier("small", SMALL, calls("search", query="lamp"), "Found nothing.")
-        agent: Any = create_agent(router(small, tier("frontier", STRONG)), tools=[search])  # type: ignore[arg-type]
+        agent: Any = create_agent(router(small, tier("frontier", STRONG)), tools=[search])  # type: ignore[call-overload]
         heard = Heard()
         done = agent.invoke(
             {"messages": "Find a lamp"}, {"callbacks": [heard], "configurable": {"router_tier": "small"}}
@@ -193,7 +195,7 @@ class TestInGraphs:
 
     async def test_an_agent_streams(self) -> None:
         """Tokens of the tier come out of the graph."""
-        agent: Any = create_agent(router(), tools=[search])  # type: ignore[arg-type]
+        agent: Any = create_agent(router(), tools=[search])  # type: ignore[call-overload]
         pinned: RunnableConfig = {"configurable": {"router_tier": "small"}}
         coming = agent.astream({"messages": "Hi"}, pinned, stream_mode="messages")
         chunks = [chunk async for chunk, _ in coming]
@@ -203,7 +205,7 @@ class TestInGraphs:
     def test_a_response_format(self) -> None:
         """An agent's structured response works through the router."""
         small = tier("small", SMALL, calls("Invoice", total=3))
-        agent: Any = create_agent(router(small, tier("frontier", STRONG)), response_format=Invoice)  # type: ignore[arg-type]
+        agent: Any = create_agent(router(small, tier("frontier", STRONG)), response_format=Invoice)  # type: ignore[call-overload]
         done = agent.invoke({"messages": "Total?"}, {"configurable": {"router_tier": "small"}})
         assert done["structured_response"] == Invoice(total=3)
 
@@ -341,6 +343,22 @@ class TestBeforeAnyCall:
         one = RouterRunnable([*two_tiers()[:1], tier("mid", "gpt-4.1"), *two_tiers()[1:]])
         assert [each.level for each in one.tiers] == ["small", "mid", "frontier"]
         assert one.explain("Right?", {"metadata": {"router_step": "verify"}}).tier == "mid"
+
+
+def test_a_dominated_tier_is_named() -> None:
+    """A tier that costs as much as a better one, as measured, is no tier to have: the router says so when it is made."""
+    weak = tier("small", SMALL, record=Record(runs=400, solved=200, nano=400_000_000_000))
+    better = tier("frontier", STRONG, record=Record(runs=400, solved=300, nano=400_000_000_000))
+    with pytest.warns(RoutingWarning, match="small"):
+        router(weak, better)
+
+
+def test_notes_at_the_end_of_a_prompt_are_no_turn() -> None:
+    """What stands at a prompt's end for one call makes no user's turn of an error that is to be recovered from."""
+    failed = [calls("search"), ToolMessage("no", tool_call_id="c1", status="error")]
+    notes = HumanMessage("It is noon.", id=TAIL_ID)
+    assert RouteRequest.of([*failed, notes]).phase == "error"
+    assert RouteRequest.of([HumanMessage("Where?"), notes]).text == "Where?"
 
 
 def test_a_tier_without_a_price_is_chosen_with_its_cost_unknown() -> None:
