@@ -346,7 +346,7 @@ class TestBeforeAnyCall:
 
 
 def test_a_dominated_tier_is_named() -> None:
-    """A tier that costs as much as a better one, as measured, is no tier to have: the router says so when it is made."""
+    """A tier that costs as much as a better one, as measured, is named when the router is made."""
     weak = tier("small", SMALL, record=Record(runs=400, solved=200, nano=400_000_000_000))
     better = tier("frontier", STRONG, record=Record(runs=400, solved=300, nano=400_000_000_000))
     with pytest.warns(RoutingWarning, match="small"):
