@@ -11,7 +11,10 @@ from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_agentcost.replay.strategies import STRATEGIES
 from tests.replay.made import Asked, Turn, episode, says, schemas, sent, uses
 
-SENDING = [name for name in STRATEGIES if name not in ("breakers", "limits", "response_cache")]
+NOT_SENDING = ("breakers", "limits", "response_cache", "composed", "composed_lossless")
+"""Strategies that stop runs, or answer calls themselves."""
+
+SENDING = [name for name in STRATEGIES if name not in NOT_SENDING]
 """Strategies that send every call."""
 
 EAGER = (
