@@ -10,8 +10,9 @@ are 95 % bootstrap intervals over tasks, paired.
 
 "recorded outcome": costs and successes are those of runs that took place. "price bound only": the cheap model's price
 on the strong model's answers, which is all that a replay of one model's runs can say; the row "always cheap" beside it
-is the truth. `hindsight` marks what no router can know: they are bounds. `refused` is why the package's own router
-would not run a cascade. `stated_price` marks pairs with a price that no price list has but `STATED`, here.
+is the truth. It lies on either side of the bound, since models differ in tokenizer and in how long they go on.
+`hindsight` marks what no router can know: those are bounds. `refused` is why the package's own router would not run a
+cascade. `stated_price` marks pairs with a price that no price list has but `STATED`, here.
 
     python benchmarks/routing_replay.py --data ../shared/data/traces --json routing_replay.json
 """
