@@ -36,12 +36,16 @@ class OnLimit(StrEnum):
     WARN = "warn"
 
 
+class OptionsDisagree(AgentCostError, ValueError):
+    """Options that say nothing together."""
+
+
 def register(app: typer.Typer) -> None:
     """Add the command to the command line."""
     app.command("demo")(demo)
 
 
-def demo(
+def demo(  # noqa: PLR0913  # a command has as many arguments as it has options
     model: Annotated[
         str | None,
         typer.Option(help="A provider's model instead of the local one, such as openai:gpt-5-mini, with your key."),
@@ -70,6 +74,18 @@ def demo(
     out: Annotated[
         Path | None, typer.Option(help="The output folder (default: ~/.local/state/langchain-agentcost/demo).")
     ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option(
+            "--compare",
+            help="Run the desk twice, with everything off and with everything on (router, caches, a budget), and say "
+            "what each saved.",
+        ),
+    ] = False,
+    small_model: Annotated[
+        str | None,
+        typer.Option(help="With --compare and --model: the small model that the router may choose, of any provider."),
+    ] = None,
     install_weights: Annotated[
         bool, typer.Option("--install-weights", help=f"First install the local model's file: {WEIGHTS}, 98 MB.")
     ] = False,
@@ -81,17 +97,38 @@ def demo(
     The model runs on this machine and needs no key.
     """
     try:
+        _check(model, small_model, compare=compare, limited=budget is not None or on_limit is not None)
         held_to = _budget(budget, on_limit)
         _require_extra(local=model is None)
         if install_weights:
             _install_weights()
         folder = out or _state_folder()
         written = ledger or folder / f"ledger-{datetime.now().astimezone():%Y%m%d-%H%M%S}.db"
-        _run(model, tickets, folder, written, held_to)
+        if compare:
+            _compare(model, small_model, tickets, folder, written)
+        else:
+            _run(model, tickets, folder, written, held_to)
     except MissingWeights as error:
         _stop(f"{error}\nOr let the demo do it: langchain-agentcost demo --install-weights")
     except AgentCostError as error:
         _stop(str(error))
+
+
+def _check(model: str | None, small_model: str | None, *, compare: bool, limited: bool) -> None:
+    """Refuse options that say nothing together.
+
+    Raises:
+        OptionsDisagree: If there are such.
+    """
+    if compare and limited:
+        raise OptionsDisagree(
+            "--compare has a budget of its own, which only guards. Leave --budget and --on-limit out."
+        )
+    if small_model is not None and not compare:
+        raise OptionsDisagree("--small-model is what a comparison routes to: add --compare.")
+    if compare and (model is None) != (small_model is None):
+        given, missing = ("--model", "--small-model") if small_model is None else ("--small-model", "--model")
+        raise OptionsDisagree(f"A comparison needs two models or none: beside {given} name the other by {missing}.")
 
 
 def _budget(usd: str | None, on_limit: OnLimit | None) -> Budget | None:
@@ -119,6 +156,16 @@ def _run(model: str | None, tickets: int, folder: Path, ledger: Path, budget: Bu
     from langchain_agentcost.demo.screen import Screen  # noqa: PLC0415
 
     run_demo(folder=folder, ledger=ledger, model=model, tickets=tickets, screen=Screen(), budget=budget)
+
+
+def _compare(model: str | None, small_model: str | None, tickets: int, folder: Path, ledger: Path) -> None:
+    # Only now, because these need the extra.
+    from langchain_agentcost.demo.compare import Comparison  # noqa: PLC0415
+    from langchain_agentcost.demo.compare_models import Contest  # noqa: PLC0415
+    from langchain_agentcost.demo.screen import Screen  # noqa: PLC0415
+
+    contest = Contest(model, small_model)
+    Comparison(contest=contest, folder=folder, ledger=ledger, tickets=tickets, screen=Screen()).run()
 
 
 def _require_extra(*, local: bool) -> None:

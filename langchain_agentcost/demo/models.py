@@ -66,12 +66,12 @@ def local_model(served: LocalModel, *, billed_as: str = BILLED_AS, economy: Loca
         PriceNotFound: If the price list does not know the hosted model.
     """
     rates = {served.alias: _list_rates(billed_as)}
-    chat: BaseChatModel = _chat(served)
+    chat: BaseChatModel = local_chat(served)
     cheaper = ""
     if economy is not None:
         rates[economy.alias] = _list_rates(BILLED_AS)
         # LangChain hands on what a chat model has that returns a Runnable, such as with_structured_output
-        chat = cast("BaseChatModel", chat.with_fallbacks([_chat(economy)], exceptions_to_handle=(BudgetExceeded,)))
+        chat = cast("BaseChatModel", chat.with_fallbacks([local_chat(economy)], exceptions_to_handle=(BudgetExceeded,)))
         cheaper = f" Where the budget has no room for it, {economy.alias} answers, billed as {BILLED_AS}."
     shown = ", ".join(f"{name.replace('_', ' ')} ${usd}" for name, usd in rates[served.alias].items())
     models = [{"model": alias, **listed} for alias, listed in rates.items()]
@@ -111,7 +111,12 @@ def hosted_model(name: str) -> DeskModel:
     )
 
 
-def _chat(served: LocalModel) -> ChatOpenAI:
+def local_chat(served: LocalModel) -> ChatOpenAI:
+    """Take the local model as the chat model that it is.
+
+    Args:
+        served: The running server.
+    """
     return ChatOpenAI(
         model=served.alias,
         base_url=served.base_url,
@@ -121,6 +126,19 @@ def _chat(served: LocalModel) -> ChatOpenAI:
         # With a custom base_url, ChatOpenAI does not ask for the usage of a stream unless it is told to.
         stream_usage=True,
     )
+
+
+def billed_local(alias: str, billed_as: str) -> dict[str, str]:
+    """Give the price book's line for a local model, as if it were billed like a hosted one.
+
+    Args:
+        alias: The name that its server gives it.
+        billed_as: The hosted model, as "provider:model".
+
+    Raises:
+        PriceNotFound: If the price list does not know the hosted model.
+    """
+    return {"model": alias, **_list_rates(billed_as)}
 
 
 def _list_rates(hosted: str) -> Mapping[str, str]:

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from logging import NullHandler, getLogger
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 from uuid import UUID, uuid4
 
+from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.errors import GraphDrained
@@ -67,25 +69,42 @@ REPORTS = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worked:
+    """What became of a ticket.
+
+    Args:
+        resolved: Whether it was resolved.
+        took_s: How long it took, in seconds.
+    """
+
+    resolved: bool
+    took_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class Desk:
     """A support desk that is metered.
 
     Args:
-        model: What it asks.
+        chat: What it asks.
         meter: What counts.
         database: The shop's database, as `create_shop` wrote it.
         since: When the demo started: the ledger may hold more than this demo.
         person: Who is asked when a budget has no room; None where there is no budget.
+        tools: What it works with; None takes the shop's tools as they are.
+        variant: Which arm of a comparison it is; None for none.
     """
 
-    model: DeskModel
+    chat: BaseChatModel
     meter: CostMeter
     database: Path
     since: datetime
     person: Person | None = None
+    tools: ShopTools | None = None
+    variant: str | None = None
 
-    def work(self, tickets: Sequence[Ticket], screen: Screen) -> int:
+    def work(self, tickets: Sequence[Ticket], screen: Screen) -> tuple[Worked, ...]:
         """Work tickets off, one after the other, until all are done or a limit stops the desk.
 
         Args:
@@ -93,13 +112,14 @@ class Desk:
             screen: Where to say so.
 
         Returns:
-            How many were resolved.
+            What became of those that were not stopped by a limit.
         """
-        tools = ShopTools.over(self.database)
-        graph = support_desk(self.model.chat, tools, checkpointer=InMemorySaver() if self.person else None)
-        control, of, resolved = RunControl(), len(tickets), 0
+        tools = self.tools or ShopTools.over(self.database)
+        graph = support_desk(self.chat, tools, checkpointer=InMemorySaver() if self.person else None)
+        control, of, worked = RunControl(), len(tickets), list[Worked]()
         with screen.live():
             for number, ticket in enumerate(tickets, 1):
+                began_s = perf_counter()
                 try:
                     success, topics = self._ticket(graph, ticket, of, screen, control)
                 except (LimitReached, GraphDrained) as stop:
@@ -107,14 +127,14 @@ class Desk:
                     if isinstance(stop, LimitReached):  # of a drained run the alert has said it
                         screen.say(f"Budget   {stop}")
                 else:
+                    worked.append(Worked(resolved=success, took_s=perf_counter() - began_s))
                     end = "resolved" if success else "not resolved"
                     screen.done(ticket, of, topics=topics, end=end, spent=self.spent)
-                    resolved += success
                     if not control.drain_requested:
                         continue
                 screen.say(f"Stopped  The desk takes no further ticket: {of - number} of {of} are left.")
                 break
-        return resolved
+        return tuple(worked)
 
     @property
     def spent(self) -> Total:
@@ -178,6 +198,7 @@ class Desk:
                 "workflow": NAME,
                 **DEPLOYMENT,
                 "ticket": ticket.number,
+                **({"variant": self.variant} if self.variant else {}),
             },
         }
 
@@ -219,11 +240,7 @@ def run_demo(
         ModelUnavailable: If `model` cannot be used.
         StoreUnavailable: If a folder cannot be made or the ledger cannot be opened.
     """
-    for needed in (folder, ledger.parent):
-        try:
-            needed.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreUnavailable(f"The folder {needed} cannot be made: {error.strerror}.") from error
+    make_folders(folder, ledger.parent)
     database = folder / "shop.db"
     create_shop(database)
     started = datetime.now(UTC)
@@ -236,9 +253,23 @@ def run_demo(
         person = _limited(meter, budget, screen, ledger) if budget is not None else None
         screen.say("")
         todo = TICKETS[:tickets]
-        resolved = Desk(chosen, meter, database, started, person).work(todo, screen)
+        worked = Desk(chosen.chat, meter, database, started, person).work(todo, screen)
+        resolved = sum(one.resolved for one in worked)
         _show(meter, started, screen)
         _close(meter, started, screen, resolved=resolved, of=len(todo), ledger=ledger)
+
+
+def make_folders(*folders: Path) -> None:
+    """Make the folders that a demo writes to.
+
+    Raises:
+        StoreUnavailable: If one cannot be made.
+    """
+    for needed in folders:
+        try:
+            needed.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"The folder {needed} cannot be made: {error.strerror}.") from error
 
 
 @contextmanager
@@ -276,8 +307,8 @@ def _limited(meter: CostMeter, budget: Budget, screen: Screen, ledger: Path) -> 
     before = f" (${left.spent:f} of it was spent on this ledger before)" if left.spent else ""
     screen.say(f"Budget   ${left.limit:f} for all tickets together{before}.")
     screen.say(f"Limit    A call that there is no room for {_DOES[str(budget.on_limit)]}.")
-    screen.say(f"         Watch it from another terminal: {_command()} budgets list {ledger}", whole=True)
-    return Person(meter.enforcer.store, screen, command=f"{_command()} budgets approve {ledger}")
+    screen.say(f"         Watch it from another terminal: {command()} budgets list {ledger}", whole=True)
+    return Person(meter.enforcer.store, screen, command=f"{command()} budgets approve {ledger}")
 
 
 def _show(meter: CostMeter, since: datetime, screen: Screen) -> None:
@@ -300,9 +331,9 @@ def _close(meter: CostMeter, since: datetime, screen: Screen, *, resolved: int, 
     for left in meter.remaining(DEPLOYMENT):
         screen.say(f"Budget   {left}: ${left.spent:f} is spent, ${left.reserved:f} reserved")
     screen.say(f"Ledger   {ledger}", whole=True)
-    command = _command()
-    screen.say(f"More     {command} report {ledger} --by tag:ticket", whole=True)
-    screen.say(f"         {command} report {ledger} --by agent,driver", whole=True)
+    called = command()
+    screen.say(f"More     {called} report {ledger} --by tag:ticket", whole=True)
+    screen.say(f"         {called} report {ledger} --by agent,driver", whole=True)
 
 
 def _price(meter: CostMeter, since: datetime) -> str:
@@ -312,7 +343,7 @@ def _price(meter: CostMeter, since: datetime) -> str:
     return ""
 
 
-def _command() -> str:
+def command() -> str:
     """The console script as the user can call it: by its path where it is not on the PATH."""
     name = "langchain-agentcost"
     called = Path(sys.argv[0])

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.status import Status
 from rich.text import Text
 
@@ -15,6 +16,14 @@ from langchain_agentcost.finops import Report
 from langchain_agentcost.finops.amounts import cost_of
 from langchain_agentcost.ledger.base import Total
 from langchain_agentcost.limits.alerts import Alert
+
+
+class Tabular(Protocol):
+    """What can be shown as a table; `str()` is its plain text."""
+
+    def rich(self) -> RenderableType:
+        """Give it for a terminal."""
+        ...
 
 
 class Screen:
@@ -80,11 +89,15 @@ class Screen:
             notes: Whether to show the lines under it: they are the same for all, and shown once.
         """
         shown = replace(report, title=title, notes=report.notes if notes else ())
+        self.table(shown)
+
+    def table(self, table: Tabular) -> None:
+        """Show a table: by rich in a terminal, as plain text in full width in a pipe."""
         self.console.print()
         if self.console.is_terminal:
-            self.console.print(shown.rich())
+            self.console.print(table.rich())
         else:
-            self.console.print(str(shown), markup=False, soft_wrap=True)
+            self.console.print(str(table), markup=False, soft_wrap=True)
 
 
 def figures(spent: Total, *, short: bool = False) -> str:
