@@ -32,9 +32,9 @@ from typing import Any
 from routing_replay import book, strongest
 from rows import parser, publish
 
+from langchain_agentcost.interval import bootstrap, percent_saved
 from langchain_agentcost.money import from_nano
 from langchain_agentcost.replay import Episode, Faults, Fidelity, Result, Row, Tariffs, read_traces, replay
-from langchain_agentcost.replay.interval import bootstrap, percent_saved
 from langchain_agentcost.replay.outcomes import (
     Cascade,
     MeasuredTier,

@@ -23,9 +23,9 @@ from typing import Any
 from context_peers import ClearToolUses, Summarization
 from rows import parser, publish
 
+from langchain_agentcost.interval import bootstrap
 from langchain_agentcost.money import to_nano
 from langchain_agentcost.replay import Faults, Result, Row, Tariffs, read_traces, replay, strategies
-from langchain_agentcost.replay.interval import bootstrap
 from langchain_agentcost.replay.result import RECORDED
 from langchain_agentcost.replay.strategy import Strategy, label
 from langchain_agentcost.replay.sums import Sums

@@ -9,8 +9,8 @@ from decimal import Decimal
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
+from langchain_agentcost.interval import DRAWS, bootstrap, percent_saved
 from langchain_agentcost.money import from_nano
-from langchain_agentcost.replay.interval import DRAWS, bootstrap, percent_saved
 from langchain_agentcost.replay.render_html import fragment, page
 from langchain_agentcost.replay.render_text import plain
 from langchain_agentcost.replay.run import ACTING, DANGLING

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from langchain_agentcost.interval import bootstrap
 from langchain_agentcost.replay.advice.seen import AS_IT_WAS, SeenRun, Unit
-from langchain_agentcost.replay.interval import bootstrap
 from langchain_agentcost.replay.result import HARMS
 from langchain_agentcost.replay.strategy import Fidelity
 

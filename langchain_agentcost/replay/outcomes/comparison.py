@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 
+from langchain_agentcost.interval import DRAWS, bootstrap, percent_saved
 from langchain_agentcost.money import from_nano
-from langchain_agentcost.replay.interval import DRAWS, bootstrap, percent_saved
 from langchain_agentcost.replay.outcomes.pairs import Pair
 from langchain_agentcost.replay.outcomes.policies import Always, Cascade, Expected, OutcomePolicy
 from langchain_agentcost.replay.strategy import Fidelity

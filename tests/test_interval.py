@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_agentcost.replay.interval import bootstrap, percent_saved
+from langchain_agentcost.interval import bootstrap, percent_saved
 
 _bills = st.lists(st.integers(1, 10**12), min_size=2, max_size=30)
 
