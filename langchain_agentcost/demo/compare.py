@@ -98,33 +98,48 @@ class Comparison:
         )
 
     def _announce(self) -> None:
-        say, again = self.screen.say, len(compared(self.tickets)) - self.tickets
-        say("The same support desk twice: with everything off, then with everything on.", style="bold")
-        say(f"Model    {self.contest.about}")
-        say(f"Dollars  {self.contest.prices}")
+        again = len(compared(self.tickets)) - self.tickets
         fees = ", ".join(f"{tool} ${usd} a call" for tool, usd in TOOL_PRICES.items())
-        say(f"Tools    {fees}: an invented fee. The other tools are free of charge.")
-        say(f"Tickets  {self.tickets}, and {again} more from customers who write again: caches need somebody who does.")
-        say("Off      The strong model answers every call. Only its own prompt cache is at work.")
-        say("On       RouterRunnable with its default policy: triage and extraction go to the small tier.")
-        say("         Equal prompts and tool results are cached; a refund never is, and ends what it changes.")
-        say(f"         A budget of ${self._guard} a ticket. Prompts are left as they are.")
+        self.screen.say("The same support desk twice: with everything off, then with everything on.", style="bold")
+        self.screen.facts(
+            ("Model", self.contest.about),
+            ("Dollars", self.contest.prices),
+            ("Tools", f"{fees}: an invented fee. The other tools are free of charge."),
+            ("Tickets", _TICKETS.format(first=self.tickets, again=again)),
+            ("Off", "The strong model answers every call. Only its own prompt cache is at work."),
+            ("On", _ON.format(guard=self._guard)),
+        )
 
     def _show(self, off: Arm, on: Arm, savings: Savings) -> None:
-        say = self.screen.say
         self.screen.table(results(off, on, savings))
-        self.screen.table(parts(savings, on, guard=self._guard))
-        say("")
+        self.screen.table(parts(savings, off, on, guard=self._guard))
+        self.screen.say("")
         if savings.unknown:
-            say(f"Unknown  {savings.unknown} calls have no known price: no figure above has them.")
-        say("Router   The same tokens at the strong model's price, less what was paid and what caches spared.")
-        say("Caches   A spared call counts as what it took in the other run, at the price of the tier that was chosen.")
-        say(
-            "Real     Calls, tokens, cache reads, seconds and outcomes of both runs. A call's seconds are of those made."
+            self.screen.facts(("Unknown", f"{savings.unknown} calls have no known price: no figure above has them."))
+        self.screen.facts(
+            ("Router", "The same tokens at the strong model's price, less what was paid and what caches spared."),
+            (
+                "Caches",
+                "A spared call counts as what it took in the other run, at the price of the tier it would go to.",
+            ),
+            ("Real", _REAL),
+            ("Price", self.contest.bound),
         )
-        say("         Answers vary a little from run to run: one ticket more or less is chance.")
-        say(f"Price    {self.contest.bound}")
-        say(f"Ledger   {self.ledger}", whole=True)
-        say(f"More     {command()} report {self.ledger} --by variant,node", whole=True)
-        say(f"         {command()} router report {self.ledger}", whole=True)
-        say("         The latter goes by what the router expected before each call: see its line Baseline.")
+        self.screen.say(f"Ledger   {self.ledger}", whole=True)
+        self.screen.say(f"More     {command()} report {self.ledger} --by variant,node", whole=True)
+        self.screen.say(f"         {command()} router report {self.ledger}", whole=True)
+        self.screen.facts(("", "The latter goes by what the router expected before each call: see its line Baseline."))
+
+
+_TICKETS = "{first}, and {again} more from customers who write again: caches need somebody who does."
+
+_ON = (
+    "RouterRunnable with its default policy: triage and extraction go to the small tier. Equal prompts and tool "
+    "results are cached; a refund never is, and ends what it changes. A budget of ${guard} a ticket. Prompts are left "
+    "as they are."
+)
+
+_REAL = (
+    "Calls, tokens, cache reads and outcomes of both runs, and the seconds of the calls that were made, on a machine "
+    "that may have had more to do in one run. Answers vary a little: one ticket more or less is chance."
+)

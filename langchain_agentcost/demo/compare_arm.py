@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
@@ -9,7 +10,11 @@ from statistics import median
 from langchain_agentcost.demo.run import Desk, Worked
 from langchain_agentcost.ledger.base import Total
 from langchain_agentcost.ledger.entry import Entry
+from langchain_agentcost.ledger.query import column_of
 from langchain_agentcost.routed import TIER
+
+STEPS = ("llm", "cache_hit")
+"""What stands in a ledger where the desk needed a model."""
 
 ENOUGH = 20
 """From so many on a 95th percentile is more than the slowest one."""
@@ -46,7 +51,7 @@ class Arm:
         """
         own = {"variant": desk.variant}
         entries = tuple(desk.meter.ledger.entries(own, since=desk.since))
-        models = desk.meter.report(by=(), where={**own, "kind": ["llm", "cache_hit"], "tool": None}, since=desk.since)
+        models = desk.meter.report(by=(), where={**own, "kind": STEPS, "tool": None}, since=desk.since)
         tools = [entry.kind for entry in entries if entry.attribution.tool is not None]
         return cls(
             entries=entries,
@@ -65,6 +70,12 @@ class Arm:
     def routed_to(self, tier: str) -> int:
         """Count the model calls that a router gave to a tier."""
         return sum(entry.kind == "llm" and (TIER, tier) in entry.attribution.tags for entry in self.entries)
+
+    @property
+    def steps(self) -> Counter[int]:
+        """How many model calls each ticket needed, those included that a cache answered."""
+        needed = [entry for entry in self.entries if entry.kind in STEPS and entry.attribution.tool is None]
+        return Counter(int(str(column_of(entry, "tag:ticket"))) for entry in needed)
 
     @property
     def ticket_p50_s(self) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -109,11 +110,12 @@ def results(off: Arm, on: Arm, savings: Savings) -> Table:
     return Table("The same tickets, with everything off and on", ("", "off", "on", "change"), lines)
 
 
-def parts(savings: Savings, on: Arm, *, guard: str) -> Table:
+def parts(savings: Savings, off: Arm, on: Arm, *, guard: str) -> Table:
     """Say what each feature took off the bill. The rows add up to the last one, to the nano-dollar.
 
     Args:
         savings: What each took.
+        off: The run with everything off.
         on: The run with everything on.
         guard: What a ticket may cost at most, in USD.
     """
@@ -123,7 +125,7 @@ def parts(savings: Savings, on: Arm, *, guard: str) -> Table:
         ("cached tool results", savings.tools, f"{_of(on.tool_hits, 'tool call')} spared"),
         ("models' prompt caches", savings.prompt_cache, "what was read from them, against the other run"),
         ("budget", 0, f"${guard} a ticket: it guards, it does not save"),
-        ("the runs differ", savings.differ, "other numbers of calls or tokens"),
+        ("the runs differ", savings.differ, _differ(off, on)),
     )
     lines = tuple((name, usd(nano), _percent(nano, savings.off), why) for name, nano, why in rows)
     whole = ("difference of the bills", usd(savings.saved), _percent(savings.saved, savings.off), "")
@@ -160,6 +162,14 @@ def _percent(nano: int, bill: int) -> str:
 
 def _of(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
+
+
+def _differ(off: Arm, on: Arm) -> str:
+    """Name the tickets that took another number of steps: a reply was revised in one run and not in the other."""
+    steps = Counter(on.steps)
+    steps.subtract(off.steps)
+    named = [f"{number:+d} in ticket {ticket}" for ticket, number in sorted(steps.items()) if number]
+    return f"model calls: {', '.join(named)}" if named else "as many model calls, other tokens"
 
 
 def _routed(on: Arm) -> str:

@@ -14,8 +14,16 @@ from rich.text import Text
 from langchain_agentcost.demo.tickets import Ticket
 from langchain_agentcost.finops import Report
 from langchain_agentcost.finops.amounts import cost_of
+from langchain_agentcost.finops.base import Note
+from langchain_agentcost.finops.render_rich import noted as in_terminal
+from langchain_agentcost.finops.render_text import noted as in_pipe
 from langchain_agentcost.ledger.base import Total
 from langchain_agentcost.limits.alerts import Alert
+
+_WIDE = 110
+"""Narrower terminals do not get to see which workers a ticket went to: its line would not be one."""
+
+_NAME_WIDTH = 7
 
 
 class Tabular(Protocol):
@@ -40,6 +48,18 @@ class Screen:
     def say(self, text: str, *, style: str = "", whole: bool = False) -> None:
         """Write a paragraph, or a line that is to stay whole, so that it can be copied."""
         self.console.print(Text(text, style=style), soft_wrap=whole or not self.console.is_terminal)
+
+    def facts(self, *facts: tuple[str, str]) -> None:
+        """Write lines with a name each, one text below the other; a pipe gets them in full width.
+
+        Args:
+            *facts: Names and texts.
+        """
+        notes = [Note(name.ljust(_NAME_WIDTH), text) for name, text in facts]
+        if self.console.is_terminal:
+            self.console.print(in_terminal(notes))
+        else:
+            self.console.print("\n".join(in_pipe(notes)), markup=False, soft_wrap=True)
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -73,7 +93,10 @@ class Screen:
     def done(self, ticket: Ticket, of: int, *, topics: str, end: str, spent: Total) -> None:
         """Say how a ticket ended, and what all of it cost so far."""
         who = f"{ticket.tenant}/{ticket.user}"
-        self.say(f"ticket {ticket.number:>2}/{of}  {who:<14} {topics:<26} {end:<13} {figures(spent)}")
+        if self.console.is_terminal and self.console.width < _WIDE:
+            self.say(f"ticket {ticket.number:>2}/{of} {who:<14} {end:<12} {figures(spent, short=True)}")
+        else:
+            self.say(f"ticket {ticket.number:>2}/{of}  {who:<14} {topics:<26} {end:<13} {figures(spent)}")
 
     def alert(self, alert: Alert) -> None:
         """Say that a budget comes near its limit, or that it has no room for a call that is made all the same."""

@@ -13,15 +13,17 @@ from rich.console import Console
 from typer.testing import Result
 
 from langchain_agentcost.attribution import Attribution
+from langchain_agentcost.demo.compare_arm import Arm
 from langchain_agentcost.demo.compare_features import with_cache
 from langchain_agentcost.demo.compare_savings import Savings
-from langchain_agentcost.demo.compare_tables import Table, usd
+from langchain_agentcost.demo.compare_tables import Table, parts, results, usd
 from langchain_agentcost.demo.compare_tickets import compared
 from langchain_agentcost.demo.models import BILLED_AS, BILLED_AS_UNDER_A_BUDGET, ECONOMY_ALIAS
 from langchain_agentcost.demo.screen import Screen
 from langchain_agentcost.demo.shop import ShopTools, refunded_orders
 from langchain_agentcost.demo.tickets import TICKETS
 from langchain_agentcost.ledger import Entry, open_ledger
+from langchain_agentcost.ledger.base import Total
 from langchain_agentcost.pricing import Cost, PriceBook, PriceCard
 from langchain_agentcost.routed import TIER
 from langchain_agentcost.usage import Usage
@@ -196,6 +198,40 @@ def test_a_call_more_is_shown_as_what_it_costs() -> None:
     savings = Savings.of([call(1, usage, "frontier")], [call(1, usage, "small"), call(2, usage, "small")], CARDS)
     assert savings.differ == -strong.total_nano
     assert savings.saved == savings.router + savings.differ
+
+
+def arm(entries: list[Entry]) -> Arm:
+    """Make a run of these entries."""
+    return Arm(entries=tuple(entries), models=Total(), tool_calls=0, tool_hits=0, worked=(), tickets=1)
+
+
+def test_the_remainder_names_the_ticket_that_took_more_calls() -> None:
+    """A hit stands where a call would have been; a call more is one of a ticket."""
+    usage = Usage(1_000, 100)
+    off, spared = [call(1, usage, "frontier")], [call(1, usage, "small", hit=True)]
+    for on, said in ((spared, "as many model calls"), ([*spared, call(2, usage, "small")], "+1 in ticket 1")):
+        assert said in str(parts(Savings.of(off, on, CARDS), arm(off), arm(on), guard="1"))
+
+
+def test_too_few_calls_and_tickets_have_no_seconds() -> None:
+    """A percentile of nothing is said to be none, and no division fails."""
+    nothing = arm([])
+    shown = str(results(nothing, nothing, Savings(off=0, on=0)))
+    assert shown.count("too few") == 6
+    assert "0 of 1" in shown
+
+
+def test_a_ticket_is_one_line_in_a_narrow_terminal() -> None:
+    """In 80 columns the line of a ticket leaves something out, and stays one; names of facts stand alone."""
+    seen = io.StringIO()
+    screen = Screen(Console(file=seen, width=80, force_terminal=True, color_system=None))
+    screen.done(TICKETS[9], 10, topics="orders+refunds+products", end="not resolved", spent=Total(llm_calls=58))
+    screen.facts(("Price", "a word " * 30), ("Real", "calls"))
+    ticket, *facts = seen.getvalue().splitlines()
+    assert ticket.startswith("ticket 10/10 fernshop/ana")
+    assert "not resolved" in ticket
+    assert {line[:7].strip() for line in facts} == {"Price", "", "Real"}
+    assert len(facts) > 3
 
 
 def test_calls_without_a_price_are_counted_as_such() -> None:
