@@ -190,6 +190,18 @@ def test_each_feature_is_counted_once() -> None:
     assert (alone.router, alone.answers) == (0, strong.total_nano)
 
 
+def test_a_spared_call_counts_as_what_it_took_in_the_other_run() -> None:
+    """Its prompt would have been read from the model's own cache; only a call that nobody made is the ledger's word."""
+    warm, cold = Usage(1_000, 100, cache_read_tokens=900), Usage(1_000, 100)
+    really, stated = CARDS["small"].cost(warm), CARDS["small"].cost(cold)
+    assert really is not None
+    assert stated is not None
+    off = [call(1, warm, "frontier")]
+    savings = Savings.of(off, [call(1, cold, "small", hit=True)], CARDS)
+    assert (savings.answers, savings.prompt_cache, savings.differ) == (really.total_nano, 0, 0)
+    assert Savings.of(off, [call(2, cold, "small", hit=True)], CARDS).answers == stated.total_nano
+
+
 def test_a_call_more_is_shown_as_what_it_costs() -> None:
     """What no feature explains is the remainder, at the strong model's price; the sum still holds."""
     usage = Usage(1_000, 100)
