@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import pkgutil
 import subprocess
 import sys
 
 import pytest
 
 import langchain_agentcost
+from langchain_agentcost import caching, context, routing
 
 PROBE = """
 import json, sys
@@ -62,3 +64,10 @@ def test_all_is_exactly_the_public_names() -> None:
     assert all(getattr(langchain_agentcost, name) is not None for name in langchain_agentcost.__all__)
     with pytest.raises(AttributeError, match="no attribute 'CostMetre'"):
         langchain_agentcost.CostMetre  # noqa: B018  # the access is the test
+
+
+def test_no_public_name_is_hidden_by_a_module() -> None:
+    """A name that a package imports lazily is not that of a module in it: importing the module would take its place."""
+    for package in (langchain_agentcost, routing, context, caching):
+        modules = {found.name for found in pkgutil.iter_modules(package.__path__)}
+        assert modules & set(package.__all__) == set()

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from langchain_agentcost.context.lint.schemas import lean_tools
     from langchain_agentcost.context.memory import WorkingMemory, with_memory
     from langchain_agentcost.context.memory_middleware import WorkingMemoryMiddleware
-    from langchain_agentcost.context.memory_tools import memory_tools
+    from langchain_agentcost.context.memory_toolset import memory_tools
     from langchain_agentcost.context.noninferiority import noninferior
     from langchain_agentcost.context.output.agent import OutputControlsMiddleware
     from langchain_agentcost.context.output.controls import CONCISE, OutputControls
@@ -147,7 +147,7 @@ _HOMES = {
     "lay_out": "layout",
     "lean_tools": "lint.schemas",
     "lossless": "compress.lossless",
-    "memory_tools": "memory_tools",
+    "memory_tools": "memory_toolset",
     "model_with_controls": "output.model",
     "noninferior": "noninferiority",
     "pin": "blocks",

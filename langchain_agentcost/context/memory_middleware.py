@@ -7,7 +7,7 @@ from importlib.util import find_spec
 from typing import Annotated, Any, NotRequired
 
 from langchain_agentcost.context.memory import MAX_MEMORY_TOKENS, Place, WorkingMemory, merge_memory, with_memory
-from langchain_agentcost.context.memory_tools import MEMORY_KEY, memory_tools
+from langchain_agentcost.context.memory_toolset import MEMORY_KEY, memory_tools
 from langchain_agentcost.errors import MissingExtra
 
 if find_spec("langchain") is None:

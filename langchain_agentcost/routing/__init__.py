@@ -15,13 +15,12 @@ if TYPE_CHECKING:
     from langchain_agentcost.routing.answer_score import AnswerScore
     from langchain_agentcost.routing.calibrating import calibrate
     from langchain_agentcost.routing.calibration import Calibration
-    from langchain_agentcost.routing.cascade_cost import Cascade, assess
+    from langchain_agentcost.routing.cascade_cost import Attempt, Cascade, Refusal, assess, break_even
     from langchain_agentcost.routing.decision import RouteDecision
     from langchain_agentcost.routing.drift import DriftMonitor
     from langchain_agentcost.routing.example import Example
     from langchain_agentcost.routing.examples_file import read_examples
     from langchain_agentcost.routing.examples_from import examples_by_evaluating, examples_from_langsmith
-    from langchain_agentcost.routing.fixed_sequence import fixed_sequence
     from langchain_agentcost.routing.grading import JudgedBy, agreement, passing
     from langchain_agentcost.routing.middleware import RouterMiddleware
     from langchain_agentcost.routing.nearest import NearestGain
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from langchain_agentcost.routing.text_gain import TextGain
     from langchain_agentcost.routing.tier import Record, Tier
     from langchain_agentcost.routing.verdict import Verdict, Verifier
-    from langchain_agentcost.routing.verifiers.acceptance import acceptance
+    from langchain_agentcost.routing.verifiers.acceptance import Labelled, acceptance
     from langchain_agentcost.routing.verifiers.all_of import AllOf
     from langchain_agentcost.routing.verifiers.consistency import SelfConsistency
     from langchain_agentcost.routing.verifiers.judge import Judge
@@ -56,6 +55,7 @@ __all__ = [
     "Acceptance",
     "AllOf",
     "AnswerScore",
+    "Attempt",
     "Bandit",
     "BanditState",
     "BudgetAware",
@@ -69,12 +69,14 @@ __all__ = [
     "FixedPolicy",
     "Judge",
     "JudgedBy",
+    "Labelled",
     "LogprobMargin",
     "NearestGain",
     "Offer",
     "Policy",
     "RandomPolicy",
     "Record",
+    "Refusal",
     "RouteDecision",
     "RouteRequest",
     "RouterMiddleware",
@@ -96,11 +98,11 @@ __all__ = [
     "acceptance",
     "agreement",
     "assess",
+    "break_even",
     "calibrate",
     "dominated",
     "examples_by_evaluating",
     "examples_from_langsmith",
-    "fixed_sequence",
     "passing",
     "ranked",
     "read_examples",
@@ -111,6 +113,7 @@ _HOMES = {
     "Acceptance": "policies.cascade",
     "AllOf": "verifiers.all_of",
     "AnswerScore": "answer_score",
+    "Attempt": "cascade_cost",
     "Bandit": "policies.bandit",
     "BanditState": "policies.bandit",
     "BudgetAware": "policies.budget_aware",
@@ -124,12 +127,14 @@ _HOMES = {
     "FixedPolicy": "policies.fixed",
     "Judge": "verifiers.judge",
     "JudgedBy": "grading",
+    "Labelled": "verifiers.acceptance",
     "LogprobMargin": "verifiers.logprobs",
     "NearestGain": "nearest",
     "Offer": "policy",
     "Policy": "policy",
     "RandomPolicy": "policies.random",
     "Record": "tier",
+    "Refusal": "cascade_cost",
     "RouteDecision": "decision",
     "RouteRequest": "request",
     "RouterMiddleware": "middleware",
@@ -151,11 +156,11 @@ _HOMES = {
     "acceptance": "verifiers.acceptance",
     "agreement": "grading",
     "assess": "cascade_cost",
+    "break_even": "cascade_cost",
     "calibrate": "calibrating",
     "dominated": "records",
     "examples_by_evaluating": "examples_from",
     "examples_from_langsmith": "examples_from",
-    "fixed_sequence": "fixed_sequence",
     "passing": "grading",
     "ranked": "records",
     "read_examples": "examples_file",

@@ -15,7 +15,7 @@ from langchain_agentcost.routing.calibration import Calibration
 from langchain_agentcost.routing.example import Example
 from langchain_agentcost.routing.fixed_sequence import Step, fixed_sequence_of, needed, thresholds
 from langchain_agentcost.routing.policies.within import levelled, scored_in
-from langchain_agentcost.routing.policy import Learning, Offer, Policy, Scored, cheapest_within
+from langchain_agentcost.routing.policy import Learning, Offer, Policy, Scored, cheapest_of
 from langchain_agentcost.routing.score_bins import ScoreBins
 from langchain_agentcost.routing.tier import Tier
 
@@ -124,7 +124,7 @@ class _Tried:
     def chosen(self, threshold: float) -> list[str]:
         """Who answers each example at a threshold, by the very rule that policies choose by."""
         offers = [Offer(tier=tier) for tier in self.tiers]
-        return [cheapest_within("", losses, offers, threshold=threshold).tier for losses in self.losses]
+        return [cheapest_of(losses, offers, threshold=threshold).name for losses in self.losses]
 
     def routed(self, threshold: float) -> tuple[list[float], list[bool]]:
         chosen = self.chosen(threshold)

@@ -208,7 +208,7 @@ def assess(*, cheap_nano: int, strong_nano: int, accepted: Share, check_nano: in
 
     Example:
         >>> assess(cheap_nano=400, strong_nano=1000, accepted=0.25).why
-        'it costs 0.000001150 USD, strong alone 0.000001000 USD'
+        'it costs $0.00000115, strong alone $0.000001'
     """
     expected = _expected(cheap_nano + check_nano, strong_nano, accepted)
     return _loses(expected, strong_nano, "strong") if expected >= strong_nano else None
@@ -255,12 +255,14 @@ def _expected(first_nano: int, strong_nano: int, accepted: Share) -> Fraction:
 
 
 def _loses(expected: Fraction, strong_nano: int, strong: str) -> Refusal:
-    return Refusal(
-        "loses money", f"it costs {from_nano(round(expected)):f} USD, {strong} alone {from_nano(strong_nano):f} USD"
-    )
+    return Refusal("loses money", f"it costs ${_usd(round(expected))}, {strong} alone ${_usd(strong_nano)}")
 
 
 def _share(value: Share, what: str) -> Fraction:
     if not 0 <= value <= 1:
         raise RoutingError(f"{what} is from 0 to 1, not {value!r}.")
     return Fraction(value)
+
+
+def _usd(nano: int) -> str:
+    return f"{from_nano(nano).normalize():f}"

@@ -128,7 +128,7 @@ class RouteDecision:
             price = "no price is known" if usd is None else f"${usd.normalize():f} expected"
             lines.append(f"  {name}: {price}")
         lines += [f"  {name}: out, {why}" for name, why in (self.dropped or {}).items()]
-        if self.calibration is not None:
+        if self.calibration is not None and self.floor not in self.reasons:
             lines.append(f"  floor: {self.floor}")
         return "\n".join(lines)
 

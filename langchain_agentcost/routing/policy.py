@@ -128,23 +128,40 @@ class Learning(Scored, Protocol):
 
 
 def cheapest_within(policy: str, losses: Mapping[str, float], offers: Offers, *, threshold: float) -> Choice:
-    """Choose the cheapest offer that is not expected to lose more than the threshold, else the strongest.
+    """Choose what `cheapest_of` finds, and say why.
 
     Args:
         policy: Whose choice it is.
+        losses: What each tier is expected to lose.
+        offers: The tiers, weakest first.
+        threshold: The most that may be lost.
+    """
+    chosen = cheapest_of(losses, offers, threshold=threshold)
+    weaker = [offer.name for offer in offers if losses.get(offer.name, 1.0) > threshold and offer is not chosen]
+    said = [f"{name} is expected to lose {losses.get(name, 1.0):.3f}, more than {threshold:.3f}" for name in weaker]
+    if losses.get(chosen.name, 1.0) <= threshold and chosen is not offers[-1]:
+        loss = max(0.0, losses.get(chosen.name, 0.0))
+        said.append(f"{chosen.name} is expected to lose {loss:.3f}, and {threshold:.3f} may be")
+    return Choice(
+        tier=chosen.name,
+        policy=policy,
+        reasons=tuple(said),
+        score=losses.get(offers[0].name),
+        threshold=threshold,
+    )
+
+
+def cheapest_of(losses: Mapping[str, float], offers: Offers, *, threshold: float) -> Offer:
+    """Find the cheapest offer that is not expected to lose more than the threshold, else the strongest.
+
+    Args:
         losses: What each tier is expected to lose.
         offers: The tiers, weakest first. Of those within the threshold the one that is expected to cost least is
             taken; where a price is not known, the weakest.
         threshold: The most that may be lost.
     """
     within = [offer for offer in offers if losses.get(offer.name, 1.0) <= threshold]
-    if within:
-        priced = all(offer.expected_nano is not None for offer in within)
-        chosen = min(within, key=lambda offer: offer.expected_nano or 0) if priced else within[0]
-        said = f"expected to lose {losses.get(chosen.name, 0.0):.3f}, at most {threshold:.3f} may be"
-    else:
-        chosen = offers[-1]
-        said = f"no tier is expected to lose at most {threshold:.3f}"
-    return Choice(
-        tier=chosen.name, policy=policy, reasons=(said,), score=losses.get(offers[0].name), threshold=threshold
-    )
+    if not within:
+        return offers[-1]
+    priced = all(offer.expected_nano is not None for offer in within)
+    return min(within, key=lambda offer: offer.expected_nano or 0) if priced else within[0]

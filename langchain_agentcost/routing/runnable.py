@@ -49,7 +49,8 @@ class RouterRunnable(Runnable[LanguageModelInput, Any]):
     Args:
         tiers: The tiers, weakest first: models, names, pairs or `Tier`s. Two are "small" and "frontier", three "small",
             "mid" and "frontier", unless they are named.
-        policy: What chooses: a policy or its name.
+        policy: What chooses: a policy or its name. By default the kind of step does (`StepPolicy`), and a thread leaves
+            the tier at which its prompt cache is warm only where that pays over the next calls (`Sticky`).
         floor: The least share of the strongest tier's quality that is acceptable, such as 0.95.
         calibration: What `calibrate` has found.
         meter: The `CostMeter`, for its prices and for what is left of its budgets. It still has to be passed as a
@@ -72,7 +73,7 @@ class RouterRunnable(Runnable[LanguageModelInput, Any]):
         self,
         tiers: Sequence[TierLike],
         *,
-        policy: Policy | str = "step",
+        policy: Policy | str = "sticky",
         floor: QualityFloor | float | None = None,
         calibration: Calibration | None = None,
         meter: Meter | None = None,

@@ -25,7 +25,7 @@ from langchain_agentcost.context.memory import (
     render_memory,
     with_memory,
 )
-from langchain_agentcost.context.memory_tools import memory_tools
+from langchain_agentcost.context.memory_toolset import memory_tools
 from langchain_agentcost.prompt_tail import TAIL_ID
 from langchain_agentcost.testing import FakeMeteredChatModel
 from langchain_agentcost.tokens import count_text

@@ -111,7 +111,7 @@ def test_a_cascade_is_refused_by_name_with_the_figures() -> None:
     """One that loses money says what it costs; one with a useless tier says which is better."""
     weak, large = Attempt("weak", 400, 0.25), Attempt("large", 1000, 0.75)
     (lost,) = Cascade(cheap=weak, strong=large, accepts_right=1, accepts_wrong=0).refusals()
-    assert (lost.name, lost.why) == ("loses money", "it costs 0.000001150 USD, large alone 0.000001000 USD")
+    assert (lost.name, lost.why) == ("loses money", "it costs $0.00000115, large alone $0.000001")
     mini = Attempt("mini", 100, 0.5)
     both = Cascade(cheap=weak, strong=large, accepts_right=1, accepts_wrong=0).refusals([mini])
     assert [refusal.name for refusal in both] == ["dominated", "loses money"]

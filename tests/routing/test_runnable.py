@@ -98,7 +98,7 @@ class TestOneCall:
         heard = Heard()
         said = router().invoke("Total?", hearing(SMALL_STEP, heard)).response_metadata["router"]
         assert said["tier"] == said["answered_by"] == "small"
-        assert said["policy"] == "step"
+        assert said["policy"] == "sticky>step"
         assert said["reasons"]
         assert set(said["expected_usd"]) == {"small", "frontier"}
         [told] = heard.starts
@@ -289,7 +289,7 @@ class TestBeforeAnyCall:
         decision = one.explain("Total?", hearing(SMALL_STEP, heard))
         assert (decision.tier, heard.starts) == ("small", [])
         assert all(not tier.model.prompts for tier in one.tiers)
-        assert "small, by step" in str(decision)
+        assert "small, by sticky>step" in str(decision)
         assert "$" in str(decision)
 
     def test_a_prompt_that_does_not_fit(self) -> None:

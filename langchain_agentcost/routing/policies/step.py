@@ -87,7 +87,14 @@ class StepPolicy:
         known = self.levelled([offer.tier for offer in offers])
         losses = known.losses(request, [offer.name for offer in offers])
         choice = cheapest_within(self.name, losses, offers, threshold=self.threshold + request.thrift)
-        return replace(choice, reasons=(self._need(request, request.signature).why, *choice.reasons))
+        return replace(choice, reasons=(self._why(request), *choice.reasons))
+
+    def _why(self, request: RouteRequest) -> str:
+        signature = request.signature
+        seen = self.learned.seen(signature) if self.learned.examples else 0
+        if seen >= self.sure:
+            return f"{seen:,} examples of this kind of step are known"
+        return self._need(request, signature).why
 
     def losses(self, request: RouteRequest, tiers: Sequence[str]) -> Mapping[str, float]:
         """Give what each tier is expected to lose against the last one."""
