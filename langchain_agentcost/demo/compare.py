@@ -18,6 +18,7 @@ from langchain_agentcost.demo.models import TOOL_PRICES
 from langchain_agentcost.demo.run import Desk, command, make_folders
 from langchain_agentcost.demo.screen import Screen
 from langchain_agentcost.demo.shop import ShopTools, create_shop
+from langchain_agentcost.demo.tickets import TICKETS
 from langchain_agentcost.limits.budget import Budget
 from langchain_agentcost.meter import CostMeter
 
@@ -98,14 +99,14 @@ class Comparison:
         )
 
     def _announce(self) -> None:
-        again = len(compared(self.tickets)) - self.tickets
+        first, every = len(TICKETS[: self.tickets]), len(compared(self.tickets))
         fees = ", ".join(f"{tool} ${usd} a call" for tool, usd in TOOL_PRICES.items())
         self.screen.say("The same support desk twice: with everything off, then with everything on.", style="bold")
         self.screen.facts(
             ("Model", self.contest.about),
             ("Dollars", self.contest.prices),
             ("Tools", f"{fees}: an invented fee. The other tools are free of charge."),
-            ("Tickets", _TICKETS.format(first=self.tickets, again=again)),
+            ("Tickets", _TICKETS.format(first=first, again=every - first)),
             ("Off", "The strong model answers every call. Only its own prompt cache is at work."),
             ("On", _ON.format(guard=self._guard)),
         )

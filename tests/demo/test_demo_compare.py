@@ -281,6 +281,7 @@ def test_customers_write_again_after_the_tickets_that_are_asked_for() -> None:
         assert made[:tickets] == TICKETS[:tickets]
         assert [ticket.number for ticket in made] == list(range(1, len(made) + 1))
     assert made[-1].user == TICKETS[3].user
+    assert compared(1_000) == made
 
 
 @pytest.mark.parametrize(
