@@ -182,7 +182,8 @@ class Router:
             verdict: What was said of its draft; None where there was none.
         """
         choice, escalated = decision.choice, None if verdict is None else not verdict.accepted
-        if self.drift is not None and choice.score is not None:
+        whole = decision.offers[0].name == self.tiers[0].name  # a score is of the weakest tier
+        if self.drift is not None and choice.score is not None and whole:
             self.drift.observe(choice.score, escalated=escalated)
         answering = replace(choice, tier=decision.escalate_to) if escalated else choice
         for part in parts_of(decision.by) if decision.by is not None else ():
@@ -207,10 +208,11 @@ class Router:
         if wanted is None:
             return policy.choose(request, offers), policy, "no floor is asked for"
         held = next((part for part in parts_of(policy) if keeps_threshold(part)), None)
-        said = self._unproven(wanted, another=named is not None, held=held)
+        said = self._unproven(wanted, offers, another=named is not None, held=held)
         if held is None or said is not None:
             return Choice(tier=offers[-1].name, policy="floor", reasons=(said or "",)), None, said or ""
-        return held.choose(request, offers), held, f"{wanted.min:.0%} of {self.tiers[-1].name} is proven"
+        chosen = held.choose(replace(request, thrift=0.0), offers)  # a floor holds whatever a budget wants
+        return chosen, held, f"{wanted.min:.0%} of {self.tiers[-1].name} is proven"
 
     def _policy(self, named: Any) -> Policy:
         """The policy that a call names: the router's own part of that name, with what it was given, else a new one."""
@@ -228,10 +230,12 @@ class Router:
         except (TypeError, ValueError) as error:
             raise RoutingError(f"configurable[{FLOOR!r}] is a share such as 0.95, not {given!r}.") from error
 
-    def _unproven(self, wanted: QualityFloor, *, another: bool, held: Policy | None) -> str | None:
+    def _unproven(self, wanted: QualityFloor, offers: Offers, *, another: bool, held: Policy | None) -> str | None:
         """Why the floor is not held by a policy; None where it is."""
-        calibration = self.calibration
-        if another:
+        calibration, strongest = self.calibration, self.tiers[-1].name
+        if offers[-1].name != strongest:
+            why = f"nothing is proven where {strongest} cannot take a call"
+        elif another:
             why = "the calibration is not of the policy that this call names"
         elif held is None and (calibration is None or calibration.proven):
             why = f"policy {self.policy.name} has no threshold that could be proven"
@@ -251,7 +255,7 @@ class Router:
     def _warn_once(self, why: str) -> None:
         if why not in self._warned:
             self._warned.add(why)
-            give_warning(RoutingWarning(f"All calls go to {self.tiers[-1].name}: {why}."))
+            give_warning(RoutingWarning(f"Such calls go to the strongest tier that can take them: {why}."))
 
     def _gated(self, choice: Choice, offers: Offers) -> Choice:
         """Have the risk gate look at what a tier answers that is not the strongest."""

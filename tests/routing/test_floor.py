@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
 from langchain_agentcost.errors import RoutingWarning
+from langchain_agentcost.meter import CostMeter
 from langchain_agentcost.routing.calibration import Calibration
 from langchain_agentcost.routing.example import Example
 from langchain_agentcost.routing.policies.bandit import Bandit
@@ -145,6 +147,29 @@ def test_thrift_and_cascades_do_not_go_below_a_floor(calibration: Calibration) -
         assert router.explain("question", step("decide")).policy != "step"
 
 
+def test_a_budget_that_wants_to_be_cheap_does_not_lower_a_floor(calibration: Calibration) -> None:
+    """Where a budget asks for a cheaper model, what is proven still holds; without a floor the cheap tier is taken."""
+
+    class Wanting(CostMeter):
+        def should_downgrade(self) -> bool:
+            return True
+
+    meter = Wanting()
+    held = RouterRunnable(tiers(), floor=0.95, calibration=calibration, meter=meter)
+    assert held.explain("question", step("decide")).tier == "frontier"
+    assert RouterRunnable(tiers(), meter=meter).explain("question", step("plan")).tier == "small"
+
+
+def test_nothing_is_proven_without_the_strongest_tier(calibration: Calibration) -> None:
+    """Where the tier that all is compared with cannot take a call, no floor is claimed, and it is said."""
+    small, strong = tiers()
+    router = RouterRunnable([small, replace(strong, max_input_tokens=20)], floor=0.95, calibration=calibration)
+    with pytest.warns(RoutingWarning, match="nothing is proven where frontier cannot take a call"):
+        decision = router.explain("word " * 50, step("read_form"))
+    assert (decision.tier, decision.policy) == ("small", "floor")
+    assert "nothing is proven" in decision.floor
+
+
 def test_a_policy_without_a_threshold_cannot_be_proven(calibration: Calibration) -> None:
     """A coin has nothing to calibrate: with a floor all calls go strong."""
     router = RouterRunnable(tiers(), policy=RandomPolicy(strong=0.5), floor=0.95)
@@ -176,7 +201,7 @@ def test_traffic_that_drifts_goes_to_the_strongest_tier(calibration: Calibration
     router = RouterRunnable(tiers(), floor=0.95, calibration=calibration)
     for number in range(300):
         router.invoke(f"question {number}", step("decide"))
-    with pytest.warns(RoutingWarning, match="All calls go to frontier: the traffic is not what was calibrated"):
+    with pytest.warns(RoutingWarning, match="the traffic is not what was calibrated"):
         assert "last 300 calls" in router.explain("x", step("read_form")).floor
     assert router.explain("question", step("read_form")).tier == "frontier"
 
