@@ -110,9 +110,20 @@ class Economics:
         """Give what a tier's usage costs, in nano-USD; None where its price is not known."""
         return self._rates[tier].nano_of(usage)
 
-    def answered(self, request: RouteRequest, prompt: Prompt, tier: str, usage: Usage | None) -> None:
-        """Learn from an answer: how long it was, and how many tokens its provider counted."""
-        self.warmth.sent(prompt, tier)
+    def answered(
+        self, request: RouteRequest, prompt: Prompt, tier: str, usage: Usage | None, *, aside: bool = False
+    ) -> None:
+        """Learn from an answer: how long it was, and how many tokens its provider counted.
+
+        Args:
+            request: The call.
+            prompt: What `prompt` gave of it.
+            tier: Who answered.
+            usage: What that took; None where it is not known.
+            aside: Whether it is a shadow's answer: the thread does not go on with whom that keeps warm.
+        """
+        if not aside:
+            self.warmth.sent(prompt, tier)
         if usage is None:
             return
         self.forecast.learn(request.signature, tier, usage.output_tokens)

@@ -190,7 +190,7 @@ class _Asked:
             config = self.call.config_for(tier, role)
             if role == "shadow":
                 model, messages = self._aside(tier)
-                return model.invoke(messages, config)
+                return self._heard(tier, model.invoke(messages, config))
             with _within(config):
                 return self._taken(tier, role, handler(self._to(tier)))
 
@@ -206,7 +206,7 @@ class _Asked:
             config = self.call.config_for(tier, role)
             if role == "shadow":
                 model, messages = self._aside(tier)
-                return await model.ainvoke(messages, config)
+                return self._heard(tier, await model.ainvoke(messages, config))
             with _within(config):
                 return self._taken(tier, role, await handler(self._to(tier)))
 
@@ -246,6 +246,12 @@ class _Asked:
         if role == "draft" and self._form.tools and response.structured_response is None and not _goes_on(response):
             raise RoutingError("The draft does not have the form that was asked for.")
         self._response = response
+        return answer
+
+    def _heard(self, tier: str, answer: AIMessage) -> AIMessage:
+        """A shadow's answer, whose length is learnt."""
+        used = None if is_cache_hit(answer) else Usage.from_message(answer)
+        self._router.answered(self.call.request, self._prompt, tier, used, aside=True)
         return answer
 
     def _told(self, told: AIMessage) -> ExtendedModelResponse[Any]:

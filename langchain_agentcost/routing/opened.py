@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, NamedTuple
 
@@ -72,16 +72,20 @@ class Opened:
     def chunks(self, tier: str, role: Role) -> Iterator[Any]:
         """Ask a tier for an answer that streams."""
         model, messages, config, kwargs, seen = self._ready(tier, role)
-        yield from model.stream(messages, config, **kwargs)
-        self._learn(tier, role, seen)
+        try:
+            yield from model.stream(messages, config, **kwargs)
+        finally:  # whoever leaves a stream has sent the prompt all the same
+            self._learn(tier, role, seen)
 
     async def achunks(self, tier: str, role: Role) -> AsyncGenerator[Any, None]:
         """Ask a tier for an answer that streams, in async code."""
         model, messages, config, kwargs, seen = self._ready(tier, role)
-        async with aclosing(_generated(model, messages, config, kwargs)) as coming:
-            async for chunk in coming:
-                yield chunk
-        self._learn(tier, role, seen)
+        try:
+            async with aclosing(_generated(model, messages, config, kwargs)) as coming:
+                async for chunk in coming:
+                    yield chunk
+        finally:
+            self._learn(tier, role, seen)
 
     def _ready(self, tier: str, role: Role) -> _Ready:
         named, seen = self._router.tier(tier), SeenUsage()
@@ -96,8 +100,8 @@ class Opened:
         )
 
     def _learn(self, tier: str, role: Role, seen: SeenUsage) -> None:
-        if role != "shadow":  # what another tier says aside keeps nobody warm that the thread goes on with
-            self._router.answered(self.call.request, self.prompt, tier, seen.usage)
+        if seen.sent:
+            self._router.answered(self.call.request, self.prompt, tier, seen.usage, aside=role == "shadow")
 
 
 class _Ready(NamedTuple):
@@ -111,10 +115,18 @@ class _Ready(NamedTuple):
 
 
 def as_messages(given: LanguageModelInput) -> list[BaseMessage]:
-    """Give a model's input as messages, as LangChain's models read it."""
+    """Give a model's input as messages, as LangChain's models read it.
+
+    Raises:
+        ValueError: If it is none.
+    """
     if isinstance(given, str):
         return [HumanMessage(given)]
-    return given.to_messages() if isinstance(given, PromptValue) else convert_to_messages(given)
+    if isinstance(given, PromptValue):
+        return given.to_messages()
+    if isinstance(given, Sequence):
+        return convert_to_messages(given)
+    raise ValueError(f"Invalid input type {type(given)}. Must be a PromptValue, str, or list of BaseMessages.")
 
 
 async def _generated(

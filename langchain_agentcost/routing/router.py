@@ -169,9 +169,11 @@ class Router:
             by=policy,
         )
 
-    def answered(self, request: RouteRequest, prompt: Prompt, tier: str, usage: Usage | None) -> None:
-        """Learn from an answer."""
-        self.economics.answered(request, prompt, tier, usage)
+    def answered(
+        self, request: RouteRequest, prompt: Prompt, tier: str, usage: Usage | None, *, aside: bool = False
+    ) -> None:
+        """Learn from an answer; see `Economics.answered`."""
+        self.economics.answered(request, prompt, tier, usage, aside=aside)
 
     def checked(self, request: RouteRequest, decision: RouteDecision, verdict: Verdict | None) -> None:
         """Learn from what became of a decision.

@@ -118,3 +118,15 @@ def test_counts_are_corrected_by_what_providers_count() -> None:
     assert before is not None
     assert after is not None
     assert 1.9 < after / before < 2.1
+
+
+def test_what_another_tier_says_aside_is_a_length_and_no_warmth() -> None:
+    """A shadow's answer tells how long its tier answers; the thread does not go on there."""
+    economics, request = Economics(TIERS, PriceBook()), RouteRequest.of("Plan it.", node="plan", thread="t")
+    seen = economics.prompt(request)
+    for _ in range(30):
+        economics.answered(request, seen, "small", Usage(10, 20))
+        economics.answered(request, seen, "frontier", Usage(10, 2_000), aside=True)
+    assert economics.forecast.tokens(request.signature, "frontier") > 1_500
+    assert economics.warmth.last(seen) == "small"
+    assert economics.warmth.held_tokens(seen, "frontier", ttl_s=300) == 0
