@@ -6,13 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from langchain_core.language_models import BaseChatModel
-from langchain_core.runnables import RunnableBinding
+from langchain_core.runnables import RunnableBinding, RunnableConfig, RunnableWithFallbacks
+from langchain_core.runnables.config import merge_configs
 
 
 def innermost(model: Any) -> Any:
-    """Give the model that everything is bound to."""
-    while isinstance(model, RunnableBinding):
-        model = model.bound
+    """Give the model that everything is bound to; of one with fallbacks, the first that is asked."""
+    while isinstance(model, RunnableBinding | RunnableWithFallbacks):
+        model = model.bound if isinstance(model, RunnableBinding) else model.runnable
     return model
 
 
@@ -21,6 +22,15 @@ def bound_to(model: Any) -> dict[str, Any]:
     bound: dict[str, Any] = {}
     while isinstance(model, RunnableBinding):
         bound = {**model.kwargs, **bound}
+        model = model.bound
+    return bound
+
+
+def config_of(model: Any) -> RunnableConfig:
+    """Give the config that is bound to it."""
+    bound: RunnableConfig = {}
+    while isinstance(model, RunnableBinding):
+        bound = merge_configs(model.config, bound)
         model = model.bound
     return bound
 

@@ -26,6 +26,7 @@ class RouteDecision:
         floor: What holds of the quality floor, as a sentence.
         calibration: The calibration that holds; None for none.
         by: The policy that chose; None where none was asked.
+        blocked: Why nobody may answer in place of a draft that does not pass; None where somebody may.
 
     Example:
         >>> from langchain_agentcost.routing.tier import Tier
@@ -44,6 +45,7 @@ class RouteDecision:
     floor: str = "no floor is asked for"
     calibration: str | None = None
     by: Policy | None = field(default=None, repr=False, compare=False)
+    blocked: str | None = None
 
     @property
     def tier(self) -> str:
@@ -66,9 +68,9 @@ class RouteDecision:
         return self.choice.verifier
 
     @property
-    def escalate_to(self) -> str:
-        """The tier that answers in place of an answer that does not pass."""
-        return self.choice.escalate_to or self.baseline
+    def escalate_to(self) -> str | None:
+        """The tier that answers in place of an answer that does not pass; None where none does."""
+        return self.choice.escalate_to
 
     @property
     def baseline(self) -> str:
@@ -115,14 +117,15 @@ class RouteDecision:
             "threshold": self.choice.threshold,
             "propensity": self.choice.propensity,
             "verifier": self.verifier.name if self.verifier is not None else None,
-            "escalate_to": self.escalate_to if self.verifier is not None else None,
+            "escalate_to": self.escalate_to,
             "floor": self.floor,
             "calibration": self.calibration,
         }
 
     def __str__(self) -> str:
         """Say it for a person: the choice and why, then every tier with its cost or why it is out."""
-        checked = f", checked by {self.verifier.name}, else {self.escalate_to}" if self.verifier is not None else ""
+        other = self.escalate_to or "nobody"
+        checked = f", checked by {self.verifier.name}, else {other}" if self.verifier is not None else ""
         lines = [f"{self.tier}, by {self.policy}{checked}", *(f"  because {reason}" for reason in self.reasons)]
         for name, usd in self.expected_usd.items():
             price = "no price is known" if usd is None else f"${usd.normalize():f} expected"

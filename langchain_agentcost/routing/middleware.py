@@ -12,7 +12,7 @@ from typing import Annotated, Any, NotRequired, Self
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config, merge_configs, var_child_runnable_config
+from langchain_core.runnables.config import ensure_config, merge_configs, run_in_executor, var_child_runnable_config
 from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
@@ -104,16 +104,8 @@ class RouterMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def with_meter(self, meter: Meter) -> Self:
         """Give the middleware with a meter, whose prices count and whose budgets are looked at."""
-        made, known = copy(self), self.router
-        made.router = Router(
-            known.tiers,
-            policy=known.given_policy,
-            floor=known.floor,
-            calibration=known.calibration,
-            meter=meter,
-            risk_gate=known.risk_gate,
-            shadow=known.shadow,
-        )
+        made = copy(self)
+        made.router = self.router.with_meter(meter)
         return made
 
     def wrap_model_call(self, request: Request, handler: Handler) -> Response | ExtendedModelResponse[Any]:
@@ -128,16 +120,21 @@ class RouterMiddleware(AgentMiddleware[Any, Any, Any]):
 
     async def awrap_model_call(self, request: Request, handler: AsyncHandler) -> Response | ExtendedModelResponse[Any]:
         """Make a model call with the tier that is chosen, in async code."""
-        asked = self._asked(request, thrift=0.0)
+        asked = await self._aasked(request, thrift=0.0)
         try:
             return await asked.arun(handler)
         except BudgetExceeded as refused:
             if not asked.may_be_cheaper(refused):
                 raise
-        return await self._asked(request, thrift=THRIFTY).arun(handler)
+        return await (await self._aasked(request, thrift=THRIFTY)).arun(handler)
 
     def _asked(self, request: Request, *, thrift: float) -> _Asked:
         return _Asked(self.router, request, self._form(request), merge_configs(self._config, ensure_config()), thrift)
+
+    async def _aasked(self, request: Request, *, thrift: float) -> _Asked:
+        if not self.router.embeds:
+            return self._asked(request, thrift=thrift)
+        return await run_in_executor(None, self._asked, request, thrift=thrift)
 
     def _form(self, request: Request) -> _Form:
         """What form an answer must have; it is the same object at each call of an agent, so it is read once."""

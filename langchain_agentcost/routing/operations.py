@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any
 
-from langchain_core.runnables import Runnable
+from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_agentcost.answer_caps import CAPS
+from langchain_agentcost.chat_model import bound_to, config_of
+from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.recent import Recent
 from langchain_agentcost.routing.handoff import settings_for, tools_for
 from langchain_agentcost.routing.tier import Tier
@@ -37,7 +39,13 @@ class Operation:
         args, kwargs = self.args, settings_for(self.kwargs, tier.model)
         if self.method == "bind_tools" and args:
             args = (tools_for(args[0], tier.model), *args[1:])
-        return getattr(model, self.method)(*args, **kwargs)
+        method = getattr(model, self.method, None)
+        if method is None:
+            raise RoutingError(
+                f"The model of tier {tier.name!r}, a {type(model).__name__}, has no {self.method}: give the tier the "
+                "chat model, and wrap the router instead, as in router.with_retry()."
+            )
+        return method(*args, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +87,8 @@ class Operations:
 
     def then(self, method: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Operations:
         """Give a queue with one more operation."""
-        return Operations((*self.queue, Operation(method, tuple(args), dict(kwargs))), self._bound)
+        kept = (list(args[0]), *args[1:]) if method == "bind_tools" and args else tuple(args)
+        return Operations((*self.queue, Operation(method, kept, dict(kwargs))), self._bound)
 
     @property
     def facts(self) -> Facts:
@@ -99,11 +108,22 @@ class Operations:
         key = (tier.name, *map(_key, self.queue))
         known = self._bound.get(key)
         if known is None:
-            made = reduce(lambda model, operation: operation.on(model, tier), self.queue, tier.model)
-            known = (self.queue, made)
+            known = (self.queue, self._made(tier))
             self._bound.put(key, known)
         bound: Runnable[Any, Any] = known[1]
         return bound
+
+    def _made(self, tier: Tier) -> Any:
+        """The tier's model with the operations done; what was bound to it before stays bound."""
+        inner: Any = tier.model
+        while isinstance(inner, RunnableBinding):
+            inner = inner.bound
+        made = reduce(lambda model, operation: operation.on(model, tier), self.queue, inner)
+        given = {name for operation in self.queue for name in operation.kwargs} | {"tools"}
+        own = {name: value for name, value in bound_to(tier.model).items() if name not in given}
+        if inner is tier.model:
+            return made
+        return RunnableBinding(bound=made, kwargs=own, config=config_of(tier.model))
 
 
 _Bound = Recent[tuple[Any, ...], tuple[tuple[Operation, ...], Any]]
@@ -172,7 +192,7 @@ def _key(thing: Any) -> Any:
     if isinstance(thing, Operation):
         return (thing.method, _key(thing.args), _key(thing.kwargs))
     if isinstance(thing, str | int | float | bool | None):
-        return thing
+        return (type(thing).__name__, thing)  # 1 and True are equal, and not the same to a provider
     if isinstance(thing, list | tuple):
         return tuple(map(_key, thing))
     if isinstance(thing, Mapping):

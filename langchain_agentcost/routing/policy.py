@@ -70,7 +70,7 @@ class Policy(Protocol):
     """Chooses a tier. It is pure: the same request and offers get the same choice, and nothing is remembered here.
 
     A policy that draws or learns keeps that apart (`Bandit`), guarded by a lock. It takes at most a millisecond, unless
-    it embeds.
+    it embeds: then it has a true attribute `embeds`, and async code asks it in a thread.
     """
 
     @property

@@ -12,6 +12,7 @@ from langchain_core.runnables.config import merge_configs
 from langgraph.constants import TAG_NOSTREAM
 from langgraph.errors import GraphBubbleUp
 
+from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routed import EVALUATION_PURPOSE, Role
 from langchain_agentcost.routing.decision import RouteDecision
 from langchain_agentcost.routing.request import RouteRequest
@@ -34,6 +35,10 @@ _UNSEEN = ("draft", "shadow", "judge")
 
 _PURPOSES: dict[Role, str] = {"shadow": EVALUATION_PURPOSE, "judge": "verification"}
 """What calls are for that are no work of the agent's own."""
+
+
+_ANSWER: Role = "answer"
+_UNCHECKED: Verdict | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,27 +74,27 @@ class RoutedCall:
 
     def run(self, ask: Ask) -> Any:
         """Make the call, and give the answer."""
-        tier, role, verdict = self._first()
+        tier, role, verdict = self.decision.tier, _ANSWER, _UNCHECKED
         if self.decision.verifier is not None:
             draft, verdict = self._checked(lambda: ask(tier, "draft"))
             if verdict.accepted:
                 return self._finished(Answered(draft, tier, verdict), ask)
-            tier, role = self.decision.escalate_to, "escalation"
+            tier, role = self._escalation(), "escalation"
         return self._finished(Answered(ask(tier, role), tier, verdict), ask)
 
     async def arun(self, ask: AsyncAsk) -> Any:
         """Make the call in async code, and give the answer."""
-        tier, role, verdict = self._first()
+        tier, role, verdict = self.decision.tier, _ANSWER, _UNCHECKED
         if self.decision.verifier is not None:
             draft, verdict = await self._achecked(lambda: ask(tier, "draft"))
             if verdict.accepted:
                 return await self._afinished(Answered(draft, tier, verdict), ask)
-            tier, role = self.decision.escalate_to, "escalation"
+            tier, role = self._escalation(), "escalation"
         return await self._afinished(Answered(await ask(tier, role), tier, verdict), ask)
 
     def stream(self, chunks: Chunks, ask: Ask) -> Iterator[Any]:
         """Make the call, and give the answer as it comes. A draft is given when it has passed, never before."""
-        tier, role, verdict = self._first()
+        tier, role, verdict = self.decision.tier, _ANSWER, _UNCHECKED
         if self.decision.verifier is not None:
             kept: list[Any] = []
             _, verdict = self._checked(lambda: summed(_kept(kept, chunks(tier, "draft"))))
@@ -97,14 +102,14 @@ class RoutedCall:
                 yield from told_first(kept, self._told(tier, verdict))
                 self._finished(Answered(summed(kept), tier, verdict), ask)
                 return
-            tier, role = self.decision.escalate_to, "escalation"
+            tier, role = self._escalation(), "escalation"
         came: list[Any] = []
         yield from told_first(_kept(came, chunks(tier, role)), self._told(tier, verdict))
         self._finished(Answered(summed(came), tier, verdict), ask)
 
     async def astream(self, chunks: AsyncChunks, ask: AsyncAsk) -> AsyncIterator[Any]:
         """Make the call in async code, and give the answer as it comes; see `stream`."""
-        tier, role, verdict = self._first()
+        tier, role, verdict = self.decision.tier, _ANSWER, _UNCHECKED
         if self.decision.verifier is not None:
             kept: list[Any] = []
 
@@ -119,7 +124,7 @@ class RoutedCall:
                     yield chunk
                 await self._afinished(Answered(summed(kept), tier, verdict), ask)
                 return
-            tier, role = self.decision.escalate_to, "escalation"
+            tier, role = self._escalation(), "escalation"
         came: list[Any] = []
         async with aclosing(chunks(tier, role)) as coming:
             async for chunk in coming:
@@ -142,14 +147,21 @@ class RoutedCall:
         """Give the config of what a verifier asks by itself."""
         return self.config_for(self.decision.tier, "judge")
 
-    def _first(self) -> tuple[str, Role, Verdict | None]:
-        return self.decision.tier, "answer", None
+    def _escalation(self) -> str:
+        """The tier that answers in place of a draft.
+
+        Raises:
+            RoutingError: If none may.
+        """
+        if self.decision.escalate_to is None:
+            raise RoutingError(f"The draft did not pass, and nobody may answer in its place: {self.decision.blocked}.")
+        return self.decision.escalate_to
 
     def _checked(self, draft: Callable[[], Any]) -> tuple[Any, Verdict]:
         """Get a draft and check it. Whatever goes wrong with it, the stronger tier answers."""
         assert self.decision.verifier is not None  # noqa: S101  # both callers look
         try:
-            drafted = draft()
+            drafted = _there(draft())
             return drafted, self.decision.verifier.check(self.request, drafted, self.aside())
         except GraphBubbleUp:  # a limit, or a person who is asked
             raise
@@ -160,7 +172,7 @@ class RoutedCall:
         """Get a draft and check it in async code; see `_checked`."""
         assert self.decision.verifier is not None  # noqa: S101  # both callers look
         try:
-            drafted = await draft()
+            drafted = _there(await draft())
             return drafted, await self.decision.verifier.acheck(self.request, drafted, self.aside())
         except GraphBubbleUp:
             raise
@@ -172,7 +184,13 @@ class RoutedCall:
         self.router.checked(self.request, self.decision, answered.verdict)
         shadow = self.router.shadow
         if shadow is not None and shadow.wanted(self.request, self.decision):
-            shadow.run(self.request, answered.tier, answered.answer, lambda tier: ask(tier, "shadow"))
+            shadow.run(
+                self.request,
+                answered.tier,
+                answered.answer,
+                lambda tier: ask(tier, "shadow"),
+                cost=self.router.economics.nano,
+            )
         return telling(answered.answer, self._told(answered.tier, answered.verdict))
 
     async def _afinished(self, answered: Answered, ask: AsyncAsk) -> Any:
@@ -180,7 +198,13 @@ class RoutedCall:
         self.router.checked(self.request, self.decision, answered.verdict)
         shadow = self.router.shadow
         if shadow is not None and shadow.wanted(self.request, self.decision):
-            await shadow.arun(self.request, answered.tier, answered.answer, lambda tier: ask(tier, "shadow"))
+            await shadow.arun(
+                self.request,
+                answered.tier,
+                answered.answer,
+                lambda tier: ask(tier, "shadow"),
+                cost=self.router.economics.nano,
+            )
         return telling(answered.answer, self._told(answered.tier, answered.verdict))
 
     def _told(self, tier: str, verdict: Verdict | None) -> dict[str, Any]:
@@ -189,6 +213,13 @@ class RoutedCall:
         if verdict is not None:
             said |= {"escalated": not verdict.accepted, "verdict": list(verdict.reasons)}
         return said
+
+
+def _there(draft: Any) -> Any:
+    """A draft, if one came: of a form that does not parse a stream gives nothing."""
+    if draft is None:
+        raise RoutingError("Nothing came.")
+    return draft
 
 
 def _kept(into: list[Any], chunks: Iterable[Any]) -> Iterator[Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from copy import copy
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Protocol
@@ -16,10 +17,10 @@ from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.routing.calibration import Calibration
 from langchain_agentcost.routing.constraints import PINNED_TIER, beyond_budget, refusal, too_dear, unfit
 from langchain_agentcost.routing.decision import RouteDecision
-from langchain_agentcost.routing.drift import DriftMonitor
 from langchain_agentcost.routing.economics import Economics
+from langchain_agentcost.routing.floor import FloorGuard
 from langchain_agentcost.routing.policies.named import policy_named
-from langchain_agentcost.routing.policies.within import LearnsChecks, LearnsRewards, keeps_threshold, levelled, parts_of
+from langchain_agentcost.routing.policies.within import LearnsChecks, LearnsRewards, levelled, parts_of
 from langchain_agentcost.routing.policy import Choice, Offers, Policy
 from langchain_agentcost.routing.records import doubts
 from langchain_agentcost.routing.request import RouteRequest
@@ -33,9 +34,6 @@ from langchain_agentcost.usage import Usage
 
 POLICY = "router_policy"
 """The key of `configurable` that names another policy."""
-
-FLOOR = "router_quality_floor"
-"""The key of `configurable` with the least share of the strongest tier's quality that is acceptable."""
 
 
 THRIFTY = 1.0
@@ -91,37 +89,38 @@ class Router:
         shadow: Shadow | None = None,
     ) -> None:
         self.tiers = _levelled(tiers)
-        self.floor = floor
-        self.calibration = calibration
         self.given_policy = levelled(policy, self.tiers)
-        self.policy = calibration.apply(self.given_policy, self.tiers) if calibration is not None else self.given_policy
         self.meter = meter
         self.risk_gate = risk_gate
         self.shadow = shadow
         self.economics = Economics(self.tiers, meter.prices if meter is not None else PriceBook())
-        self.drift = DriftMonitor(calibration) if calibration is not None and calibration.proven else None
+        self._floor = floor
         self._named = {tier.name: tier for tier in self.tiers}
-        self._warned: set[str] = set()
-        if shadow is not None and shadow.cost is None:
-            shadow.cost = self.economics.nano
+        self.use(calibration)
         for doubt in doubts(self.tiers):
             give_warning(RoutingWarning(doubt))
 
     def with_calibration(self, calibration: Calibration | None) -> Router:
-        """Give the router with another calibration.
+        """Give the router with another calibration; what it has learnt of costs is shared.
 
         Raises:
             RoutingError: If it is of other tiers or another policy.
         """
-        return Router(
-            self.tiers,
-            policy=self.given_policy,
-            floor=self.floor,
-            calibration=calibration,
-            meter=self.meter,
-            risk_gate=self.risk_gate,
-            shadow=self.shadow,
-        )
+        made = copy(self)
+        made.use(calibration)
+        return made
+
+    def with_meter(self, meter: Meter) -> Router:
+        """Give the router with a meter; its prices count from now on, and what was learnt of costs is begun anew."""
+        made = copy(self)
+        made.meter = meter
+        made.economics = Economics(self.tiers, meter.prices)
+        return made
+
+    @property
+    def embeds(self) -> bool:
+        """Whether a decision may take longer than an event loop should stand still."""
+        return any(getattr(part, "embeds", False) for part in parts_of(self.policy))
 
     def tier(self, name: str) -> Tier:
         """Give a tier by its name."""
@@ -150,23 +149,28 @@ class Router:
         Raises:
             RoutingError: If no tier can take it; the message says why each cannot.
         """
-        dropped = unfit(request, self.tiers, self.risk_gate)
-        able = [tier for tier in self.tiers if tier.name not in dropped]
+        unable = unfit(request, self.tiers, self.risk_gate)
+        able = [tier for tier in self.tiers if tier.name not in unable]
         offers: Offers = self.economics.offers(request, prompt, able)
-        for too_much in (too_dear, beyond_budget):
-            dropped |= too_much(request, offers)
+        dropped = {**unable, **too_dear(request, offers)}
+        offers = [offer for offer in offers if offer.name not in dropped]
+        wanted = self.guard.wanted(request)
+        if wanted is None:  # a floor holds whatever a budget has left: then the meter stops the call
+            dropped |= beyond_budget(request, offers)
             offers = [offer for offer in offers if offer.name not in dropped]
         if not offers:
             raise refusal(dropped)
-        choice, policy, floor = self._choice(request, offers)
+        choice, policy, floor = self._choice(request, offers, wanted, dropped)
+        choice, blocked = self._gated(checked_choice(choice, offers), offers, unable)
         return RouteDecision(
             id=str(uuid4()),
-            choice=self._gated(choice, offers),
+            choice=choice,
             offers=tuple(offers),
             dropped=dropped,
             floor=floor,
             calibration=self.calibration.id if self.calibration is not None else None,
             by=policy,
+            blocked=blocked,
         )
 
     def answered(
@@ -184,10 +188,10 @@ class Router:
             verdict: What was said of its draft; None where there was none.
         """
         choice, escalated = decision.choice, None if verdict is None else not verdict.accepted
-        whole = decision.offers[0].name == self.tiers[0].name  # a score is of the weakest tier
-        if self.drift is not None and choice.score is not None and whole:
-            self.drift.observe(choice.score, escalated=escalated)
-        answering = replace(choice, tier=decision.escalate_to) if escalated else choice
+        drift = self.guard.drift
+        if drift is not None and choice.score is not None and decision.offers[0].name == self.tiers[0].name:
+            drift.observe(choice.score, escalated=escalated)  # a score is of the weakest offer
+        answering = replace(choice, tier=decision.escalate_to or choice.tier) if escalated else choice
         for part in parts_of(decision.by) if decision.by is not None else ():
             if isinstance(part, LearnsRewards):
                 part.decided(decision.id, request, answering)
@@ -200,71 +204,53 @@ class Router:
             if isinstance(part, LearnsRewards):
                 part.reward(decision_id, quality)
 
-    def _choice(self, request: RouteRequest, offers: Offers) -> tuple[Choice, Policy | None, str]:
+    def use(self, calibration: Calibration | None) -> None:
+        """Take a calibration for this router: `with_calibration` is for one that is in use."""
+        self.calibration = calibration
+        self.policy = calibration.apply(self.given_policy, self.tiers) if calibration is not None else self.given_policy
+        self.guard = FloorGuard(self._floor, calibration, self.tiers[-1].name)
+
+    def _choice(
+        self, request: RouteRequest, offers: Offers, wanted: QualityFloor | None, dropped: Mapping[str, str]
+    ) -> tuple[Choice, Policy | None, str]:
         """What is chosen, by whom, and what holds of the floor."""
         if request.configurable.get(PINNED_TIER) is not None:
             pinned = Choice(tier=offers[0].name, policy="pinned", reasons=("it is pinned",))
             return pinned, None, "a pinned tier has no floor"
-        wanted, named = self._wanted(request), request.configurable.get(POLICY)
+        named = request.configurable.get(POLICY)
         policy = self.policy if named is None else self._policy(named)
         if wanted is None:
             return policy.choose(request, offers), policy, "no floor is asked for"
-        held = next((part for part in parts_of(policy) if keeps_threshold(part)), None)
-        said = self._unproven(wanted, offers, another=named is not None, held=held)
-        if held is None or said is not None:
-            return Choice(tier=offers[-1].name, policy="floor", reasons=(said or "",)), None, said or ""
-        chosen = held.choose(replace(request, thrift=0.0), offers)  # a floor holds whatever a budget wants
-        return chosen, held, f"{wanted.min:.0%} of {self.tiers[-1].name} is proven"
+        strongest = self.tiers[-1].name
+        if offers[-1].name != strongest:
+            raise RoutingError(
+                f"The quality floor is a share of {strongest}'s quality, and {strongest} cannot take this call: "
+                f"{dropped[strongest]}. Ask for no floor, or lift what keeps it out."
+            )
+        held = self.guard.held(wanted, policy, another=named is not None)
+        if held.by is None:
+            return Choice(tier=strongest, policy="floor", reasons=(held.said,)), None, held.said
+        return held.by.choose(replace(request, thrift=0.0), offers), held.by, held.said
 
     def _policy(self, named: Any) -> Policy:
         """The policy that a call names: the router's own part of that name, with what it was given, else a new one."""
-        if not isinstance(named, str):
+        if isinstance(named, Policy):
             return levelled(named, self.tiers)
+        if not isinstance(named, str):
+            raise RoutingError(f"configurable[{POLICY!r}] is a policy or its name, not {named!r}.")
         own = (part for part in parts_of(self.policy) if part.name == named)
         return next(own, None) or levelled(policy_named(named), self.tiers)
 
-    def _wanted(self, request: RouteRequest) -> QualityFloor | None:
-        given = request.configurable.get(FLOOR)
-        if given is None:
-            return self.floor
-        try:
-            return QualityFloor("quality", min=float(given))
-        except (TypeError, ValueError) as error:
-            raise RoutingError(f"configurable[{FLOOR!r}] is a share such as 0.95, not {given!r}.") from error
-
-    def _unproven(self, wanted: QualityFloor, offers: Offers, *, another: bool, held: Policy | None) -> str | None:
-        """Why the floor is not held by a policy; None where it is."""
-        calibration, strongest = self.calibration, self.tiers[-1].name
-        if offers[-1].name != strongest:
-            why = f"nothing is proven where {strongest} cannot take a call"
-        elif another:
-            why = "the calibration is not of the policy that this call names"
-        elif held is None and (calibration is None or calibration.proven):
-            why = f"policy {self.policy.name} has no threshold that could be proven"
-        elif calibration is None:
-            why = "the quality floor is not proven: there is no calibration"
-        elif not calibration.proven:
-            why = f"the quality floor is not proven: {_missing(calibration.missing)}"
-        elif not calibration.holds(wanted):
-            why = f"calibration {calibration.id} does not prove {wanted.min:.0%} at {wanted.confidence:.0%} confidence"
-        elif self.drift is not None and self.drift.drifted:
-            why = f"the traffic is not what was calibrated: {self.drift.why}"
-        else:
-            return None
-        self._warn_once(why)
-        return why
-
-    def _warn_once(self, why: str) -> None:
-        if why not in self._warned:
-            self._warned.add(why)
-            give_warning(RoutingWarning(f"Such calls go to the strongest tier that can take them: {why}."))
-
-    def _gated(self, choice: Choice, offers: Offers) -> Choice:
-        """Have the risk gate look at what a tier answers that is not the strongest."""
-        if self.risk_gate is None or choice.tier == offers[-1].name or choice.policy == "pinned":
-            return choice
-        verifier = self.risk_gate if choice.verifier is None else AllOf(self.risk_gate, choice.verifier)
-        return replace(choice, verifier=verifier, escalate_to=offers[-1].name)
+    def _gated(self, choice: Choice, offers: Offers, unable: Mapping[str, str]) -> tuple[Choice, str | None]:
+        """The choice with the risk gate as a check of what a weak tier answers; and why nobody may answer again."""
+        gate, strongest = self.risk_gate, self.tiers[-1].name
+        if gate is None or choice.policy == "pinned" or choice.tier in (strongest, gate.strong):
+            return choice, None
+        verifier = gate if choice.verifier is None else AllOf(gate, choice.verifier)
+        if strongest not in unable:  # even where a budget has no room for it: then the meter stops the call
+            return replace(choice, verifier=verifier, escalate_to=strongest), None
+        why = f"{choice.tier} may not decide on its own, and {strongest} cannot take the call: {unable[strongest]}"
+        return replace(choice, verifier=verifier, escalate_to=None), why
 
     def _budget(self) -> tuple[float | None, int | None]:
         """Which share of the tightest budget is used, and what is left of it in nano-USD."""
@@ -280,10 +266,21 @@ class Router:
         return min(used, 1.0), min(to_nano(Decimal(left.remaining)) for left in limits)
 
 
-def _missing(examples: int | None) -> str:
-    if examples is None:
-        return "more examples of this kind would not prove it"
-    return f"at least {examples:,} more examples are needed"
+def checked_choice(choice: Choice, offers: Offers) -> Choice:
+    """Give a choice as it can be made: of the offers, and with somebody to answer again where there is a check.
+
+    Raises:
+        RoutingError: If it names a tier that is not offered.
+    """
+    names = [offer.name for offer in offers]
+    for tier in (choice.tier, choice.escalate_to):
+        if tier is not None and tier not in names:
+            raise RoutingError(f"Policy {choice.policy} chose {tier!r}, and the offers are {', '.join(names)}.")
+    if choice.verifier is None or choice.escalate_to is not None:
+        return choice
+    if choice.tier == names[-1]:
+        return replace(choice, verifier=None)
+    return replace(choice, escalate_to=names[-1])
 
 
 def _levelled(tiers: Sequence[Tier]) -> tuple[Tier, ...]:

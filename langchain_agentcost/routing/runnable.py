@@ -8,7 +8,7 @@ from typing import Any
 
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.runnables import ConfigurableFieldSpec, Runnable, RunnableConfig
-from langchain_core.runnables.config import ensure_config, merge_configs
+from langchain_core.runnables.config import ensure_config, merge_configs, run_in_executor
 from langchain_core.tools import BaseTool
 
 from langchain_agentcost.chat_model import innermost, profile_of
@@ -18,12 +18,13 @@ from langchain_agentcost.routing.calibration import Calibration
 from langchain_agentcost.routing.constraints import MAX_COST, PINNED_TIER
 from langchain_agentcost.routing.decision import RouteDecision
 from langchain_agentcost.routing.example import Example
+from langchain_agentcost.routing.floor import FLOOR
 from langchain_agentcost.routing.opened import Opened
 from langchain_agentcost.routing.operations import Operations
 from langchain_agentcost.routing.policies.named import policy_named
 from langchain_agentcost.routing.policy import Policy
 from langchain_agentcost.routing.risk_gate import ToolRiskGate
-from langchain_agentcost.routing.router import FLOOR, POLICY, Meter, Router
+from langchain_agentcost.routing.router import POLICY, Meter, Router
 from langchain_agentcost.routing.shadow import Shadow
 from langchain_agentcost.routing.tier import Tier
 
@@ -161,7 +162,7 @@ class RouterRunnable(Runnable[LanguageModelInput, Any]):
 
     async def ainvoke(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Any:  # noqa: A002
         """Ask, in async code."""
-        opened = self._opened(input, config, kwargs)
+        opened = await self._aopened(input, config, kwargs)
         return await opened.call.arun(opened.aask)
 
     def stream(self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any) -> Iterator[Any]:  # noqa: A002
@@ -176,14 +177,14 @@ class RouterRunnable(Runnable[LanguageModelInput, Any]):
         **kwargs: Any,
     ) -> AsyncIterator[Any]:
         """Ask in async code, and give the answer as it comes; see `stream`."""
-        opened = self._opened(input, config, kwargs)
+        opened = await self._aopened(input, config, kwargs)
         async for chunk in opened.call.astream(opened.achunks, opened.aask):
             yield chunk
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         """What of a call can be configured."""
-        return _SPECS
+        return list(_SPECS)
 
     @property
     def profile(self) -> dict[str, Any]:
@@ -208,6 +209,13 @@ class RouterRunnable(Runnable[LanguageModelInput, Any]):
 
     def _opened(self, given: LanguageModelInput, config: RunnableConfig | None, kwargs: Mapping[str, Any]) -> Opened:
         return Opened(self.router, self._operations, given, merge_configs(self._config, ensure_config(config)), kwargs)
+
+    async def _aopened(
+        self, given: LanguageModelInput, config: RunnableConfig | None, kwargs: Mapping[str, Any]
+    ) -> Opened:
+        if not self.router.embeds:
+            return self._opened(given, config, kwargs)
+        return await run_in_executor(config, self._opened, given, config, kwargs)
 
     def _with(self, method: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> RouterRunnable:
         return self._changed(_operations=self._operations.then(method, args, kwargs))

@@ -15,18 +15,24 @@ class SeenUsage(BaseCallbackHandler):
 
     Attributes:
         usage: It; None until it is known.
+        sent: Whether a provider was sent the prompt, so that its cache is warm now: not where LangChain's own answered.
     """
 
     run_inline = True
 
     def __init__(self) -> None:
         self.usage: Usage | None = None
+        self.sent = False
 
     def on_chat_model_start(self, *_: Any, **__: Any) -> None:
         """Hear nothing: a handler without this has LangChain write the whole prompt as a text for it."""
 
+    def on_llm_new_token(self, *_: Any, **__: Any) -> None:
+        """See that an answer has begun: a stream that is left has been paid for."""
+        self.sent = True
+
     def on_llm_end(self, response: LLMResult, **_: Any) -> None:
         """See an answer."""
         message, usage = Usage.from_llm_result(response)
-        if message is None or not is_cache_hit(message):  # nothing was sent to a provider, or its cache warmed
-            self.usage = usage
+        self.sent = message is None or not is_cache_hit(message)
+        self.usage = usage if self.sent else None

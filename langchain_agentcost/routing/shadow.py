@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
+Cost = Callable[[str, Usage], int | None]
+"""What a tier's usage costs, in nano-USD; None where that is not known."""
+
 MOST_KEPT = 10_000
 """How many examples are kept in memory; then the oldest go."""
 
@@ -89,14 +92,14 @@ class Shadow:
         grade: Grade = agreement,
         file: Path | str | None = None,
         keep_text: bool = False,
-        cost: Callable[[str, Usage], int | None] | None = None,
+        cost: Cost | None = None,
         seed: int | None = None,
     ) -> None:
         if not 0 <= share <= 1:
             raise RoutingError(f"The share of calls with a shadow is from 0 to 1, not {share!r}.")
         self.share = share
         self._grade = grade
-        self.cost = cost
+        self._cost = cost
         self._file = file
         self._keep_text = keep_text
         self._random = Random(seed)  # noqa: S311  # which calls are compared is no secret
@@ -117,7 +120,11 @@ class Shadow:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What became of them: "done", "ungraded", "stopped" by a limit, "failed", or "passed by" as too many wait."""
+        """What became of them.
+
+        "done"; "ungraded"; "stopped" by a limit; "failed"; "passed by" as too many wait; "cut off" by an event loop
+        that ended before them: `await aflush()` waits for them.
+        """
         with self._lock:
             return dict(self._counts)
 
@@ -132,7 +139,15 @@ class Shadow:
         self._offered.put(id(request), tiers)
         return True
 
-    def run(self, request: RouteRequest, answered: str, answer: Any, ask: Callable[[str], Any]) -> None:
+    def run(
+        self,
+        request: RouteRequest,
+        answered: str,
+        answer: Any,
+        ask: Callable[[str], Any],
+        *,
+        cost: Cost | None = None,
+    ) -> None:
         """Have the other tiers answer, in another thread; this returns at once.
 
         Args:
@@ -140,24 +155,31 @@ class Shadow:
             answered: The tier that answered it.
             answer: Its answer.
             ask: Asks a tier, by its name.
+            cost: What a tier's usage costs, where the shadow was told nothing else.
         """
         tiers = self._offered.pop(id(request))
         if tiers is None:
             return
         others = {tier: answer if tier == answered else _NOT_YET for tier in tiers}
         try:
-            self._keep(self._threads().submit(copy_context().run, self._work, request, others, ask))
+            self._keep(self._threads().submit(copy_context().run, self._work, request, others, ask, cost))
         except RuntimeError as error:  # the interpreter, or this, is being shut down
             self._failed(error)
 
     async def arun(
-        self, request: RouteRequest, answered: str, answer: Any, ask: Callable[[str], Awaitable[Any]]
+        self,
+        request: RouteRequest,
+        answered: str,
+        answer: Any,
+        ask: Callable[[str], Awaitable[Any]],
+        *,
+        cost: Cost | None = None,
     ) -> None:
         """Have the other tiers answer, in another task; see `run`."""
         tiers = self._offered.pop(id(request))
         if tiers is not None:
             others = {tier: answer if tier == answered else _NOT_YET for tier in tiers}
-            self._keep(asyncio.create_task(self._awork(request, others, ask)))
+            self._keep(asyncio.create_task(self._awork(request, others, ask, cost)))
 
     def flush(self, *, timeout_s: float | None = None) -> None:
         """Wait for the shadows that `run` started.
@@ -196,51 +218,59 @@ class Shadow:
         """Close it."""
         self.close()
 
-    def _work(self, request: RouteRequest, answers: dict[str, Any], ask: Callable[[str], Any]) -> None:
+    def _work(
+        self, request: RouteRequest, answers: dict[str, Any], ask: Callable[[str], Any], cost: Cost | None
+    ) -> None:
         """Ask, grade and keep. Never raises."""
         try:
             for tier in [tier for tier, answer in answers.items() if answer is _NOT_YET]:
                 answers[tier] = ask(tier)
             graded = self._grade(request, answers)
-            self._learn(request, answers, asyncio.run(_awaited(graded)) if isawaitable(graded) else graded)
+            self._learn(request, answers, asyncio.run(_awaited(graded)) if isawaitable(graded) else graded, cost)
         except GraphBubbleUp:  # a limit, or a person who would be asked
             self._count("stopped")
         except Exception as error:  # noqa: BLE001  # whatever a provider or a grader raises is not the user's
             self._failed(error)
 
     async def _awork(
-        self, request: RouteRequest, answers: dict[str, Any], ask: Callable[[str], Awaitable[Any]]
+        self,
+        request: RouteRequest,
+        answers: dict[str, Any],
+        ask: Callable[[str], Awaitable[Any]],
+        cost: Cost | None,
     ) -> None:
         """Ask, grade and keep in async code. Never raises."""
         try:
             for tier in [tier for tier, answer in answers.items() if answer is _NOT_YET]:
                 answers[tier] = await ask(tier)
             graded = await asyncio.to_thread(self._grade, request, answers)
-            await asyncio.to_thread(self._learn, request, answers, await graded if isawaitable(graded) else graded)
+            await asyncio.to_thread(
+                self._learn, request, answers, await graded if isawaitable(graded) else graded, cost
+            )
         except GraphBubbleUp:
             self._count("stopped")
         except Exception as error:  # noqa: BLE001  # whatever a provider or a grader raises is not the user's
             self._failed(error)
 
-    def _learn(self, request: RouteRequest, answers: Mapping[str, Any], grades: Grades) -> None:
+    def _learn(self, request: RouteRequest, answers: Mapping[str, Any], grades: Grades, cost: Cost | None) -> None:
         if grades is None:
             self._count("ungraded")
             return
-        example = Example(request=request, quality=dict(grades), nano=self._costs(answers))
+        example = Example(request=request, quality=dict(grades), nano=self._costs(answers, cost))
         with self._lock:
             self._examples.append(replace(example, request=bare(request, keep_text=self._keep_text)))
             self._counts["done"] += 1
             if self._file is not None:
                 append_example(self._file, example, keep_text=self._keep_text)
 
-    def _costs(self, answers: Mapping[str, Any]) -> dict[str, int]:
+    def _costs(self, answers: Mapping[str, Any], cost: Cost | None) -> dict[str, int]:
         """What the answers cost, as far as they say what they used and somebody says what that costs."""
-        found = {}
+        found, priced = {}, self._cost or cost
         for tier, answer in answers.items():
             usage = Usage.from_message(answer) if isinstance(answer, BaseMessage) else None
-            cost = self.cost(tier, usage) if self.cost is not None and usage is not None else None
-            if cost is not None:
-                found[tier] = cost
+            nano = priced(tier, usage) if priced is not None and usage is not None else None
+            if nano is not None:
+                found[tier] = nano
         return found
 
     def _threads(self) -> ThreadPoolExecutor:
@@ -258,6 +288,9 @@ class Shadow:
     def _over(self, started: Future[None] | asyncio.Task[None]) -> None:
         with self._lock:
             self._waiting.discard(started)
+            self._counts["cut off"] += started.cancelled()
+            if not self._counts["cut off"]:
+                del self._counts["cut off"]
 
     def _started(self) -> list[Future[None] | asyncio.Task[None]]:
         with self._lock:

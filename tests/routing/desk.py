@@ -103,6 +103,12 @@ def search(query: str) -> str:
     return f"Nothing about {query}."
 
 
+@tool
+def cancel() -> str:
+    """Cancel the order."""
+    return "Cancelled."
+
+
 def calls(name: str, number: int = 1, **args: Any) -> AIMessage:
     """An answer that calls a tool."""
     return AIMessage("", tool_calls=[{"name": name, "args": args, "id": f"c{number}"}])

@@ -11,7 +11,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
-from langchain_agentcost.errors import RoutingWarning
+from langchain_agentcost.errors import RoutingError, RoutingWarning
 from langchain_agentcost.meter import CostMeter
 from langchain_agentcost.routing.calibration import Calibration
 from langchain_agentcost.routing.example import Example
@@ -160,14 +160,12 @@ def test_a_budget_that_wants_to_be_cheap_does_not_lower_a_floor(calibration: Cal
     assert RouterRunnable(tiers(), meter=meter).explain("question", step("plan")).tier == "small"
 
 
-def test_nothing_is_proven_without_the_strongest_tier(calibration: Calibration) -> None:
-    """Where the tier that all is compared with cannot take a call, no floor is claimed, and it is said."""
+def test_a_floor_that_cannot_be_held_is_an_error(calibration: Calibration) -> None:
+    """Where the tier that all is compared with cannot take a call, a weaker one does not answer in its place."""
     small, strong = tiers()
     router = RouterRunnable([small, replace(strong, max_input_tokens=20)], floor=0.95, calibration=calibration)
-    with pytest.warns(RoutingWarning, match="nothing is proven where frontier cannot take a call"):
-        decision = router.explain("word " * 50, step("read_form"))
-    assert (decision.tier, decision.policy) == ("small", "floor")
-    assert "nothing is proven" in decision.floor
+    with pytest.raises(RoutingError, match="frontier cannot take this call"):
+        router.explain("word " * 50, step("read_form"))
 
 
 def test_a_policy_without_a_threshold_cannot_be_proven(calibration: Calibration) -> None:

@@ -4,17 +4,22 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain_core.caches import InMemoryCache
+from langchain_core.globals import set_llm_cache
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.config import merge_configs
 from langgraph.graph import MessagesState, StateGraph
 from pydantic import BaseModel
 
+from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.errors.limits import BudgetExceeded
 from langchain_agentcost.limits import Budget
 from langchain_agentcost.meter import CostMeter
+from langchain_agentcost.routing.risk_gate import ToolRiskGate
 from langchain_agentcost.routing.runnable import RouterRunnable
+from langchain_agentcost.routing.tier import Tier
 from langchain_agentcost.testing import FakeMeteredChatModel
-from tests.routing.desk import SMALL, STRONG, Checked, Heard, calls, router, search, tier
+from tests.routing.desk import SMALL, STRONG, Checked, Heard, calls, cancel, router, search, tier
 
 
 class Invoice(BaseModel):
@@ -103,6 +108,25 @@ class TestDrafts:
         one = router(small, strong, policy=Checked("yes"))
         assert one.with_structured_output(Invoice).invoke("Total?") == Invoice(total=3)
 
+    def test_forms_with_their_message_are_checked_whole_in_streams(self) -> None:
+        """What `include_raw` streams piece by piece is put together before it is checked, as when it is called."""
+        small = tier("small", SMALL, calls("Invoice", total=3))
+        for stream in (False, True):
+            check, heard = Checked("yes"), Heard()
+            one = router(small, tier("frontier", STRONG), policy=check)
+            formed = one.with_structured_output(Invoice, include_raw=True)
+            list(formed.stream("?", heard_of(heard))) if stream else formed.invoke("?", heard_of(heard))
+            assert check.seen[0]["parsed"] == Invoice(total=3)
+            assert check.seen[0]["raw"].tool_calls
+            assert heard.roles == ["draft"]
+
+    def test_a_stream_of_a_form_that_does_not_parse_is_answered_again(self) -> None:
+        """A draft of which nothing comes is no answer, however lenient the check."""
+        small = tier("small", SMALL, "no form at all")
+        strong = tier("frontier", STRONG, calls("Invoice", total=3))
+        one = router(small, strong, policy=Checked("yes", "yes"))
+        assert list(one.with_structured_output(Invoice).stream("?"))[-1] == Invoice(total=3)
+
     def test_a_limit_stops_a_draft(self) -> None:
         """A budget that has no room is no bad draft: nothing is tried again."""
         meter = CostMeter(budgets=[Budget(steps=0)])
@@ -147,9 +171,55 @@ def test_what_was_asked_is_warm_afterwards() -> None:
 
 
 def test_a_stream_that_is_left_is_closed() -> None:
-    """Whoever stops reading closes the tier's stream with it, and nothing is learnt of half an answer."""
+    """Whoever stops reading closes the tier's stream with it; the prompt was sent all the same, so the tier is warm."""
     one = router()
-    chunks = one.stream("Hi", {"metadata": {"router_step": "extract"}})
+    config: RunnableConfig = {"metadata": {"router_step": "extract"}, "configurable": {"thread_id": "t"}}
+    chunks = one.stream("Hi", config)
     next(chunks)
     chunks.close()  # type: ignore[attr-defined]
-    assert one.explain("Hi", {"metadata": {"router_step": "extract"}}).tier == "small"
+    offers = one.explain("Hi", {"metadata": {"router_step": "extract"}, "configurable": {"thread_id": "t"}}).offers
+    assert offers[0].last
+
+
+class TestHarm:
+    """What a weak tier may not decide it does not decide, whatever keeps the strong one out."""
+
+    GATE = ToolRiskGate({"cancel"})
+
+    def tiers(self, **strong: Any) -> list[Tier]:
+        """A small tier that cancels at once, and a strong one that asks first."""
+        return [tier("small", SMALL, calls("cancel")), tier("frontier", STRONG, "Are you sure?", **strong)]
+
+    def test_the_strong_tier_decides_again(self) -> None:
+        """A write that the small tier proposes is not what comes out."""
+        one = router(*self.tiers(), policy="small", risk_gate=self.GATE)
+        assert one.bind_tools([cancel]).invoke("Cancel it").text == "Are you sure?"
+
+    def test_a_call_that_may_not_cost_so_much_does_not_open_the_gate(self) -> None:
+        """Where the strong tier is too dear for the choice, it still decides on what may do harm."""
+        one = router(*self.tiers(), policy="small", risk_gate=self.GATE).bind_tools([cancel])
+        dear = one.explain("Cancel it").expected_usd["frontier"]
+        assert dear is not None
+        answer = one.invoke("Cancel it", {"configurable": {"router_max_cost": str(dear / 2)}})
+        assert answer.text == "Are you sure?"
+
+    def test_where_nobody_may_decide_nothing_runs(self) -> None:
+        """Where the strong tier cannot take the call, the proposal is refused, and it is said why."""
+        one = router(*self.tiers(max_input_tokens=20), policy="small", risk_gate=self.GATE).bind_tools([cancel])
+        with pytest.raises(RoutingError, match="small may not decide on its own, and frontier cannot take the call"):
+            one.invoke("Cancel it, please. " * 20)
+
+
+def test_an_answer_from_langchains_cache_warms_nobody() -> None:
+    """Nothing was sent to a provider: its prompt cache is as cold as before."""
+    set_llm_cache(InMemoryCache())
+    try:
+        config: RunnableConfig = {"metadata": {"router_step": "extract"}, "configurable": {"thread_id": "t"}}
+        first, second = (RouterRunnable([tier("small", SMALL), tier("frontier", STRONG)]) for _ in range(2))
+        first.invoke("Hi " * 3_000, config)
+        second.invoke("Hi " * 3_000, config)
+    finally:
+        set_llm_cache(None)
+    assert not second.tiers[0].model.prompts
+    offers = {offer.name: offer for offer in second.explain("Hi " * 3_000, config).offers}
+    assert not offers["small"].last

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import current_thread
 from typing import Any
 
 import pytest
@@ -16,6 +17,8 @@ from pydantic import BaseModel
 from langchain_agentcost.errors import RoutingError, RoutingWarning
 from langchain_agentcost.meter import CostMeter
 from langchain_agentcost.prompt_tail import TAIL_ID
+from langchain_agentcost.routing.policies.fixed import FixedPolicy
+from langchain_agentcost.routing.policy import Choice, Offers
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.runnable import RouterRunnable
 from langchain_agentcost.routing.tier import Record, Tier
@@ -113,6 +116,30 @@ class TestOneCall:
         for given in ("Hi", prompt.invoke({"text": "Hi"}), [("human", "Hi")], [HumanMessage("Hi")]):
             assert router().invoke(given, SMALL_STEP).text == "I am small."
 
+    @pytest.mark.parametrize("given", [{"messages": [("user", "Hi")]}, 5, None])
+    def test_what_is_no_input(self, given: Any) -> None:
+        """What a chat model refuses the router refuses, before anything is paid."""
+        with pytest.raises(ValueError, match="Invalid input type"):
+            router().invoke(given, SMALL_STEP)
+
+    async def test_a_policy_that_embeds_does_not_stop_the_loop(self) -> None:
+        """In async code a slow decision is made in a thread; the loop goes on meanwhile."""
+        seen: list[str] = []
+
+        class Slow(FixedPolicy):
+            embeds = True
+
+            def choose(self, request: RouteRequest, offers: Offers) -> Choice:
+                seen.append(current_thread().name)
+                return super().choose(request, offers)
+
+        one = router(policy=Slow("small"))
+        await one.ainvoke("Hi")
+        async for _ in one.astream("Hi"):
+            pass
+        assert current_thread().name not in seen
+        assert len(seen) == 2
+
     def test_a_run_id_is_that_of_the_call(self) -> None:
         """Whoever states the run's id finds the call under it."""
         heard = Heard()
@@ -157,6 +184,45 @@ class TestWhatIsBound:
         heard = Heard()
         router().invoke("Hi", hearing(SMALL_STEP, heard), model="gpt-4.1-nano")
         assert heard.models == ["gpt-4.1-nano"]
+
+    def test_what_was_bound_to_a_tier_stays_bound(self) -> None:
+        """A tier's own arguments, tags and metadata reach its calls, and what the router binds wins over them."""
+        heard = Heard()
+        own = FakeMeteredChatModel(model=SMALL).bind(model="gpt-4.1-nano", stop=["!"])
+        small = ("small", own.with_config(tags=["mine"]))
+        one = RouterRunnable([small, ("frontier", FakeMeteredChatModel(model=STRONG))])
+        one.bind_tools([search]).invoke("Hi", hearing(SMALL_STEP, heard))
+        one.bind_tools([search], model="gpt-4o-mini").invoke("Hi", hearing(SMALL_STEP, heard))
+        assert heard.models == ["gpt-4.1-nano", "gpt-4o-mini"]
+        assert all("mine" in tags for tags in heard.tags)
+
+    def test_a_tier_that_cannot_be_bound_tools_to(self) -> None:
+        """A model that retries has no `bind_tools`: the error says what to wrap."""
+        retrying = FakeMeteredChatModel(model=SMALL).with_retry()
+        one = RouterRunnable([("small", retrying), ("frontier", FakeMeteredChatModel(model=STRONG))])
+        with pytest.raises(RoutingError, match="wrap the router instead"):
+            one.bind_tools([search]).invoke("Hi", SMALL_STEP)
+
+    def test_tools_that_come_once(self) -> None:
+        """A generator of tools is read once, and what is told of them is what is bound."""
+        small = tier("small", SMALL, calls("search", query="lamp"))
+        bound = router(small, tier("frontier", STRONG)).bind_tools(each for each in [search])  # type: ignore[arg-type]
+        assert bound.invoke("Find", SMALL_STEP).tool_calls
+        assert bound._operations.facts.tools == ("search",)
+
+    def test_a_tier_with_fallbacks_has_the_first_ones_price(self) -> None:
+        """What a tier costs is what the model costs that is asked first."""
+        safe = FakeMeteredChatModel(model=SMALL).with_fallbacks([FakeMeteredChatModel(model=STRONG)])
+        one = RouterRunnable([("small", safe), ("frontier", FakeMeteredChatModel(model=STRONG))])
+        assert one.explain("Hi", SMALL_STEP).expected_usd["small"]
+
+    def test_a_form_with_its_message_says_how_it_came_about(self) -> None:
+        """With `include_raw` the message beside the form has the decision, called or streamed."""
+        small = tier("small", SMALL, calls("Invoice", total=3))
+        formed = router(small, tier("frontier", STRONG)).with_structured_output(Invoice, include_raw=True)
+        assert formed.invoke("Total?", SMALL_STEP)["raw"].response_metadata["router"]["tier"] == "small"
+        [first, *_] = formed.stream("Total?", SMALL_STEP)
+        assert first["raw"].response_metadata["router"]["tier"] == "small"
 
     def test_fallbacks_forward_what_is_bound(self) -> None:
         """A router with fallbacks can still be bound tools to, and falls back when a tier fails."""
@@ -267,6 +333,23 @@ class TestWhatIsConfigured:
         with pytest.warns(UserWarning, match="not proven"):
             answer = router().invoke("Hi", {**SMALL_STEP, "configurable": {"router_quality_floor": 0.95}})
         assert answer.text == "I am frontier."
+
+    def test_a_policy_that_is_none(self) -> None:
+        """What names no policy is an error that says what would."""
+        with pytest.raises(RoutingError, match="a policy or its name"):
+            router().invoke("Hi", {"configurable": {"router_policy": 5}})
+
+    @pytest.mark.parametrize("chosen", ["small", "nope"])
+    def test_a_policy_that_chooses_what_is_not_offered(self, chosen: str) -> None:
+        """A tier that fell out, or is not there, is not asked whatever a policy says."""
+
+        class Wrong(FixedPolicy):
+            def choose(self, request: RouteRequest, offers: Offers) -> Choice:
+                return Choice(tier=chosen, policy="wrong")
+
+        one = router(tier("small", SMALL, max_input_tokens=2), tier("frontier", STRONG), policy=Wrong("small"))
+        with pytest.raises(RoutingError, match="Policy wrong chose"):
+            one.invoke("word " * 50)
 
     def test_what_can_be_configured_is_listed(self) -> None:
         """LangChain asks a runnable for what can be configured."""

@@ -102,6 +102,11 @@ class EmbeddingPolicy:
         """What it is called in decisions and reports."""
         return "embedding"
 
+    @property
+    def embeds(self) -> bool:
+        """It may take longer than an event loop should stand still."""
+        return True
+
     def choose(self, request: RouteRequest, offers: Offers) -> Choice:
         """Choose the cheapest offer that is not expected to lose more than may be lost."""
         losses, why = self._known(request, [offer.name for offer in offers])
