@@ -11,10 +11,18 @@ from langchain_core.runnables.config import merge_configs
 
 
 def innermost(model: Any) -> Any:
-    """Give the model that everything is bound to; of one with fallbacks, the first that is asked."""
-    while isinstance(model, RunnableBinding | RunnableWithFallbacks):
-        model = model.bound if isinstance(model, RunnableBinding) else model.runnable
+    """Give the model that everything is bound to; of one with fallbacks the first, of one behind a cache that one."""
+    while (inner := _inside(model)) is not None:
+        model = inner
     return model
+
+
+def _inside(model: Any) -> Any:
+    if isinstance(model, RunnableBinding):
+        return model.bound
+    if isinstance(model, RunnableWithFallbacks):
+        return model.runnable
+    return getattr(model, "wrapped_model", None)  # what `CachedRunnable` calls it
 
 
 def bound_to(model: Any) -> dict[str, Any]:

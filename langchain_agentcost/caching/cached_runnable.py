@@ -43,6 +43,11 @@ class CachedRunnable(Runnable[LanguageModelInput, AIMessage]):
         self.model = model
         self.cache = cache
 
+    @property
+    def wrapped_model(self) -> Runnable[LanguageModelInput, Any]:
+        """What is asked where the cache has no answer: who asks for a model's name and price looks there."""
+        return self.model
+
     def bind_tools(self, tools: Sequence[Any], **kwargs: Any) -> CachedRunnable:  # not Self: with_fallbacks reads this
         """Bind tools, as the model does it."""
         return type(self)(cast("Any", self.model).bind_tools(tools, **kwargs), self.cache)

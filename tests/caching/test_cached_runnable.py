@@ -31,6 +31,7 @@ from langchain_agentcost.caching.answer import MARK
 from langchain_agentcost.caching.cached_runnable import CachedRunnable
 from langchain_agentcost.caching.scope import Scope
 from langchain_agentcost.caching.semantic import SemanticCache
+from langchain_agentcost.chat_model import names_of
 from langchain_agentcost.errors import CacheWarning
 from langchain_agentcost.testing import FakeCounts, FakeMeteredChatModel
 from tests.caching.desk import (
@@ -518,3 +519,9 @@ def test_one_cache_of_many_models_keeps_them_apart() -> None:
     cache = SemanticCache(embeddings=False, scope="global")
     small, large = (CachedRunnable(desk_model((name,), model=name), cache) for name in ("gpt-5-mini", "gpt-5"))
     assert [one.invoke(QUESTION).text for one in (small, large, small, large)] == ["gpt-5-mini", "gpt-5"] * 2
+
+
+def test_names_and_window_are_the_models() -> None:
+    """Whoever asks what a cached model is called, such as a router for its price, is told of the model itself."""
+    model = FakeMeteredChatModel(model="gpt-4.1").bind(stop=["."])
+    assert names_of(CachedRunnable(model, SemanticCache(embeddings=False, scope="global")))[0] == "gpt-4.1"
