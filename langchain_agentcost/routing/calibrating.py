@@ -14,10 +14,10 @@ from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routing.calibration import Calibration
 from langchain_agentcost.routing.example import Example
 from langchain_agentcost.routing.fixed_sequence import Step, fixed_sequence_of, needed, thresholds
-from langchain_agentcost.routing.policies.within import levelled, scored_in
+from langchain_agentcost.routing.policies.within import levelled, scored_in, settings_of
 from langchain_agentcost.routing.policy import Learning, Offer, Policy, Scored, cheapest_of
 from langchain_agentcost.routing.score_bins import ScoreBins
-from langchain_agentcost.routing.tier import Tier
+from langchain_agentcost.routing.tier import Tier, with_levels
 
 
 def calibrate(
@@ -74,7 +74,7 @@ def calibrate(
         >>> calibrate(StepPolicy(), [easy] * 20, tiers).missing
         39
     """
-    scored = scored_in(levelled(policy, tiers))
+    scored = scored_in(levelled(policy, with_levels(tiers)))
     if scored is None or len(tiers) < 2 or folds < 2:
         raise RoutingError("Calibration takes a policy with expected losses, two tiers or more, and two folds or more.")
     names = [tier.name for tier in tiers]
@@ -87,6 +87,7 @@ def calibrate(
     steps = _worse(*(each.steps(honest.grid, floor, confidence) for each in tried)) if used else ()
     return Calibration(
         policy=scored.name,
+        settings=settings_of(scored),
         tiers={tier.name: names_of(tier.model)[0] for tier in tiers},
         floor=floor,
         confidence=confidence,

@@ -14,11 +14,11 @@ from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.ledger.whole_file import whole_file
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.routing.fixed_sequence import Step
-from langchain_agentcost.routing.policies.within import scored_in, with_scored
-from langchain_agentcost.routing.policy import Choice, Learning, Offers, Policy
+from langchain_agentcost.routing.policies.within import levelled, scored_in, settings_of, with_scored
+from langchain_agentcost.routing.policy import Choice, Learning, Offers, Policy, Scored
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.score_bins import ScoreBins
-from langchain_agentcost.routing.tier import Tier
+from langchain_agentcost.routing.tier import Tier, with_levels
 
 FORMAT = "langchain-agentcost calibration"
 VERSION = 1
@@ -35,6 +35,7 @@ class Calibration:
 
     Args:
         policy: The policy's name.
+        settings: What it was told, as far as its expected losses go by it.
         tiers: The tiers, weakest first, with the names of their models where they have one.
         floor: The share of the strongest tier's mean quality that had to be kept.
         confidence: How sure that had to be.
@@ -74,6 +75,7 @@ class Calibration:
     """
 
     policy: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
     tiers: Mapping[str, str | None]
     floor: float
     confidence: float
@@ -132,12 +134,15 @@ class Calibration:
         Where nothing was proven, that is one that sends every call to the strongest tier.
 
         Raises:
-            RoutingError: If it is the calibration of another policy or of other tiers.
+            RoutingError: If it is the calibration of another policy, of one with other settings, or of other tiers; the
+                message says what differs.
         """
         scored = scored_in(policy)
         if scored is None or scored.name != self.policy:
             raise RoutingError(f"Calibration {self.id} is of policy {self.policy!r}, not {(scored or policy).name!r}.")
         self._check(tiers)
+        policy = levelled(policy, with_levels(tiers))
+        scored = self._same_settings(scored_in(policy) or scored)
         if self.learned is not None:
             if not isinstance(scored, Learning):
                 raise RoutingError(f"Calibration {self.id} has learnt something, and {scored.name!r} does not learn.")
@@ -197,9 +202,11 @@ class Calibration:
 
     def diff(self, other: Calibration) -> str:
         """Say what changes if another calibration takes the place of this one, a line each."""
-        before, after = (dict(_leaves({**each.summary(), "learned": each.learned or {}})) for each in (self, other))
-        changed = [name for name in {**before, **after} if before.get(name) != after.get(name)]
-        lines = [f"{name}: {_told(before.get(name))} -> {_told(after.get(name))}" for name in changed]
+        before, after = (
+            _leaves({**each.summary(), "settings": each.settings, "learned": each.learned or {}})
+            for each in (self, other)
+        )
+        lines = _changes(before, after)
         more = [f"and {len(lines) - _MOST_CHANGES} more"] if len(lines) > _MOST_CHANGES else []
         return "\n".join([f"{self.id} -> {other.id}", *lines[:_MOST_CHANGES], *more])
 
@@ -253,11 +260,19 @@ class Calibration:
                     f"Calibration {self.id} is of {self.tiers[name]!r} as tier {name!r}, not of {model!r}."
                 )
 
+    def _same_settings(self, scored: Scored) -> Scored:
+        changes = _changes(_leaves(self.settings), _leaves(_plain(settings_of(scored))))
+        if changes:
+            raise RoutingError(
+                f"Calibration {self.id} is of a {self.policy!r} policy with other settings, of which nothing is proven "
+                f"with these; calibrate again. Then -> now: {'; '.join(changes)}."
+            )
+        return scored
+
     def _content(self) -> dict[str, Any]:
         content = {name: getattr(self, name) for name in self.__slots__ if name not in ("id", "steps", "scores")}
         steps, scores = [asdict(step) for step in self.steps], asdict(self.scores)
-        plain: dict[str, Any] = json.loads(json.dumps({**content, "steps": steps, "scores": scores}, default=dict))
-        return plain
+        return _plain({**content, "steps": steps, "scores": scores})
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,15 +302,23 @@ def _read(content: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _leaves(data: Mapping[str, Any], path: str = "") -> list[tuple[str, Any]]:
-    """Each value with the names that lead to it."""
-    found: list[tuple[str, Any]] = []
+def _plain(data: Mapping[str, Any]) -> dict[str, Any]:
+    """As it is read back from a file."""
+    plain: dict[str, Any] = json.loads(json.dumps(data, default=dict))
+    return plain
+
+
+def _leaves(data: Mapping[str, Any], path: str = "") -> dict[str, Any]:
+    """Each value by the names that lead to it."""
+    found: dict[str, Any] = {}
     for name, value in data.items():
-        if isinstance(value, Mapping):
-            found += _leaves(value, f"{path}{name} / ")
-        else:
-            found.append((f"{path}{name}", value))
+        found |= _leaves(value, f"{path}{name} / ") if isinstance(value, Mapping) else {f"{path}{name}": value}
     return found
+
+
+def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    return [f"{name}: {_told(before.get(name))} -> {_told(after.get(name))}" for name in names]
 
 
 def _told(value: Any) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from importlib.util import find_spec
 from typing import Any, Literal, get_args
@@ -112,6 +113,22 @@ class Tier:
             return self.price
         model, provider = names_of(self.model)
         return prices.card(model, provider=provider) if model is not None else None
+
+
+def with_levels(tiers: Sequence[Tier]) -> tuple[Tier, ...]:
+    """Give every tier a level: its own, or by its place where it states none.
+
+    Example:
+        >>> from langchain_agentcost.testing import FakeMeteredChatModel
+        >>> tiers = [Tier(name, FakeMeteredChatModel()) for name in ("haiku", "sonnet", "opus")]
+        >>> [tier.level for tier in with_levels(tiers)]
+        ['small', 'mid', 'frontier']
+    """
+    last = len(tiers) - 1
+    usual = [LEVELS[0 if place == 0 else 2 if place == last else 1] for place in range(len(tiers))]
+    return tuple(
+        tier if tier.level is not None else replace(tier, level=level) for tier, level in zip(tiers, usual, strict=True)
+    )
 
 
 def _made(name: str) -> Any:

@@ -19,6 +19,7 @@ from langchain_agentcost.routing.policies.step import StepPolicy
 from langchain_agentcost.routing.policies.sticky import Sticky
 from langchain_agentcost.routing.policy import Choice, Offer, Offers, cheapest_within
 from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.routing.router import Router
 from langchain_agentcost.routing.tier import Tier
 from langchain_agentcost.testing import FakeMeteredChatModel
 
@@ -315,6 +316,46 @@ def test_other_policy_or_tiers_are_refused(proven: Calibration) -> None:
         proven.apply(StepPolicy(), TIERS[::-1])
     with pytest.raises(RoutingError, match="is of 'big-1' as tier 'big', not of 'big-2'"):
         proven.apply(StepPolicy(), [TIERS[0], Tier("big", FakeMeteredChatModel(model="big-2"))])
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (StepPolicy(steps={"write_contract": "small"}), "steps / write_contract: nothing -> small"),
+        (StepPolicy(sure=3), "sure: 30 -> 3"),
+        (StepPolicy(levels={"small": "frontier"}), "levels / small: small -> frontier"),
+        (StepPolicy(otherwise=Guess()), "otherwise / policy: nothing -> guess"),
+    ],
+)
+def test_settings_that_are_other_ones_are_refused(proven: Calibration, other: StepPolicy, said: str) -> None:
+    """What the losses go by besides examples is part of the proof: a policy that was told something else is refused."""
+    with pytest.raises(RoutingError, match=f"with other settings.*{said}"):
+        proven.apply(other, TIERS)
+
+
+def test_tiers_of_other_levels_are_refused(proven: Calibration) -> None:
+    """A tier that says that it is stronger than it was is another one."""
+    with pytest.raises(RoutingError, match="levels / small: small -> frontier"):
+        proven.apply(StepPolicy(), [replace(TIERS[0], level="frontier"), TIERS[1]])
+
+
+def test_another_built_in_map_is_refused(proven: Calibration, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A version of the package whose map says something else needs a calibration of its own."""
+    monkeypatch.setattr("langchain_agentcost.routing.policies.step._MAP", "another")
+    with pytest.raises(RoutingError, match=r"map: [0-9a-f]{12} -> another"):
+        proven.apply(StepPolicy(), TIERS)
+
+
+def test_settings_are_read_and_compared(proven: Calibration) -> None:
+    """They are in the file and in the difference of two files; levels are those that a router gives its tiers."""
+    settings = proven.as_dict()["settings"]
+    assert settings["levels"] == {"small": "small", "big": "frontier"}
+    other = calibrate(StepPolicy(steps={"chat": "small"}), traffic(900), TIERS)
+    assert "settings / steps / chat: nothing -> small" in proven.diff(other)
+    named = [Tier("mid", FakeMeteredChatModel()), Tier("opus", FakeMeteredChatModel())]
+    router = Router(named, policy=StepPolicy())
+    alike = [Example(request=RouteRequest.of("Text", node="verify"), quality={"mid": 1, "opus": 1})] * 90
+    assert calibrate(StepPolicy(), alike, named) == calibrate(StepPolicy(), alike, router.tiers)
 
 
 def test_holds_what_is_at_most_as_strict(proven: Calibration) -> None:

@@ -121,6 +121,11 @@ class EmbeddingPolicy:
         """Give the same policy with another threshold."""
         return replace(self, threshold=threshold)
 
+    def settings(self) -> dict[str, Any]:
+        """Give what learns; which embeddings it was with is in the digest that `as_dict` gives."""
+        learner = self.learner or _text_gain()
+        return {"learner": getattr(learner, "__name__", type(learner).__name__)}
+
     def fit(self, examples: Sequence[Example], tiers: Sequence[str]) -> Self:
         """Give the policy with what examples teach that have a text; a tier need not have answered them all.
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field, replace
 from math import log2
 from typing import Any, NamedTuple, Self
 
+from langchain_agentcost.canonical import as_json, digest
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routing.example import Example
 from langchain_agentcost.routing.policies.learned import LearnedLosses
-from langchain_agentcost.routing.policies.step_map import PRIOR_LOSS, level_above, level_named, levels_by_place
+from langchain_agentcost.routing.policies.step_map import PRIOR_LOSS, STEPS, level_above, level_named, levels_by_place
+from langchain_agentcost.routing.policies.within import settings_of
 from langchain_agentcost.routing.policy import Choice, Learning, Offers, Scored, cheapest_within
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.signature import Signature
@@ -26,6 +28,9 @@ _HARDLY, _MOSTLY = 0.02, 0.5
 
 _LONGEST_CHARS = 16_000
 _PLACES = 4
+
+_MAP = digest(as_json([dict(STEPS), PRIOR_LOSS])).hex()[:12]
+"""Which built-in map it is: what is proven with one holds for no other."""
 
 
 class _Need(NamedTuple):
@@ -82,6 +87,11 @@ class StepPolicy:
         """What it is called in decisions and reports."""
         return "step"
 
+    @property
+    def embeds(self) -> bool:
+        """Whether `otherwise` does."""
+        return bool(getattr(self.otherwise, "embeds", False))
+
     def choose(self, request: RouteRequest, offers: Offers) -> Choice:
         """Choose the cheapest offer that is not expected to lose more than may be lost."""
         known = self.levelled([offer.tier for offer in offers])
@@ -114,6 +124,17 @@ class StepPolicy:
         """Give the policy that knows how strong a router's tiers say they are; what it was told itself goes first."""
         said = {tier.name: tier.level for tier in tiers if tier.level is not None and tier.name not in self.levels}
         return replace(self, levels={**said, **self.levels}) if said else self
+
+    def settings(self) -> dict[str, Any]:
+        """Give what it was told: a calibration holds for the same settings alone."""
+        other = self.otherwise
+        return {
+            "steps": dict(self.steps),
+            "levels": dict(self.levels),
+            "sure": self.sure,
+            "otherwise": None if other is None else {"policy": other.name, **settings_of(other)},
+            "map": _MAP,
+        }
 
     def fit(self, examples: Sequence[Example], tiers: Sequence[str]) -> Self:
         """Give the policy with what examples teach; of `otherwise` too, where it learns."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
@@ -55,6 +55,20 @@ class Levelled(Policy, Protocol):
     def levelled(self, tiers: Sequence[Tier]) -> Policy:
         """Give the policy that knows that."""
         ...
+
+
+@runtime_checkable
+class Described(Policy, Protocol):
+    """A policy whose losses go by what it was told, and not by examples alone."""
+
+    def settings(self) -> Mapping[str, Any]:
+        """Give that as plain data that a person can read; its threshold and what it has learnt are not in it."""
+        ...
+
+
+def settings_of(policy: Policy) -> dict[str, Any]:
+    """Give what a policy was told; nothing where it does not say."""
+    return dict(policy.settings()) if isinstance(policy, Described) else {}
 
 
 def parts_of(policy: Policy) -> Iterator[Policy]:
