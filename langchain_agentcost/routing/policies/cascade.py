@@ -88,14 +88,28 @@ class CascadePolicy:
         verifier: What checks the answer.
         inner: The policy that chooses who would answer alone; None takes the strongest.
         acceptance: What is learnt of the check; it is not in here, so that the policy stays pure.
-        check_nano: What a check costs by itself, in nano-USD.
+        check_nano: What a check costs by itself, in nano-USD. It has to be stated where the check asks a model, whose
+            price is not known here: a judge that is as dear as the strong tier eats what drafts save.
+
+    Raises:
+        RoutingError: If the check asks a model and its cost is not stated, or is below 0.
     """
 
     verifier: Verifier
     _: KW_ONLY
     inner: Policy | None = None
     acceptance: Acceptance = field(default_factory=Acceptance)
-    check_nano: int = 0
+    check_nano: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.check_nano is None and int(getattr(self.verifier, "calls", 0)) > 0:
+            raise RoutingError(
+                f"The check {self.verifier.name!r} asks a model, and what that costs is not known: state check_nano=, the "
+                "nano-USD of one check. In a routing_report without shadow calls it is evaluation over escalations.drafts; "
+                "before there is one, take the judge's price of the messages that it is shown."
+            )
+        if self.check_nano is not None and self.check_nano < 0:
+            raise RoutingError(f"check_nano is 0 or more, not {self.check_nano!r}.")
 
     @property
     def name(self) -> str:
@@ -118,13 +132,14 @@ class CascadePolicy:
             return said_by(self.name, alone)
         if not drafts or strong_nano is None:
             return _refused(alone, "no cascade: what it would cost is not known")
+        check_nano = self.check_nano or 0
         draft, draft_nano, accepted = min(
             drafts,
             key=lambda one: expected_nano(
-                cheap_nano=one[1], strong_nano=strong_nano, accepted=one[2], check_nano=self.check_nano
+                cheap_nano=one[1], strong_nano=strong_nano, accepted=one[2], check_nano=check_nano
             ),
         )
-        refusal = assess(cheap_nano=draft_nano, strong_nano=strong_nano, accepted=accepted, check_nano=self.check_nano)
+        refusal = assess(cheap_nano=draft_nano, strong_nano=strong_nano, accepted=accepted, check_nano=check_nano)
         if refusal is not None:
             return _refused(alone, f"no cascade from {draft.name}, it {refusal.name} with {accepted:.0%} accepted")
         why = f"{draft.name} first, as {accepted:.0%} of its answers are expected to pass {self.verifier.name}"

@@ -15,6 +15,9 @@ from langchain_agentcost.routing.policies.cascade import Acceptance, CascadePoli
 from langchain_agentcost.routing.policies.fixed import FixedPolicy
 from langchain_agentcost.routing.policies.step import StepPolicy
 from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.routing.verifiers.all_of import AllOf
+from langchain_agentcost.routing.verifiers.judge import Judge
+from langchain_agentcost.testing import FakeMeteredChatModel
 from tests.routing.policies.offered import NAMES, Passes, offers_of
 
 CALL = RouteRequest.of("x", node="agent")
@@ -46,6 +49,19 @@ def test_the_check_costs_too() -> None:
     offers = offers_of("small", "frontier", nano={"small": 100, "frontier": 1_000})
     assert cascade(0.5, check_nano=300).choose(CALL, offers).tier == "small"
     assert cascade(0.5, check_nano=400).choose(CALL, offers).tier == "frontier"
+
+
+def test_a_check_that_asks_a_model_has_a_stated_cost() -> None:
+    """A judge's price is not known to the policy: without it a cascade would be dearer than it says."""
+    judge = Judge(FakeMeteredChatModel(), criteria="It is right.")
+    for verifier in (judge, AllOf(Passes(), judge)):
+        with pytest.raises(RoutingError, match="check_nano=, the nano-USD of one check"):
+            CascadePolicy(verifier)
+    offers = offers_of("small", "frontier", nano={"small": 100, "frontier": 1_000})
+    assert CascadePolicy(judge, check_nano=300).choose(CALL, offers).tier == "small"
+    assert CascadePolicy(judge, check_nano=1_100).choose(CALL, offers).tier == "frontier"
+    with pytest.raises(RoutingError, match="0 or more"):
+        CascadePolicy(Passes(), check_nano=-1)
 
 
 def test_without_prices_there_is_no_cascade() -> None:
