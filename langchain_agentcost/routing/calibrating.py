@@ -16,7 +16,7 @@ from langchain_agentcost.routing.example import Example
 from langchain_agentcost.routing.fixed_sequence import Step, fixed_sequence_of, needed, thresholds
 from langchain_agentcost.routing.policies.within import levelled, scored_in, settings_of
 from langchain_agentcost.routing.policy import Learning, Offer, Policy, Scored, cheapest_of
-from langchain_agentcost.routing.score_bins import ScoreBins
+from langchain_agentcost.routing.score_bins import UNSEEN, ScoreBins
 from langchain_agentcost.routing.tier import Tier, with_levels
 
 
@@ -36,7 +36,8 @@ def calibrate(
     the others alone, in folds that keep conversations whole (cross-fitting): scored by what it taught, an example looks
     easier to tell than the next call will be, and the threshold would be too bold. The policy that goes with the
     calibration has learnt from all of them. It has to pass each threshold too: where it goes by a table, a threshold
-    may lie between what two folds expect of one and the same kind of call, all of which it sends one way.
+    may lie between what two folds expect of one and the same kind of call, all of which it sends one way. No threshold
+    is as large as `UNSEEN`, what is expected to be lost on kinds of call of which there was no example.
 
     What is proven is that, with the confidence stated, the mean quality over traffic like the examples is at least
     `floor` times the strongest tier's. That takes examples that were drawn from that traffic as `Shadow` draws them,
@@ -98,7 +99,7 @@ def calibrate(
         steps=steps,
         missing=honest.missing(steps, floor, confidence),
         cost_share=max((share for each in tried if (share := each.cost_share(steps)) is not None), default=None),
-        scores=ScoreBins.of(*([losses[names[0]] for losses in each.losses] for each in tried)),
+        scores=ScoreBins.of(*(each.scores for each in tried)),
         learned=fitted.as_dict() if isinstance(fitted, Learning) and used else None,
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         package_version=version("langchain-agentcost"),
@@ -122,6 +123,11 @@ class _Tried:
     def strongest(self) -> str:
         return self.tiers[-1].name
 
+    @property
+    def scores(self) -> list[float]:
+        """What the weakest tier is expected to lose, where the policy says so: what a choice's score is."""
+        return [losses[self.tiers[0].name] for losses in self.losses if self.tiers[0].name in losses]
+
     def chosen(self, threshold: float) -> list[str]:
         """Who answers each example at a threshold, by the very rule that policies choose by."""
         offers = [Offer(tier=tier) for tier in self.tiers]
@@ -134,7 +140,9 @@ class _Tried:
 
     @property
     def grid(self) -> tuple[float, ...]:
-        return thresholds([losses[tier.name] for losses in self.losses for tier in self.tiers[:-1]])
+        """The thresholds to test: none of them lets a kind of call through of which nothing is known."""
+        known = (losses.get(tier.name, UNSEEN) for losses in self.losses for tier in self.tiers[:-1])
+        return thresholds([loss for loss in known if loss < UNSEEN])
 
     def steps(self, grid: Sequence[float], floor: float, confidence: float) -> tuple[Step, ...]:
         strong = [example.quality[self.strongest] for example in self.examples]

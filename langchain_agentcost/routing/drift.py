@@ -74,7 +74,7 @@ class DriftMonitor:
         bins = calibration.scores
         self._bin = bins.bin
         self._level = (1 - confidence) / 2
-        self._scores = _Watch([each for each in bins.references if sum(each)], len(bins.edges) + 1, window)
+        self._scores = _Watch([each for each in bins.references if sum(each)], bins.count, window)
         self._escalations = _Watch([], 2, window)
         self._why: str | None = None
         self._lock = Lock()

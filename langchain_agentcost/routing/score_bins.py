@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 BINS = 8
-"""Into how many bins scores are cut at most."""
+"""Into how many bins scores are cut at most, but for those of kinds of call of which no example was seen."""
+
+UNSEEN = 1.0
+"""What a tier is expected to lose on a kind of call of which no example was seen: all. No threshold is as large."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,7 +19,7 @@ class ScoreBins:
     """Counts of scores.
 
     Args:
-        edges: What is between two bins, rising; there is one bin more than edges.
+        edges: What is between two bins, rising. There is one bin more than edges, and then one for `UNSEEN`.
         references: By source of the scores, how many were in each bin. The first is of the scores that were calibrated
             with. A policy that learns has a second: that of the policy as it is used, which saw the examples. Where it
             goes by a table, traffic looks like the second; where it goes by text, like the first.
@@ -24,7 +27,7 @@ class ScoreBins:
     Example:
         >>> bins = ScoreBins.of([0.1] * 3 + [0.5])
         >>> bins.edges, bins.references, bins.bin(0.2), bins.bin(0.4)
-        ((0.3,), ((3, 1),), 0, 1)
+        ((0.3,), ((3, 1, 0),), 0, 1)
     """
 
     edges: tuple[float, ...]
@@ -39,12 +42,23 @@ class ScoreBins:
             *others: Scores from other sources, counted in the same bins.
             bins: How many bins there are at most.
         """
-        edges = _edges(sorted(scores), bins)
-        return cls(edges=edges, references=tuple(_counts(edges, each) for each in (scores, *others)))
+        found = cls(edges=_edges(sorted(score for score in scores if score < UNSEEN), bins), references=())
+        return replace(found, references=tuple(found._counts(each) for each in (scores, *others)))
+
+    @property
+    def count(self) -> int:
+        """How many bins there are."""
+        return len(self.edges) + 2
 
     def bin(self, score: float) -> int:
         """Say in which bin a score is, from 0."""
-        return bisect_left(self.edges, score)
+        return len(self.edges) + 1 if score >= UNSEEN else bisect_left(self.edges, score)
+
+    def _counts(self, scores: Iterable[float]) -> tuple[int, ...]:
+        counts = [0] * self.count
+        for score in scores:
+            counts[self.bin(score)] += 1
+        return tuple(counts)
 
 
 def _edges(ranked: Sequence[float], bins: int) -> tuple[float, ...]:
@@ -58,10 +72,3 @@ def _edges(ranked: Sequence[float], bins: int) -> tuple[float, ...]:
         if gap > 0:
             found.add((ranked[at] + ranked[at - 1]) / 2)
     return tuple(sorted(found))
-
-
-def _counts(edges: tuple[float, ...], scores: Iterable[float]) -> tuple[int, ...]:
-    counts = [0] * (len(edges) + 1)
-    for score in scores:
-        counts[bisect_left(edges, score)] += 1
-    return tuple(counts)

@@ -358,6 +358,39 @@ def test_settings_are_read_and_compared(proven: Calibration) -> None:
     assert calibrate(StepPolicy(), alike, named) == calibrate(StepPolicy(), alike, router.tiers)
 
 
+def test_kinds_of_call_without_an_example_are_not_proven(proven: Calibration) -> None:
+    """A step whose name says that it is easy goes to the strongest tier where no example was of it."""
+    policy = proven.apply(StepPolicy(), TIERS)
+    choice = policy.choose(RouteRequest.of("Text", node="extract"), [Offer(tier=tier) for tier in TIERS])
+    assert (choice.tier, choice.score) == ("big", 1.0)
+
+
+def test_kind_of_call_that_only_one_conversation_has_is_no_threshold() -> None:
+    """What the other folds know nothing of is not let through by the largest threshold."""
+    rare = [Example(request=RouteRequest.of("Text", node="rare"), quality={"small": 1, "big": 1})]
+    calibration = calibrate(StepPolicy(), [*traffic(300), *rare], TIERS, floor=0.2)
+    assert calibration.threshold is not None
+    assert calibration.threshold < 1
+    assert calibration.scores.references[0][-1] == 1
+
+
+def test_calls_that_a_policy_knows_nothing_of_stay_with_the_strongest_tier() -> None:
+    """A policy that says nothing of some calls is calibrated on the others, and its scores are those that it gives."""
+
+    @dataclass(frozen=True, slots=True)
+    class Silent(Guess):
+        def losses(self, request: RouteRequest, tiers: Sequence[str]) -> Mapping[str, float]:
+            return {tiers[-1]: 0.0, **({tiers[0]: 0.1} if request.text else {})}
+
+    calls = [
+        Example(request=RouteRequest.of(text), quality={"small": float(text != ""), "big": 1})
+        for text in ("", "Text") * 100
+    ]
+    calibration = calibrate(Silent(), calls, TIERS)
+    assert (calibration.threshold, calibration.strong_share) == (0.1, 0.5)
+    assert sum(calibration.scores.references[0]) == 100
+
+
 def test_holds_what_is_at_most_as_strict(proven: Calibration) -> None:
     """A calibration at 95 % proves lower floors and confidences, and no higher ones."""
     assert proven.holds(QualityFloor("quality", min=0.95))

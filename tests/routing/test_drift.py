@@ -99,6 +99,21 @@ def test_other_traffic_raises_an_alarm_soon(draw: Draw) -> None:
         assert "are not those of the 400 examples" in monitor.why
 
 
+def test_kinds_of_call_without_an_example_are_seen() -> None:
+    """One call in ten that nothing is known of is drift, though the hardest calls of the examples are hardly easier."""
+
+    def changed(random: Random) -> float:
+        return 1.0 if random.random() < 0.1 else kinds(random)
+
+    def alike(random: Random) -> float:
+        return 0.97 if random.random() < 0.1 else kinds(random)
+
+    for seed in range(20):
+        calibration = calibrated(drawn(alike, 400, seed=seed))
+        assert watched(DriftMonitor(calibration), drawn(changed, 600, seed=1000 + seed)) is not None
+        assert watched(DriftMonitor(calibration), drawn(alike, 600, seed=1000 + seed)) is None
+
+
 def test_change_is_found_after_long_quiet() -> None:
     """That many looks went by without an alarm does not blind it to the next one."""
     monitor = DriftMonitor(calibrated(drawn(kinds, 400, seed=1)))
@@ -196,6 +211,4 @@ def test_bins_hold_every_score_once(scores: list[float], bins: int) -> None:
     assert list(found.edges) == sorted(set(found.edges))
     assert len(found.edges) < bins
     assert sum(found.references[0]) == len(scores)
-    assert [sum(found.bin(score) == at for score in scores) for at in range(len(found.edges) + 1)] == list(
-        found.references[0]
-    )
+    assert [sum(found.bin(score) == at for score in scores) for at in range(found.count)] == list(found.references[0])

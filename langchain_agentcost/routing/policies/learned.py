@@ -84,6 +84,10 @@ class LearnedLosses:
         by_tier = self.table.get(signature.coarser()[1], {})
         return min((loss.n for loss in by_tier.values()), default=0)
 
+    def knows(self, signature: Signature) -> bool:
+        """Tell whether there is any example of a kind of step, or of what it is a case of."""
+        return signature.coarser()[-1] in self.table
+
     def as_dict(self) -> dict[str, Any]:
         """Write it as a table that a person can read."""
         rows = {

@@ -15,6 +15,7 @@ from langchain_agentcost.routing.policies.step_map import PRIOR_LOSS, STEPS, lev
 from langchain_agentcost.routing.policies.within import settings_of
 from langchain_agentcost.routing.policy import Choice, Learning, Offers, Scored, cheapest_within
 from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.routing.score_bins import UNSEEN
 from langchain_agentcost.routing.signature import Signature
 from langchain_agentcost.routing.tier import LEVELS, Level, Tier
 
@@ -49,7 +50,8 @@ class StepPolicy:
     What a step asks for is said by `steps`, by the words in the node's name (`step_map.STEPS`), or by those in its
     schema's name; after a tool's error, or where the same call is made again, one level more. Where nothing says so,
     filling a schema without tools counts as extraction, and all else asks for the strongest tier, the more the longer
-    the text is. Examples correct that by signature (`LearnedLosses`).
+    the text is. Examples correct that by signature (`LearnedLosses`). Once it has learnt from some, a kind of step of
+    which there is none goes to the strongest tier, whatever it is called: nothing is known of how others do there.
 
     Args:
         steps: Levels by node, for names that say nothing or something wrong.
@@ -101,6 +103,8 @@ class StepPolicy:
 
     def _why(self, request: RouteRequest) -> str:
         signature = request.signature
+        if self._unseen(signature):
+            return "no example of this kind of step is known"
         seen = self.learned.seen(signature) if self.learned.examples else 0
         if seen >= self.sure:
             return f"{seen:,} examples of this kind of step are known"
@@ -109,6 +113,8 @@ class StepPolicy:
     def losses(self, request: RouteRequest, tiers: Sequence[str]) -> Mapping[str, float]:
         """Give what each tier is expected to lose against the last one."""
         signature = request.signature
+        if self._unseen(signature):
+            return {**dict.fromkeys(tiers, UNSEEN), tiers[-1]: 0.0}
         need = self._need(request, signature)
         levels = {**levels_by_place(tiers), **self.levels}
         losses = self._own({tier: _prior(need, levels[tier]) for tier in tiers}, signature, tiers[-1])
@@ -159,6 +165,9 @@ class StepPolicy:
             self.otherwise.with_learned(data["otherwise"]) if isinstance(self.otherwise, Learning) else self.otherwise
         )
         return replace(self, learned=LearnedLosses.from_dict(data), otherwise=inner)
+
+    def _unseen(self, signature: Signature) -> bool:
+        return self.learned.examples > 0 and not self.learned.knows(signature)
 
     def _decides(self, need: _Need, signature: Signature, losses: Mapping[str, float]) -> bool:
         """Whether the signature says enough, so that the text need not be looked at."""

@@ -217,15 +217,14 @@ def test_the_calibration_names_the_model() -> None:
 
 
 def test_it_stands_in_others() -> None:
-    """A step policy asks it where the kind of step does not decide; a budget gives it thrift."""
+    """A step policy asks it where a kind of step that it knows does not decide; a budget gives it thrift."""
     embeddings = Topics()
     step = StepPolicy(otherwise=EmbeddingPolicy(embeddings), threshold=0.4).fit(examples_of("qa"), TIERS)
     before = embeddings.count
-    assert chosen(step, RouteRequest.of("Prove it.", node="extract")) == "small"
+    assert chosen(step, RouteRequest.of("Add 76 apples to the basket.", node="extract")) == "frontier"
     assert embeddings.count == before
-    for node in ("qa", "another"):
-        assert chosen(step, RouteRequest.of("Add 77 apples to the basket.", node=node)) == "small"
-        assert chosen(step, RouteRequest.of("Prove lemma 3 from the axioms.", node=node)) == "frontier"
+    assert chosen(step, RouteRequest.of("Add 77 apples to the basket.", node="qa")) == "small"
+    assert chosen(step, RouteRequest.of("Prove lemma 3 from the axioms.", node="qa")) == "frontier"
     assert embeddings.count == before + 2
     assert step.with_learned(json.loads(json.dumps(step.as_dict()))) == step
     broke = BudgetAware(EmbeddingPolicy(embeddings).fit(examples_of(), TIERS), most=1.0)

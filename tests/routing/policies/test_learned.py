@@ -76,6 +76,14 @@ def test_an_unknown_signature_keeps_the_prior() -> None:
     assert loss_of(learned, RouteRequest.of("x", node="plan").signature, 0.25) == 0.25
 
 
+def test_a_kind_is_known_from_one_case_of_it() -> None:
+    """An example of a node is one of each of its cases; of another node, and of none, nothing is known."""
+    learned = LearnedLosses.of(examples_of("extract", 0.0, 1), TIERS)
+    assert learned.knows(RouteRequest.of("x", node="extract", tools=("lookup",), prompt_tokens=50_000).signature)
+    assert not learned.knows(RouteRequest.of("x", node="plan").signature)
+    assert not learned.knows(RouteRequest.of("x").signature)
+
+
 def test_it_is_read_back_as_it_was() -> None:
     """The table goes through JSON unchanged."""
     learned = LearnedLosses.of(examples_of("extract", 1 / 3, 7) + examples_of(None, 0.0, 2), TIERS)

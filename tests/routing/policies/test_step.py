@@ -125,9 +125,23 @@ def test_otherwise_is_asked_only_where_the_signature_does_not_decide() -> None:
     for node in ("extract", "plan", "never", "always"):
         assert policy.losses(RouteRequest.of("x", node=node), ["small", "frontier"])["small"] != -0.2
     assert inner.asked == 0
-    for node in ("model", "at times", "rarely seen", "extract orders"):
+    for node in ("at times", "rarely seen", "extract orders"):
         assert policy.losses(RouteRequest.of("x", node=node), ["small", "frontier"])["small"] == -0.2
-    assert inner.asked == 4
+    assert inner.asked == 3
+    assert StepPolicy(otherwise=inner).losses(RouteRequest.of("x", node="model"), NAMES)["small"] == -0.2
+
+
+@pytest.mark.parametrize("node", ["extract_parts", "agent", None])
+def test_a_kind_of_step_without_an_example_goes_to_the_strongest(node: str | None) -> None:
+    """Once something was learnt, a name is no proof, nor is what a text says: only the strongest tier is safe."""
+    policy = StepPolicy(steps={"agent": "small"}, otherwise=Inner({"small": -0.2, "frontier": 0.0}), threshold=0.9)
+    learnt = policy.fit(examples_of("format", 1.0, 100), ["small", "frontier"])
+    request = RouteRequest.of("x", node=node)
+    assert chosen(policy, request, "small", "frontier") == "small"
+    choice = learnt.choose(request, offers_of("small", "frontier"))
+    assert (choice.tier, choice.score) == ("frontier", 1.0)
+    assert choice.reasons[0] == "no example of this kind of step is known"
+    assert chosen(learnt, RouteRequest.of("x", node="format"), "small", "frontier") == "small"
 
 
 def test_otherwise_that_knows_nothing_of_a_tier_leaves_it_to_the_signature() -> None:
