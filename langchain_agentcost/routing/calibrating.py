@@ -42,8 +42,10 @@ def calibrate(
     What is proven is that, with the confidence stated, the mean quality over traffic like the examples is at least
     `floor` times the strongest tier's. That takes examples that were drawn from that traffic as `Shadow` draws them,
     and that are independent of one another but for those of one `request.thread`, which count as one draw. It holds on
-    average over all calls and not for each kind, and for tiers that are cheaper the weaker they are. What stands around
-    the scored policy and goes beyond its threshold by design (`BudgetAware`, a cascade's check) is not covered.
+    average over all calls and not for each kind. Of the tiers within a threshold a router takes the one that is
+    cheapest as caches are then. So each example counts with the one of them that answered it worst, the strongest
+    aside: a call that a cache keeps there keeps its quality, and is taken to be a call like the others. What stands
+    around the scored policy and goes beyond its threshold by design (`BudgetAware`, a cascade's check) is not covered.
 
     Args:
         policy: The policy, or one that stands around it. Its own threshold does not matter.
@@ -129,14 +131,19 @@ class _Tried:
         return [losses[self.tiers[0].name] for losses in self.losses if self.tiers[0].name in losses]
 
     def chosen(self, threshold: float) -> list[str]:
-        """Who answers each example at a threshold, by the very rule that policies choose by."""
+        """Who answers each example at a threshold, by the very rule that policies choose by, weaker tiers cheaper."""
         offers = [Offer(tier=tier) for tier in self.tiers]
         return [cheapest_of(losses, offers, threshold=threshold).name for losses in self.losses]
 
     def routed(self, threshold: float) -> tuple[list[float], list[bool]]:
-        chosen = self.chosen(threshold)
-        quality = [example.quality[tier] for example, tier in zip(self.examples, chosen, strict=True)]
-        return quality, [tier == self.strongest for tier in chosen]
+        """How well the worst tier that may be chosen answers each example, and whether only the strongest may be."""
+        weaker = [tier.name for tier in self.tiers[:-1]]
+        quality, kept = [], []
+        for example, losses in zip(self.examples, self.losses, strict=True):
+            within = [example.quality[tier] for tier in weaker if losses.get(tier, UNSEEN) <= threshold]
+            quality.append(min(within, default=example.quality[self.strongest]))
+            kept.append(not within)
+        return quality, kept
 
     @property
     def grid(self) -> tuple[float, ...]:

@@ -8,12 +8,15 @@ from random import Random
 from typing import Any, Self
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.quality import QualityFloor
 from langchain_agentcost.routing.calibrating import calibrate
 from langchain_agentcost.routing.calibration import Calibration
 from langchain_agentcost.routing.example import Example
+from langchain_agentcost.routing.fixed_sequence import fixed_sequence
 from langchain_agentcost.routing.policies.fixed import FixedPolicy
 from langchain_agentcost.routing.policies.step import StepPolicy
 from langchain_agentcost.routing.policies.sticky import Sticky
@@ -222,6 +225,36 @@ def test_three_tiers_are_calibrated_by_one_threshold() -> None:
     offers = [Offer(tier=tier) for tier in tiers]
     chosen = [policy.choose(one.request, offers).tier for one in calls[:3]]
     assert chosen == ["small", "mid", "big"]
+
+
+def test_tier_that_warm_caches_may_choose_counts() -> None:
+    """Of two tiers within the threshold the worse one has to keep the floor, whichever is cheaper by the price list."""
+    tiers = [Tier(name, FakeMeteredChatModel()) for name in ("small", "mid", "big")]
+
+    def calls(mid: float) -> list[Example]:
+        right = {"small": 1.0, "mid": 1.0, "big": 1.0}
+        return [
+            Example(request=RouteRequest.of("Text"), quality={**right, "mid": float(place % 10 >= 10 * (1 - mid))})
+            for place in range(400)
+        ]
+
+    assert calibrate(StepPolicy(), calls(1.0), tiers).strong_share == 0
+    worse = calibrate(StepPolicy(), calls(0.8), tiers)
+    assert worse.proven
+    offers = [Offer(tier=tier, expected_nano=nano) for tier, nano in zip(tiers, (5, 1, 9), strict=True)]
+    assert worse.apply(StepPolicy(), tiers).choose(RouteRequest.of("Text"), offers).tier == "small"
+
+
+@given(st.lists(st.tuples(st.floats(-1, 0.9), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=60))
+def test_two_tiers_are_tested_as_a_threshold_of_one_loss(data: list[tuple[float, float, float]]) -> None:
+    """With one weaker tier nothing is the worst of several: the steps are those of `fixed_sequence`."""
+    losses, cheap, strong = (list(column) for column in zip(*data, strict=True))
+    calls = [
+        Example(request=RouteRequest.of("Text", metadata={"small": loss}), quality={"small": low, "big": high})
+        for loss, low, high in data
+    ]
+    expected = fixed_sequence(losses, cheap, strong, floor=0.95, confidence=0.95)
+    assert calibrate(Guess(), calls, TIERS).steps == expected
 
 
 def test_cost_share_is_what_the_calls_cost_at_that_threshold() -> None:
