@@ -236,7 +236,7 @@ class _Asked:
         answer = next((one for one in response.result if isinstance(one, AIMessage)), None)
         if answer is None or answer.id is None:  # LangChain gives every message of a model an id
             if role == "draft":  # such as that all retries failed: the other tier may do it
-                raise RoutingError("No model answered.")
+                raise ConnectionError("No model answered.")
             raise _NoModelAnswered(response)
         used = None if is_cache_hit(answer) else Usage.from_message(answer)
         self._router.answered(self.call.request, self._prompt, tier, used)

@@ -229,5 +229,10 @@ def _kept(into: list[Any], chunks: Iterable[Any]) -> Iterator[Any]:
 
 
 def failed(error: Exception) -> Verdict:
-    """Give the verdict on a draft that could not be had or checked. Its text may quote a prompt, so it is not told."""
-    return Verdict(accepted=False, reasons=(f"{type(error).__name__} in the draft or its check",))
+    """Give the verdict on a draft that could not be had or checked. Its text may quote a prompt, so it is not told.
+
+    An answer that does not parse (a ValueError, as LangChain's and pydantic's are) did not pass, and was paid
+    for. Whatever else goes wrong says nothing of the tier.
+    """
+    why = f"{type(error).__name__} in the draft or its check"
+    return Verdict(accepted=False, reasons=(why,), error=not isinstance(error, ValueError))

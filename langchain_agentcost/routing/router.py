@@ -188,15 +188,17 @@ class Router:
             verdict: What was said of its draft; None where there was none.
         """
         choice, escalated = decision.choice, None if verdict is None else not verdict.accepted
+        judged = None if verdict is None or verdict.error else verdict.accepted
         drift = self.guard.drift
         if drift is not None and choice.score is not None and decision.offers[0].name == self.tiers[0].name:
-            drift.observe(choice.score, escalated=escalated)  # a score is of the weakest offer
+            escalates = None if judged is None else not judged
+            drift.observe(choice.score, escalated=escalates)  # a score is of the weakest offer
         answering = replace(choice, tier=decision.escalate_to or choice.tier) if escalated else choice
         for part in parts_of(decision.by) if decision.by is not None else ():
             if isinstance(part, LearnsRewards):
                 part.decided(decision.id, request, answering)
-            if isinstance(part, LearnsChecks) and escalated is not None:
-                part.checked(request, choice, accepted=not escalated)
+            if isinstance(part, LearnsChecks) and judged is not None:
+                part.checked(request, choice, accepted=judged)
 
     def reward(self, decision_id: str, quality: float) -> None:
         """Tell policies that learn from it how good a decision's answer was, from 0 to 1."""

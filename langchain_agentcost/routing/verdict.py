@@ -18,11 +18,14 @@ class Verdict:
         accepted: Whether it may be used.
         reasons: Why, as short sentences without text of prompt or answer.
         score: How good it is, from 0 to 1; None where the check has no score.
+        error: Whether there was nothing to check, or no way to, such as where a provider is down: then it says nothing
+            of who answered.
     """
 
     accepted: bool
     reasons: tuple[str, ...] = ()
     score: float | None = None
+    error: bool = False
 
 
 @runtime_checkable

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from langchain_core.exceptions import OutputParserException
+from langchain_core.outputs import ChatResult
 
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.routing.cascade_cost import expected_nano
@@ -15,6 +18,7 @@ from langchain_agentcost.routing.policies.cascade import Acceptance, CascadePoli
 from langchain_agentcost.routing.policies.fixed import FixedPolicy
 from langchain_agentcost.routing.policies.step import StepPolicy
 from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.routing.runnable import RouterRunnable
 from langchain_agentcost.routing.verifiers.all_of import AllOf
 from langchain_agentcost.routing.verifiers.judge import Judge
 from langchain_agentcost.testing import FakeMeteredChatModel
@@ -125,9 +129,80 @@ def test_threads_count_together() -> None:
     """No check is lost where many threads count."""
     acceptance = Acceptance()
     with ThreadPoolExecutor(8) as pool:
-        for number in range(4_000):
+        for number in range(160):
             pool.submit(acceptance.checked, "small", node=None, accepted=number % 4 == 0)
-    assert acceptance.as_dict()["counts"] == [{"tier": "small", "node": "", "passed": 1_000, "of": 4_000}]
+    assert acceptance.as_dict()["counts"] == [{"tier": "small", "node": "", "passed": 40, "of": 160}]
+
+
+def test_the_oldest_checks_fade() -> None:
+    """What failed a thousand times and is mended is seen to be so after some hundred answers."""
+    acceptance = Acceptance()
+    for _ in range(1_000):
+        acceptance.checked("small", node=None, accepted=False)
+    assert acceptance.share("small", node=None) < 0.03
+    for _ in range(400):
+        acceptance.checked("small", node=None, accepted=True)
+    assert acceptance.share("small", node=None) > 0.8
+
+
+def ended(retry: float = 0.02) -> CascadePolicy:
+    """A cascade whose drafts were seen to fail."""
+    policy = CascadePolicy(Passes(), acceptance=Acceptance(prior=0.5), retry=retry)
+    for _ in range(50):
+        policy.acceptance.checked("small", node="agent", accepted=False)
+    return policy
+
+
+def test_what_was_ended_by_what_was_learnt_is_tried_again() -> None:
+    """A small share of calls goes on drafting, the same ones each time, so that a bad day does not last for ever."""
+    policy, offers = ended(), offers_of("small", "frontier", nano={"small": 300, "frontier": 1_000})
+    calls = [RouteRequest.of("x", node="agent", thread=str(number)) for number in range(2_000)]
+    choices = [policy.choose(call, offers) for call in calls]
+    again = [choice for choice in choices if choice.verifier is not None]
+    assert 15 <= len(again) <= 80
+    assert again[0].reasons[-1].startswith("small first, on 2% of calls, to see whether it is still so: no cascade")
+    assert choices == [policy.choose(call, offers) for call in calls]
+    never = ended(retry=0)
+    assert all(never.choose(call, offers).verifier is None for call in calls)
+    with pytest.raises(RoutingError, match="retry is a share"):
+        ended(retry=2)
+
+
+def test_it_comes_back() -> None:
+    """Drafts that pass again, after a time in which none did, are made for all calls again."""
+    policy, offers = ended(), offers_of("small", "frontier", nano={"small": 300, "frontier": 1_000})
+    for number in range(4_000):
+        call = RouteRequest.of("x", node="agent", thread=str(number))
+        choice = policy.choose(call, offers)
+        if choice.verifier is not None:
+            policy.checked(call, choice, accepted=True)
+    assert policy.choose(CALL, offers).tier == "small"
+    assert policy.acceptance.share("small", node="agent") > 0.8
+
+
+def test_what_is_assumed_to_lose_money_is_never_tried() -> None:
+    """Half of the price and half accepted is refused by what is assumed, and no draw changes that."""
+    policy, offers = cascade(0.5), offers_of("small", "frontier", nano={"small": 500, "frontier": 1_000})
+    calls = (RouteRequest.of("x", node="agent", thread=str(number)) for number in range(500))
+    assert {policy.choose(call, offers).tier for call in calls} == {"frontier"}
+
+
+def test_a_provider_that_is_down_says_nothing_of_a_tier() -> None:
+    """Errors are not counted; an answer that does not parse did not pass."""
+
+    class Failing(FakeMeteredChatModel):
+        def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
+            raise raised.pop()
+
+    policy = CascadePolicy(Passes())
+    router = RouterRunnable([Failing(model="gpt-4.1-mini"), FakeMeteredChatModel(model="gpt-4.1")], policy=policy)
+    raised: list[Exception] = [ConnectionError("down") for _ in range(20)]
+    for _ in range(20):
+        assert router.invoke("x").response_metadata["router"]["escalated"]
+    assert policy.acceptance.as_dict()["counts"] == []
+    raised.append(OutputParserException("no JSON"))
+    router.invoke("x")
+    assert policy.acceptance.as_dict()["counts"] == [{"tier": "small", "node": "", "passed": 0, "of": 1}]
 
 
 def test_what_was_counted_is_read_back() -> None:
