@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from random import Random
+from typing import Any
 
 from langchain_agentcost.chat_model import names_of
 from langchain_agentcost.errors import RoutingError
@@ -18,6 +19,11 @@ from langchain_agentcost.routing.policies.within import levelled, scored_in, set
 from langchain_agentcost.routing.policy import Learning, Offer, Policy, Scored, cheapest_of
 from langchain_agentcost.routing.score_bins import UNSEEN, ScoreBins
 from langchain_agentcost.routing.tier import Tier, with_levels
+
+MOST_OF_A_CONVERSATION = 5
+"""How many examples of one conversation are used. They are alike and count as one draw. And what must be feared of a
+conversation that was not seen is that all of so many are wrong: the more are used, the more conversations a proof
+takes. With five it is 59 flawless ones at a floor of 95 % where each has five, and 287 where each has one."""
 
 
 def calibrate(
@@ -41,7 +47,10 @@ def calibrate(
 
     What is proven is that, with the confidence stated, the mean quality over traffic like the examples is at least
     `floor` times the strongest tier's. That takes examples that were drawn from that traffic as `Shadow` draws them,
-    and that are independent of one another but for those of one `request.thread`, which count as one draw. It holds on
+    and that are independent of one another but for those of one `request.thread`, which count as one draw. Of each
+    thread at most `MOST_OF_A_CONVERSATION` count, evenly spaced, so that long ones count for less than they are of the
+    calls; where examples have a thread, the worst that is reckoned with is a whole one of that many gone wrong. Without
+    a thread each example counts as a draw of its own. An example whose id was there before is left out. It holds on
     average over all calls and not for each kind. Of the tiers within a threshold a router takes the one that is
     cheapest as caches are then. So each example counts with the one of them that answered it worst, the strongest
     aside: a call that a cache keeps there keeps its quality, and is taken to be a call like the others. What stands
@@ -49,7 +58,7 @@ def calibrate(
 
     Args:
         policy: The policy, or one that stands around it. Its own threshold does not matter.
-        examples: Calls, and how good each tier's answer was. One that lacks a tier is left out, and counted.
+        examples: Calls, and how good each tier's answer was. Those that are left out are counted.
         tiers: The router's tiers, weakest first.
         floor: The share of the strongest tier's mean quality that must be kept, above 0 and at most 1.
         confidence: How sure that must be, above 0.5 and below 1.
@@ -81,7 +90,7 @@ def calibrate(
     if scored is None or len(tiers) < 2 or folds < 2:
         raise RoutingError("Calibration takes a policy with expected losses, two tiers or more, and two folds or more.")
     names = [tier.name for tier in tiers]
-    used, left_out = _complete(examples, names)
+    used, left_out = _usable(examples, names)
     fitted = scored.fit(used, names) if isinstance(scored, Learning) and used else scored
     honest = _Tried(used, tiers, _honest(scored, used, names, folds))
     tried = [honest]
@@ -122,6 +131,11 @@ class _Tried:
     losses: Sequence[Mapping[str, float]]
 
     @property
+    def largest(self) -> int:
+        """How many examples can be one draw."""
+        return 1 if all(one.request.thread is None for one in self.examples) else MOST_OF_A_CONVERSATION
+
+    @property
     def strongest(self) -> str:
         return self.tiers[-1].name
 
@@ -153,8 +167,8 @@ class _Tried:
 
     def steps(self, grid: Sequence[float], floor: float, confidence: float) -> tuple[Step, ...]:
         strong = [example.quality[self.strongest] for example in self.examples]
-        groups = groups_of(self.examples)
-        return fixed_sequence_of(self.routed, grid, strong, floor=floor, confidence=confidence, groups=groups)
+        how: Any = {"floor": floor, "confidence": confidence, "groups": groups_of(self.examples)}
+        return fixed_sequence_of(self.routed, grid, strong, **how, largest=self.largest)
 
     def missing(self, steps: Sequence[Step], floor: float, confidence: float) -> int | None:
         """How many more examples the first threshold takes; 0 where it passed."""
@@ -166,7 +180,7 @@ class _Tried:
             best = [example.quality[self.strongest] for example in self.examples]
             values = [one - floor * strong for one, strong in zip(quality, best, strict=True)]
             groups = groups_of(self.examples)
-        count = needed(values, worst=-floor, confidence=confidence, groups=groups)
+        count = needed(values, worst=-floor, confidence=confidence, groups=groups, largest=self.largest)
         return None if count is None else max(1, count - len(self.examples))
 
     def cost_share(self, steps: Sequence[Step]) -> float | None:
@@ -190,16 +204,33 @@ def _worse(*tests: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(steps)
 
 
-def _complete(examples: Sequence[Example], names: Sequence[str]) -> tuple[list[Example], dict[str, int]]:
-    """The examples that all tiers answered, and how many lack which."""
-    used, lacking = [], Counter[str]()
+def _usable(examples: Sequence[Example], names: Sequence[str]) -> tuple[list[Example], dict[str, int]]:
+    """The examples to use, and why how many others are not."""
+    complete, left_out, ids = [], Counter[str](), set[str]()
     for example in examples:
         missing = [name for name in names if name not in example.quality]
         if missing:
-            lacking[f"no quality of {', '.join(missing)}"] += 1
+            left_out[f"no quality of {', '.join(missing)}"] += 1
+        elif example.id and example.id in ids:
+            left_out["the same example again"] += 1
         else:
-            used.append(example)
-    return used, dict(lacking)
+            complete.append(example)
+            ids.add(example.id)
+    used = _few_of_each(complete)
+    left_out[f"more than {MOST_OF_A_CONVERSATION} of a conversation"] += len(complete) - len(used)
+    return used, dict(+left_out)
+
+
+def _few_of_each(examples: Sequence[Example]) -> list[Example]:
+    """Evenly spaced ones of each conversation that has too many."""
+    places = defaultdict[Hashable, list[int]](list)
+    for place, group in enumerate(groups_of(examples)):
+        places[group].append(place)
+    kept = set[int]()
+    for found in places.values():
+        count = min(len(found), MOST_OF_A_CONVERSATION)
+        kept.update(found[(2 * at + 1) * len(found) // (2 * count)] for at in range(count))
+    return [example for place, example in enumerate(examples) if place in kept]
 
 
 def _honest(scored: Scored, examples: Sequence[Example], names: Sequence[str], folds: int) -> list[Mapping[str, float]]:

@@ -17,6 +17,7 @@ class Example:
         request: The call.
         quality: By tier, from 0 (wrong) to 1 (right). A tier that was not tried is not there.
         nano: By tier, what its answer cost, in nano-USD; a tier whose cost is not known is not there.
+        id: What tells it from others: the same one twice counts once. Empty where nothing does.
 
     Raises:
         RoutingError: If a quality is not from 0 to 1.
@@ -25,6 +26,7 @@ class Example:
     request: RouteRequest
     quality: Mapping[str, float]
     nano: Mapping[str, int] = field(default_factory=dict)
+    id: str = ""
 
     def __post_init__(self) -> None:
         for tier, value in self.quality.items():

@@ -90,6 +90,7 @@ def _as_dict(example: Example, *, keep_text: bool) -> dict[str, Any]:
     text = request.text if keep_text else None
     return {
         "version": VERSION,
+        "id": example.id,
         **{name: getattr(request, name) for name in _PLAIN},
         "phase": request.phase,
         "tools": list(request.tools),
@@ -108,7 +109,7 @@ def _read(line: str, where: str) -> Example:
         text = data.get("text", " " * data["chars"])
         known = {name: data[name] for name in _PLAIN}
         request = RouteRequest(messages=_messages(text, data["phase"]), tools=tuple(data["tools"]), **known)
-        return Example(request=request, quality=data["quality"], nano=data["nano"])
+        return Example(request=request, quality=data["quality"], nano=data["nano"], id=data.get("id", ""))
     except (KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
         raise RoutingError(f"{where} is no example: {error!r}.") from error
 

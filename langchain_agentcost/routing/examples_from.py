@@ -104,7 +104,7 @@ def examples_from_langsmith(
             quality = {tier: score for tier, (score, _) in scored.items()}
             nano = {tier: cost for tier, (_, cost) in scored.items() if cost is not None}
             request = request_of(given.inputs or {}, given.metadata or {})
-            found.append(Example(request=request, quality=quality, nano=nano))
+            found.append(Example(request=request, quality=quality, nano=nano, id=str(given.id)))
     return found
 
 
@@ -151,7 +151,9 @@ def examples_by_evaluating(
             cost = card.cost(usage) if card is not None and usage is not None else None
             if cost is not None:
                 nano[at][tier.name] = cost.total_nano
-    return [Example(request=requests[row.id], quality=quality[row.id], nano=nano[row.id]) for row in rows]
+    return [
+        Example(request=requests[row.id], quality=quality[row.id], nano=nano[row.id], id=str(row.id)) for row in rows
+    ]
 
 
 def _experiment(client: Client, name: str, key: str) -> dict[str, tuple[float, int | None]]:

@@ -103,6 +103,7 @@ def fixed_sequence_of(
     floor: float,
     confidence: float,
     groups: Sequence[Hashable] | None = None,
+    largest: int | None = None,
 ) -> tuple[Step, ...]:
     """Test thresholds of any number of tiers; see `fixed_sequence`.
 
@@ -113,6 +114,7 @@ def fixed_sequence_of(
         floor: The share of the strongest tier's mean quality that must be kept.
         confidence: How sure that must be.
         groups: Which examples belong together.
+        largest: How many examples can belong together at most; None takes the most that do.
     """
     if not strong or not 0 < floor <= 1 or not 0.5 < confidence < 1:
         raise RoutingError("It takes examples, a floor above 0 and at most 1, and a confidence above 0.5 and below 1.")
@@ -130,7 +132,7 @@ def fixed_sequence_of(
     for threshold in grid:
         quality, kept = routed(threshold)
         above = [value - floor * best for value, best in zip(quality, strong, strict=True)]
-        bound = lower_bound(above, worst=-floor, confidence=confidence, groups=groups)
+        bound = lower_bound(above, worst=-floor, confidence=confidence, groups=groups, largest=largest)
         found.append(
             Step(
                 threshold=threshold,
@@ -159,7 +161,12 @@ def thresholds(losses: Sequence[float], *, steps: int = STEPS) -> tuple[float, .
 
 
 def lower_bound(
-    values: Sequence[float], *, worst: float, confidence: float, groups: Sequence[Hashable] | None = None
+    values: Sequence[float],
+    *,
+    worst: float,
+    confidence: float,
+    groups: Sequence[Hashable] | None = None,
+    largest: int | None = None,
 ) -> float:
     """Give what a mean is at least, for values with few and large losses among them.
 
@@ -178,6 +185,8 @@ def lower_bound(
         worst: The least that a value can be.
         confidence: How sure it must be, above 0.5 and below 1.
         groups: Which values belong together: their sum is one draw.
+        largest: How many values can belong together at most: what was never seen is the worst draw. None takes the most
+            that do, which is too bold where few groups are much larger than the others.
 
     Example:
         >>> (
@@ -186,13 +195,18 @@ def lower_bound(
         ... )
         (-0.008, 0.035)
     """
-    draws, largest = _draws(values, groups)
-    bound = _Moments.of(draws).bound(len(draws), worst=worst * largest, confidence=confidence)
+    draws, most = _draws(values, groups, largest)
+    bound = _Moments.of(draws).bound(len(draws), worst=worst * most, confidence=confidence)
     return bound * len(draws) / len(values)
 
 
 def needed(
-    values: Sequence[float], *, worst: float, confidence: float, groups: Sequence[Hashable] | None = None
+    values: Sequence[float],
+    *,
+    worst: float,
+    confidence: float,
+    groups: Sequence[Hashable] | None = None,
+    largest: int | None = None,
 ) -> int | None:
     """Give how many values it takes until their lower bound reaches 0, if the others are as those that were seen.
 
@@ -206,21 +220,20 @@ def needed(
         >>> needed([0.05], worst=-0.95, confidence=0.95), needed([-0.5] * 100, worst=-0.95, confidence=0.95)
         (59, None)
     """
-    draws, largest = _draws(values, groups)
+    draws, most = _draws(values, groups, largest)
+    worst *= most
     seen = _Moments.of(draws)
     if seen.mean <= 0:
-        margin = NormalDist().inv_cdf(confidence) * sqrt(
-            (seen.variance + (worst * largest / len(draws)) ** 2) / len(draws)
-        )
+        margin = NormalDist().inv_cdf(confidence) * sqrt((seen.variance + (worst / len(draws)) ** 2) / len(draws))
         seen = seen._replace(mean=seen.mean + margin)
     short, enough = 0, 1
-    while seen.mean <= 0 or seen.bound(enough, worst=worst * largest, confidence=confidence) < 0:
+    while seen.mean <= 0 or seen.bound(enough, worst=worst, confidence=confidence) < 0:
         short, enough = enough, 2 * enough
         if seen.mean <= 0 or enough > MOST_NEEDED:
             return None
     while enough - short > 1:
         middle = (short + enough) // 2
-        holds = seen.bound(middle, worst=worst * largest, confidence=confidence) >= 0
+        holds = seen.bound(middle, worst=worst, confidence=confidence) >= 0
         short, enough = (short, middle) if holds else (middle, enough)
     return ceil(enough * len(values) / len(draws))
 
@@ -245,14 +258,14 @@ class _Moments(NamedTuple):
         return min(mean - _student(NormalDist().inv_cdf(confidence), count) * error, flawless)
 
 
-def _draws(values: Sequence[float], groups: Sequence[Hashable] | None) -> tuple[list[float], int]:
-    """The sums of what belongs together, and how many values the largest of them has."""
+def _draws(values: Sequence[float], groups: Sequence[Hashable] | None, largest: int | None) -> tuple[list[float], int]:
+    """The sums of what belongs together, and how many values the largest of them has, or can have."""
     if groups is None:
-        return list(values), 1
+        return list(values), largest or 1
     sums: dict[Hashable, list[float]] = defaultdict(list)
     for value, group in zip(values, groups, strict=True):
         sums[group].append(value)
-    return [fsum(each) for each in sums.values()], max(len(each) for each in sums.values())
+    return [fsum(each) for each in sums.values()], largest or max(len(each) for each in sums.values())
 
 
 def _student(normal: float, freedom: float) -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 from random import Random
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
 from langgraph.errors import GraphBubbleUp
@@ -256,7 +257,8 @@ class Shadow:
         if grades is None:
             self._count("ungraded")
             return
-        example = Example(request=request, quality=dict(grades), nano=self._costs(answers, cost))
+        nano = self._costs(answers, cost)
+        example = Example(request=request, quality=dict(grades), nano=nano, id=str(uuid4()))
         with self._lock:
             self._examples.append(replace(example, request=bare(request, keep_text=self._keep_text)))
             self._counts["done"] += 1

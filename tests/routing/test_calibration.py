@@ -196,7 +196,48 @@ def test_policy_that_is_used_has_learnt_from_all_examples(proven: Calibration) -
 def test_examples_of_one_conversation_count_once() -> None:
     """The same conversation over and over is one draw, and proves nothing."""
     same = calibrate(StepPolicy(), traffic(900, thread="one"), TIERS)
-    assert (same.draws, same.examples, same.proven) == (1, 900, False)
+    assert (same.draws, same.examples, same.proven) == (1, 5, False)
+    assert same.left_out == {"more than 5 of a conversation": 895}
+
+
+def test_few_of_a_long_conversation_are_used_evenly_spaced() -> None:
+    """Of 10 calls every second one teaches something, wherever they stand among those of others."""
+    long = [
+        Example(request=RouteRequest.of("Text", node=f"n{turn}", thread="long"), quality={"small": 1, "big": 1})
+        for turn in range(10)
+    ]
+    short = traffic(30, thread="short")[:3]
+    learned = calibrate(StepPolicy(), [*short, *long, *short[:2]], TIERS).learned
+    assert learned is not None
+    assert learned["examples"] == 10
+    assert [turn for turn in range(10) if f"node=n{turn}" in learned["signatures"]] == [1, 3, 5, 7, 9]
+
+
+def test_few_long_conversations_that_go_wrong_are_reckoned_with() -> None:
+    """That one of 50 is long and bad is not seen in each draw of 70, and yet nothing is proven by those without it."""
+    draw = Random(5)  # noqa: S311  # conversations that can be had again
+    proven = 0
+    for _ in range(40):
+        calls = []
+        for number in range(70):
+            long = draw.random() < 0.02
+            for _ in range(100 if long else 1):
+                right = float(not long or draw.random() < 0.5)
+                spoken = RouteRequest.of("Text", node="format", thread=str(number))
+                calls.append(Example(request=spoken, quality={"small": right, "big": 1.0}))
+        proven += calibrate(StepPolicy(), calls, TIERS).proven
+    assert proven <= 2
+
+
+def test_the_same_example_counts_once() -> None:
+    """A file that is read twice proves no more than once; examples without an id are taken as they are."""
+    alike = [
+        Example(request=RouteRequest.of("Text", node="format"), quality={"small": 1, "big": 1}, id=str(number))
+        for number in range(40)
+    ]
+    twice = calibrate(StepPolicy(), alike * 2, TIERS)
+    assert (twice.examples, twice.proven, twice.left_out) == (40, False, {"the same example again": 40})
+    assert calibrate(StepPolicy(), [replace(one, id="") for one in alike * 2], TIERS).proven
 
 
 def test_examples_without_a_tier_are_counted_by_what_they_lack() -> None:

@@ -97,6 +97,7 @@ def test_experiments_of_two_tiers_become_examples(collector: LangSmithCollector)
     assert [one.request.text for one in found] == ["Question 0", "Question 1", "Question 2"]
     assert [one.request.thread for one in found] == ["t0", "t0", "t1"]
     assert found[0].request.node == "chat"
+    assert [one.id for one in found] == ROWS[:3]
 
 
 def test_other_feedback_is_not_taken_for_quality(collector: LangSmithCollector) -> None:

@@ -91,6 +91,15 @@ def test_examples_of_one_conversation_are_one_draw() -> None:
     assert len(naive) > len(once)
 
 
+def test_groups_that_were_not_seen_may_be_larger() -> None:
+    """The largest group that is possible is the worst draw, and as many more groups as it is larger are asked for."""
+    seen = lower_bound([0.05] * 200, worst=-0.95, confidence=0.95, groups=range(200))
+    assert seen == lower_bound([0.05] * 200, worst=-0.95, confidence=0.95)
+    assert lower_bound([0.05] * 200, worst=-0.95, confidence=0.95, groups=range(200), largest=5) < 0 < seen
+    alone, five = (needed([0.05], worst=-0.95, confidence=0.95, groups=[0], largest=most) for most in (1, 5))
+    assert (alone, five) == (59, 287)
+
+
 def test_any_number_of_tiers_is_tested_by_what_the_router_does() -> None:
     """With a function of the threshold three tiers are tested like two."""
     strong = [1.0] * 500

@@ -288,6 +288,7 @@ def test_file_has_what_policies_learn_from_and_no_text(tmp_path: Path) -> None:
     assert "ada" not in text
     assert json.loads(text)["quality"] == {"small": 1.0, "big": 1.0}
     assert read_examples(path) == shadow.examples
+    assert shadow.examples[0].id
     assert "Ada" not in str(shadow.examples)
 
 
@@ -309,12 +310,23 @@ def test_file_that_cannot_be_written_does_not_reach_the_user(tmp_path: Path) -> 
 def test_examples_of_a_file_calibrate(tmp_path: Path) -> None:
     """What shadows wrote is enough for a policy that goes by the kind of step to be fitted and calibrated."""
     path = tmp_path / "examples.jsonl"
-    for number in range(200):
-        append_example(
-            path, Example(request=request(node="format", thread=str(number)), quality={"small": 1, "big": 1})
-        )
+    for number in range(60):
+        for turn in range(5):
+            spoken = request(node="format", thread=str(number))
+            append_example(path, Example(request=spoken, quality={"small": 1, "big": 1}, id=f"{number}-{turn}"))
     tiers = [Tier(name, FakeMeteredChatModel()) for name in ("small", "big")]
-    assert calibrate(StepPolicy(), read_examples(path), tiers).strong_share == 0
+    twice = calibrate(StepPolicy(), read_examples(path) * 2, tiers)
+    assert (twice.strong_share, twice.examples, twice.left_out) == (0, 300, {"the same example again": 300})
+
+
+def test_examples_of_an_older_file_are_read(tmp_path: Path) -> None:
+    """A line without an id is an example that nothing tells from others."""
+    path = tmp_path / "examples.jsonl"
+    append_example(path, Example(request=request(), quality={"big": 1}))
+    line = json.loads(path.read_text())
+    del line["id"]
+    path.write_text(json.dumps(line) + "\n")
+    assert read_examples(path)[0].id == ""
 
 
 @pytest.mark.parametrize(
