@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from random import Random
@@ -67,8 +67,9 @@ def calibrate(
 
     Returns:
         The calibration. Where too few examples prove nothing it says how many are missing at least, and stays with the
-        strongest tier: those that it takes where the first threshold's gain and spread are as they were seen, or, where
-        it lost, as good as what was seen leaves possible.
+        strongest tier: those that it takes where gain and spread at the threshold that fails are as they were seen,
+        or, where it lost, as good as what was seen leaves possible. The figures of a step are of one test: that by
+        which it fails, else that which leaves more to the strongest tier.
 
     Raises:
         RoutingError: If there is no policy in it with expected losses, fewer than two tiers, or a number out of bounds.
@@ -108,7 +109,7 @@ def calibrate(
         draws=len(set(groups_of(used))),
         left_out=left_out,
         steps=steps,
-        missing=honest.missing(steps, floor, confidence),
+        missing=_missing(tried, steps, floor, confidence),
         cost_share=max((share for each in tried if (share := each.cost_share(steps)) is not None), default=None),
         scores=ScoreBins.of(*(each.scores for each in tried)),
         learned=fitted.as_dict() if isinstance(fitted, Learning) and used else None,
@@ -170,13 +171,11 @@ class _Tried:
         how: Any = {"floor": floor, "confidence": confidence, "groups": groups_of(self.examples)}
         return fixed_sequence_of(self.routed, grid, strong, **how, largest=self.largest)
 
-    def missing(self, steps: Sequence[Step], floor: float, confidence: float) -> int | None:
-        """How many more examples the first threshold takes; 0 where it passed."""
-        if len(steps) > 1 and steps[1].passed:
-            return 0
+    def missing(self, threshold: float | None, floor: float, confidence: float) -> int | None:
+        """How many more examples a threshold takes; where there is none, how many flawless ones it takes."""
         values, groups = [1 - floor], None
-        if len(steps) > 1 and steps[1].threshold is not None:
-            quality, _ = self.routed(steps[1].threshold)
+        if threshold is not None:
+            quality, _ = self.routed(threshold)
             best = [example.quality[self.strongest] for example in self.examples]
             values = [one - floor * strong for one, strong in zip(quality, best, strict=True)]
             groups = groups_of(self.examples)
@@ -196,12 +195,22 @@ class _Tried:
 
 
 def _worse(*tests: Sequence[Step]) -> tuple[Step, ...]:
-    """Of several tests of the same thresholds the lower bound of each, and the larger share of the strongest tier."""
-    steps: list[Step] = []
-    for each in zip(*tests, strict=False):  # the one that fails first is the shorter
-        worst = min(each, key=lambda step: step.bound)
-        steps.append(replace(worst, strong_share=max(step.strong_share for step in each)))
-    return tuple(steps)
+    """Of tests of the same thresholds the step that fails, else the one that leaves most to the strongest tier."""
+    return tuple(
+        min(each, key=lambda step: (step.passed, -step.strong_share, step.bound))
+        for each in zip(*tests, strict=False)  # the one that fails first is the shorter
+    )
+
+
+def _missing(tried: Sequence[_Tried], steps: Sequence[Step], floor: float, confidence: float) -> int | None:
+    """How many more examples it takes until something is routed; 0 where it is."""
+    if any(step.passed and step.strong_share < 1 for step in steps):
+        return 0
+    last = steps[-1] if steps else None
+    if last is not None and last.passed and last.threshold is not None:
+        return None  # all thresholds pass, and at none of them a cheaper tier is chosen
+    found = [each.missing(last.threshold if last is not None else None, floor, confidence) for each in tried]
+    return max((count for count in found if count is not None), default=None) if None not in found else None
 
 
 def _usable(examples: Sequence[Example], names: Sequence[str]) -> tuple[list[Example], dict[str, int]]:

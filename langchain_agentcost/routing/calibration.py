@@ -24,6 +24,7 @@ FORMAT = "langchain-agentcost calibration"
 VERSION = 1
 _ID_CHARS = 12
 _MOST_CHANGES = 20
+_COUNTS = ("n", "examples", "draws")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +108,11 @@ class Calibration:
 
     @property
     def threshold(self) -> float | None:
-        """The most that a call may be expected to lose; None leaves all calls with the strongest tier."""
-        return self.step.threshold if self.step is not None else None
+        """The most that a call may be expected to lose; None leaves all calls with the strongest tier.
+
+        That is so too where a threshold passed at which the policy would send none of the examples elsewhere.
+        """
+        return self.step.threshold if self.step is not None and self.step.strong_share < 1 else None
 
     @property
     def strong_share(self) -> float:
@@ -122,7 +126,9 @@ class Calibration:
             return f"at least {self.floor:.0%} of {self._strongest}'s {self.metric} is proven"
         if self.missing is None:
             return "the cheaper tiers are not good enough on these examples, and more of the same would not change that"
-        return f"the quality floor is not proven: at least {self.missing:,} more examples are needed"
+        passed = self.step is not None and self.step.threshold is not None
+        what = "nothing is routed at the thresholds that are proven" if passed else "the quality floor is not proven"
+        return f"{what}: at least {self.missing:,} more examples are needed"
 
     def holds(self, floor: QualityFloor) -> bool:
         """Tell whether it proves a floor, or a stricter one."""
@@ -201,7 +207,7 @@ class Calibration:
             raise RoutingError(f"{source} is no calibration: {error!r}.") from error
 
     def diff(self, other: Calibration) -> str:
-        """Say what changes if another calibration takes the place of this one, a line each."""
+        """Say what changes if another calibration takes the place of this one, a line each: figures, then counts."""
         before, after = (
             _leaves({**each.summary(), "settings": each.settings, "learned": each.learned or {}})
             for each in (self, other)
@@ -317,7 +323,9 @@ def _leaves(data: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def _changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """What differs, a line each; counts of examples, which nearly always do, after all else."""
     names = [name for name in {**before, **after} if before.get(name) != after.get(name)]
+    names.sort(key=lambda name: name.startswith("left_out") or name.split(" / ")[-1] in _COUNTS)
     return [f"{name}: {_told(before.get(name))} -> {_told(after.get(name))}" for name in names]
 
 

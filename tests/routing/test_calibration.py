@@ -482,8 +482,46 @@ def test_diff_says_what_changes(proven: Calibration) -> None:
     assert "floor: 0.95 -> 0.8" in said
     assert any(line.startswith("strong_share: 0.6667 -> ") for line in said)
     assert not any(line.startswith(("confidence", "learned")) for line in said)
-    later = proven.diff(calibrate(StepPolicy(), traffic(930, seed=2), TIERS))
-    assert "learned / signatures / node=format / small / n: 300 -> 310" in later
+
+
+def test_diff_has_losses_before_counts(proven: Calibration) -> None:
+    """With more examples every count changes; what they say of each kind of call stands before that."""
+    later = proven.diff(calibrate(StepPolicy(), traffic(930, seed=2), TIERS)).splitlines()
+    counts = [line.split(":")[0].endswith(("examples", "draws", " n")) for line in later[1:-1]]
+    assert counts == sorted(counts)
+    assert any(counts)
+    assert sum("/ small / loss: " in line for line in later) > 3
+    assert later[-1].startswith("and ")
+
+
+def test_nothing_is_proven_where_nothing_is_routed() -> None:
+    """Where folds let some calls through and the policy that is used none, that is said, with how many are missing."""
+    calls = [
+        Example(
+            request=RouteRequest.of("Text", node=f"agent{place % 40}"),
+            quality={"small": float(place % 7 > 0), "big": 1.0},
+        )
+        for place in range(2000)
+    ]
+    calibration = calibrate(StepPolicy(), calls, TIERS)
+    assert calibration.steps[1].passed
+    assert calibration.steps[1].strong_share == 1.0
+    assert (calibration.proven, calibration.threshold, calibration.strong_share) == (False, None, 1.0)
+    assert calibration.missing
+    assert "nothing is routed" in str(calibration)
+    assert "100%" not in str(calibration)
+
+
+def test_figures_of_a_step_are_of_one_test(proven: Calibration) -> None:
+    """The share, the quality and the bound of a step are those of the same choices."""
+    policy = StepPolicy().fit(traffic(900), NAMES)
+    for step in proven.steps[1:]:
+        assert step.threshold is not None
+        chosen = [policy.losses(one.request, NAMES)["small"] <= step.threshold for one in traffic(900)]
+        quality = [one.quality["small" if small else "big"] for one, small in zip(traffic(900), chosen, strict=True)]
+        same = step.strong_share == pytest.approx(1 - sum(chosen) / 900)
+        assert not same or step.quality == pytest.approx(sum(quality) / 900)
+        assert same or not step.passed or step.strong_share > 1 - sum(chosen) / 900
 
 
 def test_text_says_what_matters(proven: Calibration) -> None:
