@@ -9,7 +9,8 @@ for no less money is reported as dominated, by name, and not routed.
 reached, with the threshold that fixed-sequence testing finds on the training calls for a floor of 95 % at 95 %
 confidence; `plain_...` with the threshold that just keeps 95 % there. `floor_miss_pct`: of `--resamples` draws of
 `--sample` training calls (without replacement; no more than half of them), each trained and calibrated anew, how many
-miss the floor on the scored calls. `share_small_pct`, `usd_saved_pct` and `above_random` (points of quality over a coin
+miss the floor on the scored calls: those are the same for all draws, so their luck is in it. `resplit_miss_pct`, of our
+systems, draws the scored calls anew too. `share_small_pct`, `usd_saved_pct` and `above_random` (points of quality over a coin
 with the same share of strong calls) are at the calibrated 95 % point. `quality_diff_at_65` is what is lost against the
 strong model alone, in points, when 65 % of calls are small, and `above_random_at_65` what a coin would lose more.
 `vs_best` is the difference of APGR to the best baseline of the run (that sees the label, where the system does),
@@ -59,7 +60,7 @@ SMALL = 0.65
 
 COLUMNS = (
     "pair", "system", "kind", "n_train", "n", "apgr", "apgr_low", "apgr_high", "cost_at_95", "quality_at_95",
-    "cost_at_99", "quality_at_99", "floor_miss_pct", "plain_miss_pct", "resamples_mean_cost", "ms", "ms_known",
+    "cost_at_99", "quality_at_99", "floor_miss_pct", "resplit_miss_pct", "plain_miss_pct", "resamples_mean_cost", "ms", "ms_known",
     "share_small_pct", "usd_saved_pct", "cache", "above_random", "above_random_low", "above_random_high",
     "quality_diff_at_65", "quality_diff_at_65_low", "quality_diff_at_65_high", "usd_saved_at_65_pct",
     "above_random_at_65", "above_random_at_65_low", "above_random_at_65_high", "plain_cost_at_95",
@@ -110,6 +111,7 @@ def pair_rows(pair: Pair, systems: Sequence[System], embeddings: Embeddings, opt
             **_curve(trial.scores, pair.test, counts),
             **_at_floors(trial, pair, counts),
             **_misses(trial.system, pair, resamples=options.resamples, sample=options.sample),
+            **_resplit(trial.system, pair, resamples=options.resamples, sample=options.sample),
             **_compared(trial, trials, pair.test, counts),
             **_latency(trial, pair.test, embeddings),
             "cache": "off",
@@ -208,6 +210,21 @@ def _misses(system: System, pair: Pair, *, resamples: int, sample: int) -> dict[
         costs[draw] = measures.cost(scores, sure, pair.test)
     sure_pct, plain_pct = 100 * missed.mean(axis=0)
     return {"floor_miss_pct": sure_pct, "plain_miss_pct": plain_pct, "resamples_mean_cost": costs.mean()}
+
+
+def _resplit(system: System, pair: Pair, *, resamples: int, sample: int) -> dict[str, Any]:
+    """How often it is missed where each draw has scored calls of its own: without the luck of the one split."""
+    if not resamples or system.kind != "ours":
+        return {}
+    dice, every = np.random.default_rng(2), pair.train.beside(pair.test)
+    size, missed = min(sample, len(every) // 2), 0
+    for _ in range(resamples):
+        order = dice.permutation(len(every))
+        some, rest = every.take(order[:size]), every.take(order[size:])
+        learned = system.learn(some)
+        sure = calibrated(learned.known, some, floor=0.95)
+        missed += measures.relative_quality(learned.score(rest), sure, rest) < 0.95
+    return {"resplit_miss_pct": 100 * missed / resamples}
 
 
 def _compared(trial: Trial, trials: Sequence[Trial], calls: Calls, counts: Counts) -> dict[str, Any]:

@@ -61,6 +61,14 @@ class Calls:
         texts, labels = (tuple(words[row] for row in at) for words in (self.texts, self.labels))
         return Calls(texts, labels, self.cheap[at], self.strong[at], self.cheap_usd[at], self.strong_usd[at])
 
+    def beside(self, others: Calls) -> Calls:
+        """Give these and others."""
+        figures = [
+            np.concatenate([getattr(self, name), getattr(others, name)])
+            for name in ("cheap", "strong", "cheap_usd", "strong_usd")
+        ]
+        return Calls(self.texts + others.texts, self.labels + others.labels, *figures)
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
