@@ -10,9 +10,13 @@ reached, with the threshold that fixed-sequence testing finds on the training ca
 confidence; `plain_...` with the threshold that just keeps 95 % there. `floor_miss_pct`: of `--resamples` draws of
 `--sample` training calls (without replacement; no more than half of them), each trained and calibrated anew, how many
 miss the floor on the scored calls: those are the same for all draws, so their luck is in it. `resplit_miss_pct`, of our
-systems, draws the scored calls anew too. `share_small_pct`, `usd_saved_pct` and `above_random` (points of quality over a coin
-with the same share of strong calls) are at the calibrated 95 % point. `quality_diff_at_65` is what is lost against the
-strong model alone, in points, when 65 % of calls are small, and `above_random_at_65` what a coin would lose more.
+systems, draws the scored calls anew too. Both are of `fixed_sequence` on cross-fitted scores of the training calls, not
+of the shipped `calibrate`, which is stricter: there the policy that is used, which learnt from all of them, has to pass
+each threshold too, and calls of one conversation are one draw.
+
+`share_small_pct`, `usd_saved_pct` and `above_random` (points of quality over a coin with the same share of strong calls)
+are at the calibrated 95 % point. `quality_diff_at_65` is what is lost against the strong model alone, in points, when
+65 % of calls are small, and `above_random_at_65` what a coin would lose more.
 `vs_best` is the difference of APGR to the best baseline of the run (that sees the label, where the system does),
 `vs_peer` to the best peer. All intervals are of 1,000 paired bootstraps.
 
