@@ -86,6 +86,22 @@ def test_traffic_in_bursts_raises_hardly_any_alarm() -> None:
     assert alarms <= 1
 
 
+def turns(half: int, count: int, *, seed: int) -> list[float]:
+    """Scores of traffic that is mostly easy for so many calls, and then mostly hard for as many."""
+    random = Random(seed)  # noqa: S311  # scores that can be had again
+    return [0.1 if random.random() < (0.85, 0.15)[place // half % 2] else 0.9 for place in range(count)]
+
+
+@pytest.mark.parametrize(("half", "window", "alarms"), [(150, 300, 0), (300, 300, 10), (300, 600, 0)])
+def test_traffic_in_turns_is_stable_where_a_window_holds_them(half: int, window: int, alarms: int) -> None:
+    """Day and night are drift to a window of one of them, and none to a window of both."""
+    found = 0
+    for seed in range(10):
+        monitor = DriftMonitor(calibrated([0.1, 0.9] * 200), window=window)
+        found += watched(monitor, turns(half, 6000, seed=seed)) is not None
+    assert found == alarms
+
+
 @pytest.mark.parametrize("draw", [spread, kinds])
 def test_other_traffic_raises_an_alarm_soon(draw: Draw) -> None:
     """Where two of five calls become hard ones, the first or the second look finds it."""
