@@ -14,11 +14,11 @@ systems, draws the scored calls anew too. Both are of `fixed_sequence` on cross-
 of the shipped `calibrate`, which is stricter: there the policy that is used, which learnt from all of them, has to pass
 each threshold too, and calls of one conversation are one draw.
 
-`share_small_pct`, `usd_saved_pct` and `above_random` (points of quality over a coin with the same share of strong calls)
-are at the calibrated 95 % point. `quality_diff_at_65` is what is lost against the strong model alone, in points, when
-65 % of calls are small, and `above_random_at_65` what a coin would lose more.
-`vs_best` is the difference of APGR to the best baseline of the run (that sees the label, where the system does),
-`vs_peer` to the best peer. All intervals are of 1,000 paired bootstraps.
+`share_small_pct`, `usd_saved_pct` and `above_random` (points of quality over a coin with the same share of strong
+calls) are at the calibrated 95 % point. `quality_diff_at_65` is what is lost against the strong model alone, in
+points, when 65 % of calls are small, and `above_random_at_65` what a coin would lose more. `vs_best` is the difference
+of APGR to the best baseline of the run (that sees the label, where the system does), `vs_peer` to the best peer. All
+intervals are of 1,000 paired bootstraps.
 
 `ms` is the median time of one decision on one thread, the text's vector included; `ms_known` with the vector cached
 (TF-IDF's without counting the words).
@@ -64,7 +64,8 @@ SMALL = 0.65
 
 COLUMNS = (
     "pair", "system", "kind", "n_train", "n", "apgr", "apgr_low", "apgr_high", "cost_at_95", "quality_at_95",
-    "cost_at_99", "quality_at_99", "floor_miss_pct", "resplit_miss_pct", "plain_miss_pct", "resamples_mean_cost", "ms", "ms_known",
+    "cost_at_99", "quality_at_99", "floor_miss_pct", "resplit_miss_pct", "plain_miss_pct", "resamples_mean_cost",
+    "ms", "ms_known",
     "share_small_pct", "usd_saved_pct", "cache", "above_random", "above_random_low", "above_random_high",
     "quality_diff_at_65", "quality_diff_at_65_low", "quality_diff_at_65_high", "usd_saved_at_65_pct",
     "above_random_at_65", "above_random_at_65_low", "above_random_at_65_high", "plain_cost_at_95",
