@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from langchain_agentcost.chat_model import names_of
 from langchain_agentcost.pricing import PriceBook, PriceCard
 from langchain_agentcost.pricing.prompt_caching import PromptCacheTerms, terms_of, with_cache_rates
 from langchain_agentcost.routing.forecast import OutputForecast
-from langchain_agentcost.routing.policy import Offer
+from langchain_agentcost.routing.policy import Choice, Offer, Offers
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.signature import Signature
 from langchain_agentcost.routing.tier import Tier
@@ -103,8 +103,9 @@ class Economics:
             tiers: The tiers, weakest first.
         """
         signature, caches = request.signature, marked(request)
-        last = self.warmth.last(prompt)
-        return tuple(self._offer(tier, request, prompt, signature, caches=caches, last=last) for tier in tiers)
+        last, rents = self.warmth.last(prompt), self.warmth.rents(prompt)
+        offers = (self._offer(tier, request, prompt, signature, caches=caches, last=last) for tier in tiers)
+        return tuple(replace(offer, rent_nano=rents[offer.name]) if offer.name in rents else offer for offer in offers)
 
     def nano(self, tier: str, usage: Usage) -> int | None:
         """Give what a tier's usage costs, in nano-USD; None where its price is not known."""
@@ -132,6 +133,22 @@ class Economics:
             self._counter.observe(
                 model, estimated=self._corrected(tier, prompt.total_tokens), actual=usage.input_tokens
             )
+
+    def stayed(self, request: RouteRequest, choice: Choice, offers: Offers) -> None:
+        """Learn what it has cost to stay with a thread's tier, where a policy preferred another one but for the cache.
+
+        Args:
+            request: The call that was made.
+            choice: What was chosen for it.
+            offers: What the tiers would have cost.
+        """
+        if choice.preferred in (None, choice.tier):
+            return
+        by_name = {offer.name: offer for offer in offers}
+        here, there = by_name[choice.tier], by_name[choice.preferred]
+        if here.last and here.expected_nano is not None and there.warm_nano is not None:
+            nano = here.expected_nano - there.warm_nano
+            self.warmth.stayed(request, here.name, preferred=there.name, nano=nano)
 
     def _offer(
         self,

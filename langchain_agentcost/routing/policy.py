@@ -21,12 +21,15 @@ class Offer:
             nano-USD; None where it has no price.
         warm_nano: The same if all calls of the thread had gone there.
         last: Whether the thread's last call went there.
+        rent_nano: How much more the thread's calls have cost since its last change of tier than they would have cost
+            here, warm; only those count for which a policy preferred this tier (`Choice.preferred`).
     """
 
     tier: Tier
     expected_nano: int | None = None
     warm_nano: int | None = None
     last: bool = False
+    rent_nano: int = 0
 
     @property
     def name(self) -> str:
@@ -48,6 +51,7 @@ class Choice:
         verifier: What checks the answer; None takes it as it is.
         escalate_to: The tier that answers in place of an answer that does not pass.
         accepted: The part of answers that is expected to pass.
+        preferred: The tier that would be asked if its prompt cache held the thread; None where that is who is asked.
     """
 
     tier: str
@@ -59,6 +63,7 @@ class Choice:
     verifier: Verifier | None = field(default=None, repr=False)
     escalate_to: str | None = None
     accepted: float | None = None
+    preferred: str | None = None
 
 
 Offers = Sequence[Offer]

@@ -189,6 +189,7 @@ class Router:
         """
         choice, escalated = decision.choice, None if verdict is None else not verdict.accepted
         judged = None if verdict is None or verdict.error else verdict.accepted
+        self.economics.stayed(request, choice, decision.offers)
         drift = self.guard.drift
         if drift is not None and choice.score is not None and decision.offers[0].name == self.tiers[0].name:
             escalates = None if judged is None else not judged

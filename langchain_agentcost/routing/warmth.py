@@ -41,8 +41,7 @@ class Prompt:
         marks = array("q", map(mark_of, messages))
         sizes = (counter.count_message(message) for message in messages)
         tokens = tuple(accumulate(sizes, initial=tools_tokens))[1:]
-        head = hash((request.tools, marks[0] if len(marks) else 0))
-        return cls((request.thread, head), marks, tokens, tools_tokens)
+        return cls(key_of(request), marks, tokens, tools_tokens)
 
     @property
     def total_tokens(self) -> int:
@@ -69,6 +68,7 @@ class _Sent:
 class _Thread:
     last: str
     by_tier: dict[str, _Sent] = field(default_factory=dict)
+    rents: dict[str, int] = field(default_factory=dict)
 
 
 class Warmth:
@@ -95,7 +95,8 @@ class Warmth:
         """Remember that a prompt went to a tier."""
         sent = _Sent(prompt.marks, monotonic())
         thread = self._threads.get(prompt.key) or _Thread(tier)
-        thread.last = tier
+        if thread.last != tier:
+            thread.last, thread.rents = tier, {}
         thread.by_tier = {**thread.by_tier, tier: sent}
         self._threads.put(prompt.key, thread)
         self._heads.put((tier, prompt.key[1]), sent)
@@ -104,6 +105,24 @@ class Warmth:
         """Give the tier that the thread's last call went to; None where there was none."""
         thread = self._threads.get(prompt.key) if prompt.key[0] is not None else None
         return thread.last if thread is not None else None
+
+    def stayed(self, request: RouteRequest, tier: str, *, preferred: str, nano: int) -> None:
+        """Remember what it has cost that a thread's call went to its last tier and not to the one that was preferred.
+
+        Args:
+            request: The call.
+            tier: Where it went.
+            preferred: Where it would have gone, had the prompt cache there held the thread.
+            nano: How much less it would have cost there then, in nano-USD.
+        """
+        thread = self._threads.get(key_of(request)) if request.thread is not None else None
+        if thread is not None and thread.last == tier:
+            thread.rents = {**thread.rents, preferred: thread.rents.get(preferred, 0) + max(nano, 0)}
+
+    def rents(self, prompt: Prompt) -> Mapping[str, int]:
+        """Give what that has come to since the thread's last change of tier, by the preferred tier, in nano-USD."""
+        thread = self._threads.get(prompt.key) if prompt.key[0] is not None else None
+        return thread.rents if thread is not None else {}
 
     def held_tokens(self, prompt: Prompt, tier: str, *, ttl_s: float) -> int:
         """Give how many tokens of a prompt a tier was sent not longer than `ttl_s` seconds ago."""
@@ -118,6 +137,12 @@ class Warmth:
         thread = self._threads.get(prompt.key)
         tiers = set(thread.by_tier if thread is not None else ())
         return max((self.held_tokens(prompt, tier, ttl_s=ttl_s) for tier in tiers), default=0)
+
+
+def key_of(request: RouteRequest) -> tuple[str | None, int]:
+    """Name the conversation that a call belongs to: its thread, and what its prompts begin with."""
+    head = mark_of(request.messages[0]) if request.messages else 0
+    return request.thread, hash((request.tools, head))
 
 
 def mark_of(message: BaseMessage) -> int:

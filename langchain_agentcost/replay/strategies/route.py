@@ -33,7 +33,9 @@ SMALL, STRONG = "small", "frontier"
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Ask the package's default policy before every call: `StepPolicy` within `Sticky`, two tiers, nothing calibrated.
+    """Ask the package's own policies before every call: `StepPolicy` within `Sticky`, two tiers, nothing calibrated.
+
+    `Sticky` is told a horizon here; by default it rents or buys, without one.
 
     Recorded agents have one node whose name says nothing, so the policy expects a smaller model to lose quality on all
     their steps, the more the longer the user's words are. With the usual threshold nothing is routed; a higher one says

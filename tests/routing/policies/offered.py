@@ -22,13 +22,18 @@ def offers_of(
     nano: Mapping[str, int | None] | None = None,
     warm: Mapping[str, int] | None = None,
     last: str | None = None,
+    rent: Mapping[str, int] | None = None,
 ) -> tuple[Offer, ...]:
     """Offers of tiers by these names, weakest first: each costs ten times the one before, where nothing is said."""
     made = []
     for at, name in enumerate(names or NAMES):
         expected = (nano or {}).get(name, 1_000 * 10**at)
         warm_nano = (warm or {}).get(name, expected)
-        made.append(Offer(tier=Tier(name, MODEL), expected_nano=expected, warm_nano=warm_nano, last=name == last))
+        rent_nano = (rent or {}).get(name, 0)
+        tier = Tier(name, MODEL)
+        made.append(
+            Offer(tier=tier, expected_nano=expected, warm_nano=warm_nano, last=name == last, rent_nano=rent_nano)
+        )
     return tuple(made)
 
 
