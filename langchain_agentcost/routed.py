@@ -50,7 +50,7 @@ class Routed:
         baseline_nano: What the call was expected to cost if all calls of its thread had gone to that tier, so that its
             prompt cache is warm; None where that is not known.
         score: What is expected to be lost in quality by the cheapest tier, from 0 to 1; None where a policy has none.
-        propensity: How probable the choice was, where it was drawn.
+        propensity: How probable the policy's own draw was, where it drew; 1 where it did not.
         calibration: Which calibration holds; None for none.
 
     Example:

@@ -47,10 +47,11 @@ class Choice:
         reasons: Why, as short sentences without text of the prompt.
         score: What the cheapest offer is expected to lose in quality, from 0 to 1; None where a policy does not know.
         threshold: The most that may be lost; None likewise.
-        propensity: How probable this choice was, where it was drawn.
+        propensity: How probable a draw was, where a policy drew: that of its own tier, `drawn`, whoever is asked first.
         verifier: What checks the answer; None takes it as it is.
         escalate_to: The tier that answers in place of an answer that does not pass.
         accepted: The part of answers that is expected to pass.
+        drawn: The tier that a policy drew to learn of it; None where none did. What stands around it keeps that.
         preferred: The tier that would be asked if its prompt cache held the thread; None where that is who is asked.
     """
 
@@ -63,6 +64,7 @@ class Choice:
     verifier: Verifier | None = field(default=None, repr=False)
     escalate_to: str | None = None
     accepted: float | None = None
+    drawn: str | None = None
     preferred: str | None = None
 
 

@@ -35,13 +35,16 @@ class Seen(NamedTuple):
 class BanditState:
     """What a bandit has seen: by kind of step and tier, how good answers were. Threads may share it.
 
+    The last 10,000 decisions wait for their rewards.
+
     Args:
         seed: Where its draws begin; None begins anywhere.
 
     Example:
         >>> state = BanditState(seed=1)
         >>> state.decided("id of the decision", "node=extract phase=user", "small")
-        >>> state.reward("id of the decision", 1.0)
+        >>> state.reward("id of the decision", 1.0), state.reward("of no bandit", 1.0)
+        (True, False)
         >>> state.as_dict()["seen"]
         [{'step': 'node=extract phase=user', 'tier': 'small', 'good': 1.0, 'bad': 0.0}]
     """
@@ -65,20 +68,29 @@ class BanditState:
         """Remember what a decision was, until its reward comes."""
         self._decided.put(decision_id, (step, tier))
 
-    def reward(self, decision_id: str, quality: float) -> None:
-        """Learn how good the answer of a decision was; a second time for one decision is refused.
+    def reward(self, decision_id: str, quality: float) -> bool:
+        """Learn how good the answer of a decision was.
+
+        Args:
+            decision_id: The decision. One that does not wait for a reward teaches nothing, and is no error: whoever
+                rewards all answers need not know which were a bandit's. So is a second reward of the same.
+            quality: From 0 to 1.
+
+        Returns:
+            Whether something was learnt.
 
         Raises:
-            RoutingError: If the quality is not from 0 to 1, or the decision is not known or already rewarded.
+            RoutingError: If the quality is not from 0 to 1.
         """
         if not 0 <= quality <= 1:
             raise RoutingError(f"A reward is from 0 to 1, not {quality!r}.")
         known = self._decided.pop(decision_id)
         if known is None:
-            raise RoutingError(f"No decision {decision_id!r} waits for a reward.")
+            return False
         with self._lock:
             good, bad = self._seen.get(known, Seen(0.0, 0.0))
             self._seen[known] = Seen(good + quality, bad + 1 - quality)
+        return True
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as plain data that JSON can hold."""
@@ -111,6 +123,11 @@ class Bandit:
     to lose at most its threshold (and `slack`), and that are cheaper than the strongest one. How probable each tier is
     to be taken is worked out exactly (beliefs are beta distributions on a grid of 60 qualities) and the tier is drawn
     by that, so that the propensity that is told is true and outcomes can be weighed by it.
+
+    It learns of the tier that it drew, and only where that one's answer was used. A draft that passes in its place
+    teaches nothing, and nor does an answer of it that a check rejected. So what it learns behind a check is one-sided:
+    a cascade leaves the drawn tier the harder calls, and a risk gate what got through of its answers. The propensity is
+    that of its own draw (`Choice.drawn`), not of who answered.
 
     Args:
         inner: A scored policy, or one around it: its losses and threshold say what may be tried.
@@ -163,14 +180,22 @@ class Bandit:
             score=losses.get(offers[0].name),
             threshold=threshold,
             propensity=chances[at],
+            drawn=arms[at].name,
         )
 
     def decided(self, decision_id: str, request: RouteRequest, choice: Choice) -> None:
-        """Remember a choice of it, until its reward comes."""
-        self.state.decided(decision_id, request.signature.coarser()[2], choice.tier)
+        """Remember what it drew, until its reward comes.
+
+        Args:
+            decision_id: The decision.
+            request: The call.
+            choice: What was chosen, with the tier whose answer was used.
+        """
+        if choice.drawn is not None and choice.drawn == choice.tier:
+            self.state.decided(decision_id, request.signature.coarser()[2], choice.drawn)
 
     def reward(self, decision_id: str, quality: float) -> None:
-        """Learn how good the answer was, from 0 to 1."""
+        """Learn how good the answer was, from 0 to 1; see `BanditState.reward`."""
         self.state.reward(decision_id, quality)
 
 

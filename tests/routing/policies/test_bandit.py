@@ -6,17 +6,23 @@ import json
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from langchain_agentcost.errors import RoutingError
+from langchain_agentcost.errors import RoutingError, RoutingWarning
 from langchain_agentcost.routing.policies.bandit import Bandit, BanditState, Seen, chances_of
+from langchain_agentcost.routing.policies.cascade import Acceptance, CascadePolicy
 from langchain_agentcost.routing.policies.fixed import FixedPolicy
 from langchain_agentcost.routing.policies.sticky import Sticky
 from langchain_agentcost.routing.request import RouteRequest
-from tests.routing.policies.offered import NAMES, Inner, offers_of
+from langchain_agentcost.routing.runnable import RouterRunnable
+from langchain_agentcost.routing.tier import Tier
+from langchain_agentcost.routing.verifiers.user_test import UserTest
+from langchain_agentcost.testing import FakeMeteredChatModel
+from tests.routing.policies.offered import MODEL, NAMES, Inner, offers_of
 
 CALL = RouteRequest.of("x", node="agent")
 STEP = CALL.signature.coarser()[2]
@@ -103,7 +109,7 @@ def test_chances_are_those_of_thompson_sampling() -> None:
 
 
 def test_a_reward_comes_once() -> None:
-    """A second one, one of a decision that is not known, and one that is no quality are refused."""
+    """A second one and one of a decision that is not known teach nothing; one that is no quality is refused."""
     policy = bandit()
     choice = policy.choose(CALL, offers_of())
     policy.decided("d", CALL, choice)
@@ -112,8 +118,50 @@ def test_a_reward_comes_once() -> None:
     policy.reward("d", 0.5)
     assert policy.state.seen(STEP, choice.tier) == Seen(0.5, 0.5)
     for decision in ("d", "another"):
-        with pytest.raises(RoutingError, match="waits for a reward"):
-            policy.reward(decision, 1)
+        assert not policy.state.reward(decision, 1)
+    assert policy.state.seen(STEP, choice.tier) == Seen(0.5, 0.5)
+
+
+def bandit_in_a_cascade(answers: list[str], *, first: str) -> tuple[RouterRunnable, BanditState, dict[str, Any]]:
+    """A router whose bandit drew the strong tier, with a cheap draft before it; and what its answer says."""
+    state = BanditState(seed=1)
+    check = UserTest(lambda request, answer: answer.text == "good")
+    policy = CascadePolicy(check, inner=Bandit(Inner({"small": 0.9}), state=state), acceptance=Acceptance(prior=0.9))
+    small = Tier("small", FakeMeteredChatModel(model="gpt-4.1-mini", answers=answers))
+    router = RouterRunnable([small, Tier("frontier", FakeMeteredChatModel(model="gpt-4.1"))], policy=policy)
+    said = router.invoke("x").response_metadata["router"]
+    assert (said["tier"], said["answered_by"]) == ("small", first)
+    assert said["propensity"] == pytest.approx(1)
+    return router, state, said
+
+
+def test_a_draft_in_the_place_of_what_was_drawn_teaches_nothing() -> None:
+    """The bandit drew the strong tier, and the small one's draft passed: of neither it is known how good it is."""
+    router, state, said = bandit_in_a_cascade(["good"], first="small")
+    router.reward(said["id"], 1.0)
+    assert state.as_dict()["seen"] == []
+
+
+def test_what_was_drawn_and_used_is_learnt() -> None:
+    """The draft did not pass, and the strong tier that was drawn answered."""
+    router, state, said = bandit_in_a_cascade(["bad"], first="frontier")
+    router.reward(said["id"], 1.0)
+    assert [(row["tier"], row["good"]) for row in state.as_dict()["seen"]] == [("frontier", 1.0)]
+
+
+def test_a_reward_of_what_no_bandit_decided_is_no_error() -> None:
+    """Pinned, kept up by a floor, or never known: whoever rewards all answers need not tell them apart."""
+    state = BanditState(seed=1)
+    floored = RouterRunnable([MODEL, MODEL], policy=Bandit(Inner({}), state=state), floor=0.95)
+    with pytest.warns(RoutingWarning):
+        floored.reward(floored.invoke("x").response_metadata["router"]["id"], 1.0)
+    router = RouterRunnable([MODEL, MODEL], policy=Bandit(Inner({}), state=state))
+    pinned = router.invoke("x", {"configurable": {"router_tier": "small"}})
+    for decision in (pinned.response_metadata["router"]["id"], "nobody's"):
+        router.reward(decision, 1.0)
+    assert state.as_dict()["seen"] == []
+    with pytest.raises(RoutingError, match="0 to 1"):
+        router.reward("nobody's", 2)
 
 
 def test_threads_learn_together() -> None:
