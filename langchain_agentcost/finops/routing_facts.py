@@ -11,6 +11,9 @@ from langchain_agentcost.finops.amounts import Amount, lower_bound
 from langchain_agentcost.finops.routing_tally import Paid, RoutingTally
 from langchain_agentcost.interval import bootstrap, percent_saved
 
+LEAST_RUNS = 10
+"""Fewer workflow runs than this have no interval: those drawn from them are too much alike."""
+
 
 @dataclass(frozen=True, slots=True)
 class Saving:
@@ -23,8 +26,9 @@ class Saving:
         without_baseline: Answered decisions of which the router knew no price of the strongest tier: none of it is in
             `baseline`, all that was paid for them is in `paid`.
         unanswered: Decisions whose calls all failed or were left. Likewise: what fails saves nothing.
-        interval: The 95 % bootstrap interval of `percent` over workflow runs; None where there are fewer than two, or
-            the saving is not known.
+        interval: The 95 % bootstrap interval of `percent` over workflow runs; None where there are fewer than
+            `LEAST_RUNS`, of which a bootstrap says too little, or where the saving is not known. It says how far the
+            percentage would move if other runs had come, and nothing of how well the baseline was forecast.
 
     Example:
         >>> saving = Saving(Amount(200), Amount(50))
@@ -73,7 +77,7 @@ class Saving:
                 run[1] += made.told.baseline_nano
                 whole += made.told.baseline_nano
         known = not missing and paid.unpriced <= 0
-        interval = bootstrap(*zip(*runs.values(), strict=True)) if known and runs else None
+        interval = bootstrap(*zip(*runs.values(), strict=True)) if known and len(runs) >= LEAST_RUNS else None
         baseline = lower_bound(whole, missing=missing)
         return cls(baseline, paid.amount, len(runs), missing, unanswered, interval)
 
@@ -130,11 +134,17 @@ class Escalations:
 class Forecast:
     """How far the baseline can be believed: by the calls that the strongest tier really answered at once.
 
+    Where it never answered, how long its answers would be is taken from other tiers' answers. `unseen_nano` says how
+    much of the baseline that is, by node: finer kinds of steps are not in a ledger.
+
     Args:
         calls: Decisions that sent the call there, with all costs known.
         realised_nano: What they cost.
         baseline_nano: What they were expected to cost, had all calls of their threads gone there.
         expected_nano: What they were expected to cost as the prompt cache there was; None where that was not told.
+        whole_nano: The baseline of all answered decisions.
+        unseen_nano: The part of it that is of nodes where the strongest tier answered none of the calls in the report,
+            not even aside.
 
     Example:
         >>> Forecast(2, realised_nano=110, baseline_nano=100, expected_nano=110).of_baseline
@@ -145,6 +155,13 @@ class Forecast:
     realised_nano: int = 0
     baseline_nano: int = 0
     expected_nano: int | None = None
+    whole_nano: int = 0
+    unseen_nano: int = 0
+
+    @property
+    def unseen_share(self) -> float | None:
+        """The share of the baseline that no answer of the strongest tier speaks for; None where there is none."""
+        return self.unseen_nano / self.whole_nano if self.whole_nano else None
 
     @property
     def of_baseline(self) -> float | None:
@@ -160,6 +177,7 @@ class Forecast:
     def of(cls, tally: RoutingTally) -> Forecast:
         """Add up the calls of the strongest tier."""
         calls = realised = baseline = expected = untold = 0
+        whole, unseen = _baselines(tally)
         for told, made in tally.decisions:
             there = made.answered and made.answer_tiers == (told.baseline,)
             if not there or made.answer is None or made.answer.unpriced > 0 or told.baseline_nano is None:
@@ -167,12 +185,23 @@ class Forecast:
             calls, realised, baseline = calls + 1, realised + made.answer.nano, baseline + told.baseline_nano
             expected += told.expected_nano or 0
             untold += told.expected_nano is None
-        return cls(calls, realised, baseline, None if untold or not calls else expected)
+        return cls(calls, realised, baseline, None if untold or not calls else expected, whole, unseen)
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as plain data."""
         over = {"realised_over_baseline": self.of_baseline, "realised_over_expected": self.of_expected}
-        return {"calls": self.calls, **over}
+        return {"calls": self.calls, **over, "unseen_share": self.unseen_share}
+
+
+def _baselines(tally: RoutingTally) -> tuple[int, int]:
+    """The baseline of what was answered, and the part of it that is of nodes where the strongest tier never was."""
+    heard = {(made.node, tier) for made in tally.every for tier in made.heard}
+    known = [
+        (told.baseline_nano, (made.node, told.baseline) in heard)
+        for told, made in tally.decisions
+        if made.answered and told.baseline_nano is not None
+    ]
+    return sum(nano for nano, _ in known), sum(nano for nano, seen in known if not seen)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from langchain_agentcost.attribution import label
 from langchain_agentcost.finops.amounts import Amount, written_count, written_multiple, written_share
 from langchain_agentcost.finops.base import Note
-from langchain_agentcost.finops.routing_facts import Escalations, FloorStatus, Forecast, Saving
+from langchain_agentcost.finops.routing_facts import LEAST_RUNS, Escalations, FloorStatus, Forecast, Saving
 
 if TYPE_CHECKING:
     from langchain_agentcost.finops.routing import RouterReport
@@ -31,6 +31,7 @@ def routing_notes(report: RouterReport) -> tuple[Note, ...]:
         _escalations(report.escalations),
         Note("Evaluation", f"{_written(report.evaluation)} paid for shadow calls and judges"),
         _forecast(report.forecast),
+        *_unseen(report.forecast),
         _floor(report.floor),
         *_mixed(report),
         *(Note("Doubt", doubt, warning=True) for doubt in report.doubts),
@@ -48,9 +49,11 @@ def _percent(saving: Saving) -> str:
     if saving.percent is None:
         return ""
     if saving.interval is None:
-        return f" ({saving.percent:.1f}%)"
+        few = f"; with fewer than {LEAST_RUNS} runs no interval" if saving.runs < LEAST_RUNS else ""
+        return f" ({saving.percent:.1f}%{few})"
     low, high = saving.interval
-    return f" ({saving.percent:.1f}%, 95% interval {low:.1f}% to {high:.1f}% over {written_count(saving.runs)} runs)"
+    over = f"over {written_count(saving.runs)} runs, of which runs came and not of the forecast"
+    return f" ({saving.percent:.1f}%, 95% interval {low:.1f}% to {high:.1f}% {over})"
 
 
 def _not_known(report: RouterReport) -> Iterator[Note]:
@@ -83,6 +86,16 @@ def _forecast(forecast: Forecast) -> Note:
         text += f", {_times(forecast.of_expected)} what was expected with the prompt cache as it was"
     off = abs((forecast.of_expected or forecast.of_baseline) - 1) > FAR_OFF
     return Note("Baseline", text, warning=off)
+
+
+def _unseen(forecast: Forecast) -> Iterator[Note]:
+    """How much of the baseline is taken from other tiers' answers."""
+    if forecast.unseen_share:
+        text = (
+            f"{written_share(forecast.unseen_share)} of the baseline is of nodes where the strongest tier gave no "
+            "answer: there it is taken to answer at the length of the others"
+        )
+        yield Note("Never heard", text, warning=forecast.unseen_share > FAR_OFF)
 
 
 def _times(ratio: float) -> str:

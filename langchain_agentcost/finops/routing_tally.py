@@ -84,14 +84,19 @@ class Decided:
         paid: What all of its calls cost, those for comparison included.
         answer: What its only answer cost; None where it made a draft.
         answer_tiers: The tiers that were asked for that answer: several, where one of them failed.
+        node: The graph's node that it was made in; None outside LangGraph.
+        heard: The tiers that gave an answer to it, drafts and shadows included.
         draft: What its draft cost; None where there is none.
         draft_key: Where the draft stands in the report's table: its tier and the other labels.
     """
 
-    __slots__ = ("answer", "answer_tiers", "answered", "draft", "draft_key", "escalated", "paid", "run", "told")
+    __slots__ = (
+        "answer", "answer_tiers", "answered", "draft", "draft_key", "escalated", "heard", "node", "paid", "run", "told"
+    )  # fmt: skip
 
-    def __init__(self, run: str) -> None:
-        self.run = run
+    def __init__(self, run: str, node: str | None = None) -> None:
+        self.run, self.node = run, node
+        self.heard: tuple[str, ...] = ()
         self.told: Told | None = None
         self.answered = self.escalated = False
         self.paid = Paid()
@@ -109,6 +114,8 @@ class Decided:
         self.answered |= entry.kind == "llm" and entry.status == "ok" and role in ANSWERING
         self.escalated |= role == "escalation"
         tier = column_of(entry, f"tag:{TIER}")
+        if entry.kind == "llm" and entry.status == "ok" and role != "judge":
+            self.heard = (*self.heard, intern(str(tier)))
         if role == "draft":
             self.draft = self.draft or Paid()
             self.draft.take(entry)
@@ -163,7 +170,7 @@ class RoutingTally:
         id_, role = entry.decision or entry.id, str(column_of(entry, f"tag:{ROLE}"))
         made = self._decided.get(id_)
         if made is None:
-            made = self._decided[id_] = Decided(entry.attribution.run or id_)
+            made = self._decided[id_] = Decided(entry.attribution.run or id_, entry.attribution.node)
         made.take(entry, role, names)
         if entry.kind != "decision":
             self.roles.setdefault(role, Paid()).take(entry)
