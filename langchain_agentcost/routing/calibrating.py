@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from random import Random
-from typing import Any
 
 from langchain_agentcost.chat_model import names_of
 from langchain_agentcost.errors import RoutingError
@@ -168,8 +167,15 @@ class _Tried:
 
     def steps(self, grid: Sequence[float], floor: float, confidence: float) -> tuple[Step, ...]:
         strong = [example.quality[self.strongest] for example in self.examples]
-        how: Any = {"floor": floor, "confidence": confidence, "groups": groups_of(self.examples)}
-        return fixed_sequence_of(self.routed, grid, strong, **how, largest=self.largest)
+        return fixed_sequence_of(
+            self.routed,
+            grid,
+            strong,
+            floor=floor,
+            confidence=confidence,
+            groups=groups_of(self.examples),
+            largest=self.largest,
+        )
 
     def missing(self, threshold: float | None, floor: float, confidence: float) -> int | None:
         """How many more examples a threshold takes; where there is none, how many flawless ones it takes."""
@@ -210,7 +216,8 @@ def _missing(tried: Sequence[_Tried], steps: Sequence[Step], floor: float, confi
     if last is not None and last.passed and last.threshold is not None:
         return None  # all thresholds pass, and at none of them a cheaper tier is chosen
     found = [each.missing(last.threshold if last is not None else None, floor, confidence) for each in tried]
-    return max((count for count in found if count is not None), default=None) if None not in found else None
+    known = [count for count in found if count is not None]
+    return max(known) if len(known) == len(found) else None
 
 
 def _usable(examples: Sequence[Example], names: Sequence[str]) -> tuple[list[Example], dict[str, int]]:
