@@ -17,6 +17,15 @@ class BudgetAware:
     Until `since` of the budget is used nothing changes; from there the thrift rises in a straight line, to `most` when
     all is used. That goes beyond what a calibration proves, by design: a floor and this are not held at once.
 
+    Around a `StepPolicy` that nothing was calibrated for, with `most` and `since` as they are, and with tiers small and
+    frontier, that comes to this: a step that asks for mid goes to small once 62.5 % are used, one that asks for
+    frontier only when all is; one of which nothing says what it needs between 72 %, for a word or two, and the very
+    end, for a long text. With a mid tier between them, the last two go to that first: from 62.5 % on, and between 51 %
+    and 62.5 %.
+
+    So where there is no mid tier, hard steps stay with the strongest to the end. A higher `most` has them yield
+    earlier. A calibrated policy's losses and threshold are its own, and so is where it yields.
+
     Args:
         inner: The policy that chooses.
         most: How much more quality may be lost when all is used, as a share, from 0 to 1.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,6 +24,28 @@ def test_a_tight_budget_sends_steps_lower() -> None:
     assert (early.tier, late.tier) == ("mid", "small")
     assert late.reasons[-1] == "95% of the budget is used, so 0.180 more may be lost"
     assert late.policy == "budget>step"
+
+
+@pytest.mark.parametrize(
+    ("tiers", "node", "chars", "moves"),
+    [
+        (("small", "frontier"), "verify", 1, {625: "small"}),
+        (("small", "frontier"), "plan", 1, {1000: "small"}),
+        (("small", "frontier"), "agent", 2, {723: "small"}),
+        (("small", "frontier"), "agent", 20_000, {1000: "small"}),
+        (NAMES, "verify", 1, {625: "small"}),
+        (NAMES, "plan", 1, {625: "mid", 1000: "small"}),
+        (NAMES, "agent", 2, {515: "mid", 723: "small"}),
+        (NAMES, "agent", 20_000, {625: "mid", 1000: "small"}),
+    ],
+)
+def test_where_uncalibrated_steps_yield(tiers: Sequence[str], node: str, chars: int, moves: dict[int, str]) -> None:
+    """What the docstring says of two and three tiers, by thousandths of the budget."""
+    policy, offers = BudgetAware(StepPolicy()), offers_of(*tiers)
+    chosen = [
+        policy.choose(RouteRequest.of("x" * chars, node=node, used=used / 1000), offers).tier for used in range(1001)
+    ]
+    assert {at: chosen[at] for at in range(1, 1001) if chosen[at] != chosen[at - 1]} == moves
 
 
 def test_without_a_budget_nothing_changes() -> None:
