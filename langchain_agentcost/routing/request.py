@@ -22,7 +22,7 @@ class RouteRequest:
         forced_tool: The tool that has to be called; None where the model may choose.
         schema: The name of the structured output; None for free text.
         node: The graph's node, without its path; None outside LangGraph.
-        thread: The conversation, by LangGraph's thread id or the run; None where nothing says so.
+        thread: The conversation, by LangGraph's thread id or the session's; None where nothing says so.
         prompt_tokens: How long the prompt is, tools and all, as far as can be told before a provider counts.
         max_output_tokens: The longest answer that is asked for; None where nothing caps it.
         images: Whether there is an image in it.

@@ -26,7 +26,7 @@ from langchain_agentcost.routing.records import doubts
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.risk_gate import ToolRiskGate
 from langchain_agentcost.routing.shadow import Shadow
-from langchain_agentcost.routing.tier import LEVELS, Tier
+from langchain_agentcost.routing.tier import Tier, with_levels
 from langchain_agentcost.routing.verdict import Verdict
 from langchain_agentcost.routing.verifiers.all_of import AllOf
 from langchain_agentcost.routing.warmth import Prompt
@@ -287,14 +287,10 @@ def checked_choice(choice: Choice, offers: Offers) -> Choice:
 
 
 def _levelled(tiers: Sequence[Tier]) -> tuple[Tier, ...]:
-    """Give every tier a level, by its place where it states none."""
+    """Give every tier a level, if they are tiers for a router."""
     names = [tier.name for tier in tiers]
     if len(tiers) < 2:
         raise RoutingError(f"A router needs two tiers or more, weakest first, not {len(tiers)}.")
     if len(set(names)) < len(names):
         raise RoutingError(f"Each tier needs a name of its own, not {', '.join(names)}.")
-    last = len(tiers) - 1
-    usual = [LEVELS[0 if place == 0 else 2 if place == last else 1] for place in range(len(tiers))]
-    return tuple(
-        tier if tier.level is not None else replace(tier, level=level) for tier, level in zip(tiers, usual, strict=True)
-    )
+    return with_levels(tiers)
