@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
-from langchain_agentcost.chat_model import names_of
+from langchain_agentcost.answer_caps import CAPS
+from langchain_agentcost.chat_model import bound_to, innermost, names_of
 from langchain_agentcost.pricing import PriceBook, PriceCard
 from langchain_agentcost.pricing.prompt_caching import PromptCacheTerms, terms_of, with_cache_rates
 from langchain_agentcost.routing.forecast import OutputForecast
@@ -28,11 +30,13 @@ class Rates:
         model: The model's name; None where it has none.
         card: Its prices, with those of its prompt cache; None where they are not known.
         terms: What its prompt cache promises; None where it has none.
+        max_output_tokens: The longest answer that the model itself asks for; None where nothing caps it.
     """
 
     model: str | None
     card: PriceCard | None
     terms: PromptCacheTerms | None
+    max_output_tokens: int | None = None
 
     @classmethod
     def of(cls, tier: Tier, prices: PriceBook) -> Rates:
@@ -40,7 +44,8 @@ class Rates:
         model, _ = names_of(tier.model)
         card = tier.card(prices)
         terms = terms_of(card.model, card.provider) if card is not None else None
-        return cls(model, with_cache_rates(card, terms) if card is not None and terms is not None else card, terms)
+        full = with_cache_rates(card, terms) if card is not None and terms is not None else card
+        return cls(model, full, terms, cap_of(tier.model))
 
     def nano(self, prompt_tokens: int, output_tokens: int, *, held_tokens: int, caches: bool) -> int | None:
         """Give what a call costs, in nano-USD; None where the price is not known.
@@ -161,7 +166,9 @@ class Economics:
         last: str | None,
     ) -> Offer:
         rates = self._rates[tier.name]
-        output = self.forecast.tokens(signature, tier.name, at_most=request.max_output_tokens)
+        output = self.forecast.tokens(
+            signature, tier.name, at_most=request.max_output_tokens or rates.max_output_tokens
+        )
         ttl_s = rates.terms.ttl_s if rates.terms is not None else 0.0
         held, seen = (
             self._corrected(tier.name, tokens)
@@ -181,6 +188,19 @@ class Economics:
     def _corrected(self, tier: str, tokens: int) -> int:
         model = self._rates[tier].model
         return round(tokens * self._counter.factor(model)) if model is not None else tokens
+
+
+def cap_of(model: Any) -> int | None:
+    """Give the longest answer that a model asks its provider for; None where nothing caps it.
+
+    Example:
+        >>> from langchain_agentcost.testing import FakeMeteredChatModel
+        >>> cap_of(FakeMeteredChatModel().bind(max_tokens=64))
+        64
+    """
+    bound, inner = bound_to(model), innermost(model)
+    stated = (bound.get(name, getattr(inner, name, None)) for name in CAPS)
+    return next((cap for cap in stated if isinstance(cap, int) and cap > 0), None)
 
 
 def marked(request: RouteRequest) -> bool:

@@ -17,6 +17,9 @@ from langchain_agentcost.tokens import TokenCounter
 
 THREADS_KEPT = 2_000
 
+_ANY = ""
+"""Stands for one tier that had taken all calls; no tier has an empty name."""
+
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
@@ -97,9 +100,10 @@ class Warmth:
         thread = self._threads.get(prompt.key) or _Thread(tier)
         if thread.last != tier:
             thread.last, thread.rents = tier, {}
-        thread.by_tier = {**thread.by_tier, tier: sent}
+        thread.by_tier = {**thread.by_tier, tier: sent, _ANY: sent}
         self._threads.put(prompt.key, thread)
-        self._heads.put((tier, prompt.key[1]), sent)
+        for whose in (tier, _ANY):
+            self._heads.put((whose, prompt.key[1]), sent)
 
     def last(self, prompt: Prompt) -> str | None:
         """Give the tier that the thread's last call went to; None where there was none."""
@@ -134,9 +138,7 @@ class Warmth:
 
     def seen_tokens(self, prompt: Prompt, *, ttl_s: float) -> int:
         """Give how many tokens of it any tier was sent: what one tier would hold, had it taken all calls."""
-        thread = self._threads.get(prompt.key)
-        tiers = set(thread.by_tier if thread is not None else ())
-        return max((self.held_tokens(prompt, tier, ttl_s=ttl_s) for tier in tiers), default=0)
+        return self.held_tokens(prompt, _ANY, ttl_s=ttl_s)
 
 
 def key_of(request: RouteRequest) -> tuple[str | None, int]:

@@ -130,3 +130,26 @@ def test_what_another_tier_says_aside_is_a_length_and_no_warmth() -> None:
     assert economics.forecast.tokens(request.signature, "frontier") > 1_500
     assert economics.warmth.last(seen) == "small"
     assert economics.warmth.held_tokens(seen, "frontier", ttl_s=300) == 0
+
+
+def test_a_new_thread_finds_the_system_prompt_warm_in_the_baseline_too() -> None:
+    """Had all calls gone to the strong tier, it would hold what all threads begin with."""
+    economics, first = Economics(TIERS, PriceBook()), asked("Where is my lamp?", thread="a")
+    economics.answered(first, economics.prompt(first), "small", None)
+    strong = offered(economics, asked("Cancel my order.", thread="b"), TIERS)["frontier"]
+    assert strong.expected_nano is not None
+    assert strong.warm_nano is not None
+    assert strong.warm_nano < strong.expected_nano / 2
+
+
+def test_a_models_own_cap_bounds_its_answers() -> None:
+    """A model that asks for 64 tokens at most gives no 300."""
+    capped = Tier("small", FakeMeteredChatModel(model="gpt-4.1-mini").bind(max_tokens=64))
+    free = Tier("small", FakeMeteredChatModel(model="gpt-4.1-mini"))
+    costs = [
+        offered(Economics((one, TIERS[1]), PriceBook()), RouteRequest.of("Hi"), (one, TIERS[1]))["small"].expected_nano
+        for one in (capped, free)
+    ]
+    assert costs[0] is not None
+    assert costs[1] is not None
+    assert costs[0] < costs[1] / 3
