@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 from langchain_core.runnables import RunnableConfig
@@ -25,7 +25,7 @@ class Verdict:
     accepted: bool
     reasons: tuple[str, ...] = ()
     score: float | None = None
-    error: bool = False
+    error: bool = field(default=False, repr=False)
 
 
 @runtime_checkable
