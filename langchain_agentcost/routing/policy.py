@@ -149,6 +149,8 @@ def cheapest_within(policy: str, losses: Mapping[str, float], offers: Offers, *,
     if losses.get(chosen.name, 1.0) <= threshold and chosen is not offers[-1]:
         loss = max(0.0, losses.get(chosen.name, 0.0))
         said.append(f"{chosen.name} is expected to lose {loss:.3f}, and {threshold:.3f} may be")
+    elif len(weaker) < len(offers) - 1:
+        said.append(f"{chosen.name} is expected to cost less than what is good enough too")
     return Choice(
         tier=chosen.name,
         policy=policy,
