@@ -51,7 +51,7 @@ class RouterRunnable(Runnable[LanguageModelInput, Any]):
         tiers: The tiers, weakest first: models, names, pairs or `Tier`s. Two are "small" and "frontier", three "small",
             "mid" and "frontier", unless they are named.
         policy: What chooses: a policy or its name. By default the kind of step does (`StepPolicy`), and a thread leaves
-            the tier at which its prompt cache is warm only where that pays over the next calls (`Sticky`).
+            the tier at which its prompt cache is warm once to stay has cost as much as to leave (`Sticky`).
         floor: The least share of the strongest tier's quality that is acceptable, such as 0.95.
         calibration: What `calibrate` has found.
         meter: The `CostMeter`, for its prices and for what is left of its budgets. It still has to be passed as a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -73,7 +74,7 @@ def _named(verifier: Verifier, verdict: Verdict) -> Verdict:
     if isinstance(verifier, AllOf):
         return verdict
     said = verdict.reasons or ("not passed",)
-    return Verdict(accepted=False, reasons=tuple(f"{verifier.name}: {why}" for why in said), score=verdict.score)
+    return replace(verdict, accepted=False, reasons=tuple(f"{verifier.name}: {why}" for why in said))
 
 
 def _together(passed: Sequence[Verdict]) -> Verdict:
