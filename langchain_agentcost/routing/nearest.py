@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_agentcost.errors import MissingExtra, RoutingError
+from langchain_agentcost.routing.learned_text import Given, Learned, LearnedText
 from langchain_agentcost.routing.text_features import embedded, encoder, folds_of, libraries, require_encoder
-from langchain_agentcost.routing.text_gain import Given, Learned
 
 if TYPE_CHECKING:
     from typing import Self
@@ -25,7 +25,7 @@ _SHRINKAGE = 10.0
 """A label's mean counts as n / (n + 10)."""
 
 
-class NearestGain:
+class NearestGain(LearnedText):
     """Expects the quality of each tier's answer by the mean of the nearest texts, corrected by label.
 
     What it has learnt grows with its texts, and a search takes as long as it has to read. `TextGain` is better on all
@@ -40,7 +40,7 @@ class NearestGain:
     """
 
     def __init__(self, learned: Learned, *, embeddings: Embeddings) -> None:
-        self._learned = learned
+        super().__init__(learned)
         self._embeddings = embeddings
         self._index = _Index(learned.arrays["vectors"], learned.arrays["outcomes"])
 
@@ -113,20 +113,6 @@ class NearestGain:
         places = self._learned.places(texts, labels)
         return self._by_tier(self._index.means(vectors) + self._learned.arrays["effects"][places])
 
-    @property
-    def tiers(self) -> tuple[str, ...]:
-        """The tiers' names, as they were given."""
-        return tuple(self._learned.header["tiers"])
-
-    @property
-    def digest(self) -> str:
-        """The hash of all that was learnt, which names this fit in a calibration."""
-        return self._learned.digest
-
-    def save(self, path: Path | str) -> None:
-        """Write what was learnt to a file: vectors, outcomes and labels, no text."""
-        self._learned.save(path)
-
     @classmethod
     def load(cls, path: Path | str, *, embeddings: Embeddings | None) -> Self:
         """Read what `save` wrote.
@@ -140,10 +126,6 @@ class NearestGain:
         if embeddings is None:
             raise RoutingError("Nearest texts are found by embeddings, and none were given.")
         return cls(learned, embeddings=embeddings)
-
-    def _by_tier(self, expected: Any) -> dict[str, list[float]]:
-        columns = expected.clip(0, 1).astype("f8").T.tolist()
-        return dict(zip(self.tiers, columns, strict=True))
 
 
 class _Index:

@@ -1,26 +1,20 @@
 """Expects how good each tier's answer to a text is, from texts that tiers have answered.
 
-Methods that learn this from the text differ by no more than chance (facts/routing.md 1), and what a call is for says
-more than its words. So this is one ridge regression a tier, on all that is at hand together: the embedding, the words,
-the surface, and the label where there is one. The regularisation is in the scale of the noise and the same for all data
-(a Gaussian process with fixed variances), so that nothing is searched for.
+Methods that learn this from the text differ by no more than chance ("LLMRouterBench", arXiv 2601.07206; "Routing
+Plateau", arXiv 2606.07587), and what a call is for says more than its words. So this is one ridge regression a tier, on
+all that is at hand together: the embedding, the words, the surface, and the label where there is one. The
+regularisation is in the scale of the noise and the same for all data (a Gaussian process with fixed variances), so that
+nothing is searched for.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
-from io import BytesIO
 from pathlib import Path
-from struct import error as StructError
-from tokenize import TokenError
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
-from zlib import error as ZlibError
 
 from langchain_agentcost.errors import RoutingError
+from langchain_agentcost.routing.learned_text import Given, Learned, LearnedText
 from langchain_agentcost.routing.text_features import (
     TextFeatures,
     encoder,
@@ -48,14 +42,8 @@ _UNTRIED = 0.5
 _CLOSE = 1e-4
 _MOST_STEPS = 200
 
-_UNREADABLE = (
-    *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, SyntaxError, MemoryError),
-    *(OverflowError, StructError, BadZipFile, TokenError, ZlibError),
-)
-"""What zipfile, zlib, numpy and json raise for bytes that are not theirs: each byte of a file was flipped to see."""
 
-
-class TextGain:
+class TextGain(LearnedText):
     """Expects the quality of each tier's answer to a text.
 
     Made by `fit`, `cross_fitted` or `load`.
@@ -73,7 +61,7 @@ class TextGain:
     """
 
     def __init__(self, learned: Learned, *, embeddings: Embeddings | None) -> None:
-        self._learned = learned
+        super().__init__(learned)
         self._embeddings = embeddings
         arrays = learned.arrays
         self._features = TextFeatures({name[9:]: arrays[name] for name in arrays if name.startswith("features_")})
@@ -149,20 +137,6 @@ class TextGain:
         places = self._learned.places(texts, labels)
         return self._by_tier(self._expected(from_text, places))
 
-    @property
-    def tiers(self) -> tuple[str, ...]:
-        """The tiers' names, as they were given."""
-        return tuple(self._learned.header["tiers"])
-
-    @property
-    def digest(self) -> str:
-        """The hash of all parameters, which names this fit in a calibration."""
-        return self._learned.digest
-
-    def save(self, path: Path | str) -> None:
-        """Write the parameters to a file, from which `load` reads them. The embeddings are not in it."""
-        self._learned.save(path)
-
     @classmethod
     def load(cls, path: Path | str, *, embeddings: Embeddings | None) -> Self:
         """Read what `save` wrote.
@@ -195,50 +169,6 @@ class TextGain:
         arrays = self._learned.arrays
         plain, beside = numpy.split(from_text + arrays["intercept"], 2, axis=1)
         return numpy.where(arrays["known"][places] > 0, beside + arrays["effects"][places], plain)
-
-    def _by_tier(self, expected: Any) -> dict[str, list[float]]:
-        columns = expected.clip(0, 1).astype("f8").T.tolist()
-        return dict(zip(self.tiers, columns, strict=True))
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What was given to a fit, checked."""
-
-    texts: Sequence[str]
-    tiers: list[str]
-    outcomes: Any
-    """A row a text, a column a tier; nan where a tier was not tried."""
-    names: list[str]
-    places: Any
-    """Of each text the place of its label in `names`, -1 without one."""
-
-    @classmethod
-    def of(
-        cls, texts: Sequence[str], quality: Mapping[str, Sequence[float]], labels: Sequence[str | None] | None
-    ) -> Self:
-        """Check it.
-
-        Raises:
-            RoutingError: If a number or a count is not as `TextGain.fit` says.
-        """
-        numpy, _ = libraries()
-        labels = labels if labels is not None else [None] * len(texts)
-        if len(texts) < 2 or not quality or {len(texts)} != {len(labels), *map(len, quality.values())}:
-            raise RoutingError(
-                "A fit takes two texts or more, and of each a quality for every tier and a label or None."
-            )
-        outcomes = numpy.array(list(quality.values()), "f8").T
-        for tier, column in zip(quality, outcomes.T, strict=True):
-            tried = column[~numpy.isnan(column)]
-            if not len(tried) or tried.min() < 0 or tried.max() > 1:
-                raise RoutingError(
-                    f"The qualities of {tier!r} are from 0 to 1, nan where it was not tried, and not all nan."
-                )
-        names = sorted({label for label in labels if label is not None})
-        place = {name: number for number, name in enumerate(names)}
-        places = numpy.array([-1 if label is None else place[label] for label in labels])
-        return cls(texts, list(quality), outcomes, names, places)
 
 
 class _Fits:
@@ -305,73 +235,6 @@ class _Fits:
         return (text * _TEXT + label * self._from_label) * self._seen + _NOISE * dual
 
 
-@dataclass(frozen=True, slots=True)
-class Learned:
-    """Parameters of a scorer, with what they are for, as a file keeps them: numbers and JSON, nothing that runs.
-
-    Args:
-        header: Kind, version, tiers, labels and encoder.
-        arrays: Numbers, by name; float32.
-        digest: The hash of both.
-    """
-
-    header: Mapping[str, Any]
-    arrays: Mapping[str, Any]
-    digest: str
-
-    @classmethod
-    def of(cls, kind: str, version: int, header: Mapping[str, Any], arrays: Mapping[str, Any]) -> Self:
-        """Take parameters as they are now."""
-        numpy, _ = libraries()
-        header = {"format": f"langchain-agentcost {kind}", "version": version, **header}
-        arrays = {name: numpy.ascontiguousarray(arrays[name], "<f4") for name in sorted(arrays)}
-        return cls(header, arrays, _digest(header, arrays))
-
-    def places(self, texts: Sequence[str], labels: Sequence[str | None] | None) -> list[int]:
-        """Give the place of each text's label in the header, -1 where there is none or it is not known.
-
-        Raises:
-            RoutingError: If there is not a label a text.
-        """
-        if labels is not None and len(labels) != len(texts):
-            raise RoutingError(f"There are {len(texts)} texts and {len(labels)} labels: give each text one, or None.")
-        known = {label: place for place, label in enumerate(self.header["labels"])}
-        return [-1 if label is None else known.get(label, -1) for label in labels or [None] * len(texts)]
-
-    def save(self, path: Path | str) -> None:
-        """Write a file, whole or not at all."""
-        numpy, _ = libraries()
-        target = Path(path)
-        part = target.with_name(f"{target.name}.part")
-        text = json.dumps({**self.header, "digest": self.digest}).encode()
-        with part.open("wb") as file:
-            numpy.savez_compressed(file, header=numpy.frombuffer(text, "u1"), **self.arrays)
-        part.replace(target)
-
-    @classmethod
-    def load(cls, path: Path | str, *, kind: str, version: int) -> Self:
-        """Read a file.
-
-        Raises:
-            RoutingError: If it is of another kind or a newer version, or is not as it was written.
-        """
-        numpy, _ = libraries()
-        try:
-            with numpy.load(BytesIO(Path(path).read_bytes()), allow_pickle=False) as file:
-                arrays = {name: file[name] for name in sorted(file.files)}
-            header = json.loads(arrays.pop("header").tobytes())
-            found, written, digest = header["format"], header["version"], header.pop("digest")
-        except _UNREADABLE as error:
-            raise RoutingError(f"{path} cannot be read as a {kind}: {error}") from error
-        if found != f"langchain-agentcost {kind}":
-            raise RoutingError(f"{path} is not a {kind} but {found!r}.")
-        if written != version:
-            raise RoutingError(f"{path} is of version {written!r}, and this package reads {version}: fit it anew.")
-        if digest != _digest(header, arrays):
-            raise RoutingError(f"{path} is damaged: it does not hold what its digest says. Fit it anew.")
-        return cls(header, arrays, digest)
-
-
 def _solved(times: Any, right: Any) -> Any:
     """Solve a positive definite system for many right sides by conjugate gradients (Hestenes and Stiefel, 1952)."""
     numpy, _ = libraries()
@@ -388,11 +251,3 @@ def _solved(times: Any, right: Any) -> Any:
         before, left = left, (rest * rest).sum(axis=0, dtype="f8")
         step = rest + (step * numpy.where(going, left / numpy.where(going, before, 1), 0)).astype("f4")
     return found
-
-
-def _digest(header: Mapping[str, Any], arrays: Mapping[str, Any]) -> str:
-    found = blake2b(json.dumps(header, sort_keys=True).encode(), digest_size=16)
-    for name in sorted(arrays):
-        found.update(f"{name}{arrays[name].shape}{arrays[name].dtype.str}".encode())
-        found.update(arrays[name].tobytes())
-    return found.hexdigest()
