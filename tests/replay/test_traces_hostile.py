@@ -345,7 +345,7 @@ ANY = st.recursive(
     ),
     max_leaves=6,
 )
-ROBUST = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+ROBUST = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(st.sampled_from(_places(chat())), ANY)

@@ -17,7 +17,7 @@ def test_the_first_fault_warns_and_the_others_are_logged(caplog: pytest.LogCaptu
     complaint = Complaint("It failed", ContextWarning)
     with pytest.warns(ContextWarning, match="It failed: ValueError$"):
         complaint.about(ValueError("my card is 4111"))
-    with caplog.at_level(logging.DEBUG, logger="langchain_agentcost.context"):
+    with caplog.at_level(logging.DEBUG, logger="langchain_agentcost.complaint"):
         complaint.about(KeyError("my card is 4111"))
     assert "It failed: KeyError" in caplog.text
     assert "4111" not in caplog.text
