@@ -55,7 +55,15 @@ def test_the_table_says_who_answered_and_what_it_saved(ledger: Path) -> None:
     """Shares per tier, the saving, escalations, and the floor."""
     result = run(ledger)
     assert result.exit_code == 0, result.output
-    for text in ("small", "large", "Saved", "with fewer than 10 runs no interval", "1 of 1 drafts", "Quality floor", "no calibration"):
+    for text in (
+        "small",
+        "large",
+        "Saved",
+        "with fewer than 10 runs no interval",
+        "1 of 1 drafts",
+        "Quality floor",
+        "no calibration",
+    ):
         assert text in result.stdout
 
 
