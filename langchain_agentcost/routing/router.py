@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 from uuid import uuid4
 
+from langchain_agentcost.chat_model import bound_to
 from langchain_agentcost.errors import RoutingError, RoutingWarning, give_warning
 from langchain_agentcost.limits.remaining import Remaining
 from langchain_agentcost.money import to_nano
@@ -161,7 +162,7 @@ class Router:
         if not offers:
             raise refusal(dropped)
         choice, policy, floor = self._choice(request, offers, wanted, dropped)
-        choice, blocked = self._gated(checked_choice(choice, offers), offers, unable)
+        choice, blocked = self._gated(request, checked_choice(choice, offers), unable)
         return RouteDecision(
             id=str(uuid4()),
             choice=choice,
@@ -244,10 +245,13 @@ class Router:
         own = (part for part in parts_of(self.policy) if part.name == named)
         return next(own, None) or levelled(policy_named(named), self.tiers)
 
-    def _gated(self, choice: Choice, offers: Offers, unable: Mapping[str, str]) -> tuple[Choice, str | None]:
+    def _gated(self, request: RouteRequest, choice: Choice, unable: Mapping[str, str]) -> tuple[Choice, str | None]:
         """The choice with the risk gate as a check of what a weak tier answers; and why nobody may answer again."""
         gate, strongest = self.risk_gate, self.tiers[-1].name
         if gate is None or choice.policy == "pinned" or choice.tier in (strongest, gate.strong):
+            return choice, None
+        own = "tools" in bound_to(self.tier(choice.tier).model)  # bound before the router knew of it
+        if not own and not any(map(gate.is_risky, request.tools)):  # nothing to look at: the answer may stream
             return choice, None
         verifier = gate if choice.verifier is None else AllOf(gate, choice.verifier)
         if strongest not in unable:  # even where a budget has no room for it: then the meter stops the call

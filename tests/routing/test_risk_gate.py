@@ -162,6 +162,7 @@ async def test_behind_a_router_the_strong_tier_decides_on_what_the_small_one_pro
     small = FakeMeteredChatModel(answers=[_proposing("book_seat"), _proposing("find_seat")])
     frontier = FakeMeteredChatModel(answers=["Shall I book 9A?"])
     router = RouterRunnable([small, frontier], policy="small", risk_gate=GATE)
+    router = router.bind_tools([_tool("book_seat"), _tool("find_seat", readOnlyHint=True)])
     wrote = await router.ainvoke("Book 9A.")
     assert (wrote.content, wrote.response_metadata["router"]["answered_by"]) == ("Shall I book 9A?", "frontier")
     read = router.invoke("Book 9A.")

@@ -203,6 +203,19 @@ class TestHarm:
         answer = one.invoke("Cancel it", {"configurable": {"router_max_cost": str(dear / 2)}})
         assert answer.text == "Are you sure?"
 
+    def test_where_no_tool_can_do_harm_answers_stream(self) -> None:
+        """A gate that has nothing to look at holds nothing back."""
+        heard = Heard()
+        one = router(*self.tiers(), policy="small", risk_gate=self.GATE).bind_tools([search])
+        list(one.stream("Find it", heard_of(heard)))
+        assert heard.roles == ["answer"]
+
+    def test_tools_that_a_tier_came_with_are_looked_at(self) -> None:
+        """What was bound to the small tier before the router was made is no way around the gate."""
+        small = FakeMeteredChatModel(model=SMALL, answers=[calls("cancel")]).bind_tools([cancel])
+        one = RouterRunnable([("small", small), self.tiers()[1]], policy="small", risk_gate=self.GATE)
+        assert one.invoke("Cancel it").text == "Are you sure?"
+
     def test_where_nobody_may_decide_nothing_runs(self) -> None:
         """Where the strong tier cannot take the call, the proposal is refused, and it is said why."""
         one = router(*self.tiers(max_input_tokens=20), policy="small", risk_gate=self.GATE).bind_tools([cancel])
