@@ -104,9 +104,11 @@ class RouterReport(Report):
 
     def as_dict(self) -> dict[str, Any]:
         """Give what is only about routers as plain data: USD as text, None where not known."""
+        corrected = self.saving.corrected(self.forecast)
         return {
             "decisions": self.decisions,
             "saving": self.saving.as_dict(),
+            "saving_corrected": None if corrected is None else corrected.as_dict(),
             "escalations": self.escalations.as_dict(),
             "evaluation_usd": usd(self.evaluation),
             "forecast": self.forecast.as_dict(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from langchain_agentcost.finops.amounts import Amount, lower_bound
@@ -13,6 +13,10 @@ from langchain_agentcost.interval import bootstrap, percent_saved
 
 LEAST_RUNS = 10
 """Fewer workflow runs than this have no interval: those drawn from them are too much alike."""
+
+
+LEAST_CALLS = 10
+"""Fewer calls of the strongest tier say too little of how far forecasts are off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +60,17 @@ class Saving:
         if self.saved.known != "exact" or self.baseline.nano is None or self.paid.nano is None:
             return None
         return percent_saved([self.paid.nano], [self.baseline.nano])
+
+    def corrected(self, forecast: Forecast) -> Saving | None:
+        """Give the saving by a baseline times what the strongest tier's own calls cost of what was expected of them.
+
+        Where forecasts are off, they are off there too: counts of tokens, lengths of answers, a prompt cache that a
+        price list does not know of. None where too few calls went there to say so, or the saving is not known.
+        """
+        if forecast.calls < LEAST_CALLS or not forecast.expected_nano or self.saved.known != "exact":
+            return None
+        nano = (self.baseline.nano or 0) * forecast.realised_nano // forecast.expected_nano
+        return replace(self, baseline=Amount(nano), interval=None)
 
     @classmethod
     def of(cls, tally: RoutingTally) -> Saving:

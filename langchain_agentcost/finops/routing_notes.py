@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 FAR_OFF = 0.2
 """A forecast that is wrong by more than this share is pointed at."""
 
+NEAR = 0.05
+"""A forecast that is wrong by less needs no correction."""
+
 _NAMED = 3
 
 _NOTHING = "none: route calls with a router, and pass its runs a meter"
@@ -31,6 +34,7 @@ def routing_notes(report: RouterReport) -> tuple[Note, ...]:
         _escalations(report.escalations),
         Note("Evaluation", f"{_written(report.evaluation)} paid for shadow calls and judges"),
         _forecast(report.forecast),
+        *_corrected(report),
         *_unseen(report.forecast),
         _floor(report.floor),
         *_mixed(report),
@@ -86,6 +90,14 @@ def _forecast(forecast: Forecast) -> Note:
         text += f", {_times(forecast.of_expected)} what was expected with the prompt cache as it was"
     off = abs((forecast.of_expected or forecast.of_baseline) - 1) > FAR_OFF
     return Note("Baseline", text, warning=off)
+
+
+def _corrected(report: RouterReport) -> Iterator[Note]:
+    """The saving by what forecasts were worth, where that is another one."""
+    corrected, off = report.saving.corrected(report.forecast), report.forecast.of_expected
+    if corrected is not None and off is not None and abs(off - 1) > NEAR:
+        text = f"{_written(corrected.saved)} ({corrected.percent or 0:.1f}%) if all forecasts were off by {_times(off)}"
+        yield Note("Saved, corrected", text, warning=(corrected.saved.nano or 0) < 0)
 
 
 def _unseen(forecast: Forecast) -> Iterator[Note]:

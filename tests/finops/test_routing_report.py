@@ -262,6 +262,22 @@ def test_a_baseline_that_nothing_speaks_for_is_said_to_be_one() -> None:
     assert "Never heard" not in notes_of(made_of(*entries[1:3]))
 
 
+def test_the_saving_is_corrected_by_what_forecasts_were_worth() -> None:
+    """Ten calls of the strongest tier that cost half of what was expected halve the baseline of all, and it is said."""
+    router = Router(baseline_nano=1_000, expected=1_000)
+    strong = [router.answer("large", 500, run=f"r{number}") for number in range(10)]
+    small = [router.answer("small", 100, run=f"s{number}") for number in range(10)]
+    made = made_of(*strong, *small)
+    corrected = made.saving.corrected(made.forecast)
+    assert corrected is not None
+    assert (corrected.baseline, corrected.saved) == (Amount(10_000), Amount(10_000 - 6_000))
+    assert notes_of(made)["Saved, corrected"].endswith("(40.0%) if all forecasts were off by 0.50x")
+    assert json.loads(made.to_json())["routing"]["saving_corrected"]["saved_pct"] == pytest.approx(40)
+    few = made_of(*strong[:9], *small)
+    assert few.saving.corrected(few.forecast) is None
+    assert "Saved, corrected" not in notes_of(few)
+
+
 def test_a_forecast_far_off_is_pointed_at() -> None:
     """A cold cache is told from a wrong forecast: the one beside what was expected decides."""
     cold = Router(baseline_nano=500, expected=1_000)
