@@ -10,8 +10,18 @@ from langchain_core.runnables import RunnableBinding, RunnableConfig, RunnableWi
 from langchain_core.runnables.config import merge_configs
 
 
+def unbound(model: Any) -> Any:
+    """Give what things are bound to: a chat model, or a Runnable that stands for one."""
+    while isinstance(model, RunnableBinding):
+        model = model.bound
+    return model
+
+
 def innermost(model: Any) -> Any:
-    """Give the model that everything is bound to; of one with fallbacks the first, of one behind a cache that one."""
+    """Give the chat model that answers, for its name and abilities: also behind fallbacks, the first, and a cache.
+
+    Whoever is to ask it takes `unbound`: fallbacks and cache are left away here.
+    """
     while (inner := _inside(model)) is not None:
         model = inner
     return model

@@ -17,7 +17,7 @@ from langchain_core.tools import BaseTool
 from langgraph.errors import GraphBubbleUp
 from langgraph.types import Command
 
-from langchain_agentcost.chat_model import bound_to, innermost
+from langchain_agentcost.chat_model import bound_to, unbound
 from langchain_agentcost.errors import MissingExtra, RoutingError
 from langchain_agentcost.errors.limits import BudgetExceeded
 from langchain_agentcost.recent import Recent
@@ -95,8 +95,8 @@ class RouterMiddleware(AgentMiddleware[Any, Any, Any]):
                 "Something is bound to the router. An agent binds tools and forms by itself: give it those."
             )
         for tier in made.tiers:
-            if not isinstance(innermost(tier.model), BaseChatModel):
-                kind = type(innermost(tier.model)).__name__
+            if not isinstance(unbound(tier.model), BaseChatModel):
+                kind = type(unbound(tier.model)).__name__
                 raise RoutingError(f"In create_agent the model of tier {tier.name!r} is a chat model, not a {kind}.")
         self.router = made.router
         self._config = made._config  # noqa: SLF001  # likewise
@@ -224,7 +224,7 @@ class _Asked:
         messages: list[Any] = for_model([*system, *request.messages], model)
         head = messages.pop(0) if system else None
         return request.override(
-            model=innermost(model),
+            model=unbound(model),
             system_message=head,
             messages=messages,
             tools=tools_for(request.tools, model),

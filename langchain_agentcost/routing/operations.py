@@ -11,7 +11,7 @@ from langchain_core.runnables import Runnable, RunnableBinding
 from langchain_core.utils.function_calling import convert_to_openai_tool
 
 from langchain_agentcost.answer_caps import CAPS
-from langchain_agentcost.chat_model import bound_to, config_of
+from langchain_agentcost.chat_model import bound_to, config_of, unbound
 from langchain_agentcost.errors import RoutingError
 from langchain_agentcost.recent import Recent
 from langchain_agentcost.routing.handoff import settings_for, tools_for
@@ -115,9 +115,7 @@ class Operations:
 
     def _made(self, tier: Tier) -> Any:
         """The tier's model with the operations done; what was bound to it before stays bound."""
-        inner: Any = tier.model
-        while isinstance(inner, RunnableBinding):
-            inner = inner.bound
+        inner = unbound(tier.model)
         made = reduce(lambda model, operation: operation.on(model, tier), self.queue, inner)
         given = {name for operation in self.queue for name in operation.kwargs} | {"tools"}
         own = {name: value for name, value in bound_to(tier.model).items() if name not in given}

@@ -20,6 +20,7 @@ from langgraph.types import Command
 from pydantic import BaseModel
 
 from langchain_agentcost import Budget, CostMeter
+from langchain_agentcost.caching import CachedRunnable, SemanticCache
 from langchain_agentcost.errors import MissingExtra, RoutingError
 from langchain_agentcost.middleware import agentcost_middleware
 from langchain_agentcost.prompt_tail import TAIL_ID
@@ -540,6 +541,14 @@ class TestMade:
         retries = Tier("small", tiers()[0].model.with_retry())
         with pytest.raises(RoutingError, match="'small' is a chat model, not a RunnableRetry"):
             RouterMiddleware([retries, tiers()[1]])
+
+    def test_what_stands_before_a_chat_model_is_not_left_away(self) -> None:
+        """Fallbacks and a cache are no chat model either: to ask what is behind them alone would lose them."""
+        model = tiers()[0].model
+        cached = CachedRunnable(model, SemanticCache(embeddings=False, scope="global"))
+        for before in (model.with_fallbacks([model]), cached):
+            with pytest.raises(RoutingError, match=f"is a chat model, not a {type(before).__name__}"):
+                RouterMiddleware([Tier("small", before), tiers()[1]])
 
     def test_a_meter_can_be_given_later(self) -> None:
         """All else stays, and the first one has none."""
