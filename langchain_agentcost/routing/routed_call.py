@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -17,8 +16,9 @@ from langchain_agentcost.routed import EVALUATION_PURPOSE, Role
 from langchain_agentcost.routing.decision import RouteDecision
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.router import Router
+from langchain_agentcost.routing.shadow import Shadow
 from langchain_agentcost.routing.telling import summed, telling, told_first
-from langchain_agentcost.routing.verdict import Verdict
+from langchain_agentcost.routing.verdict import Verdict, Verifier
 
 Ask = Callable[[str, Role], Any]
 """Asks a tier for an answer, in a role."""
@@ -35,25 +35,6 @@ _UNSEEN = ("draft", "shadow", "judge")
 
 _PURPOSES: dict[Role, str] = {"shadow": EVALUATION_PURPOSE, "judge": "verification"}
 """What calls are for that are no work of the agent's own."""
-
-
-_ANSWER: Role = "answer"
-_UNCHECKED: Verdict | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answered:
-    """What came of a call.
-
-    Args:
-        answer: The answer.
-        tier: Who gave it.
-        verdict: What was said of the draft; None where there was none.
-    """
-
-    answer: Any
-    tier: str
-    verdict: Verdict | None = None
 
 
 class RoutedCall:
@@ -74,63 +55,68 @@ class RoutedCall:
 
     def run(self, ask: Ask) -> Any:
         """Make the call, and give the answer."""
-        tier, role, verdict = self.decision.tier, _ANSWER, _UNCHECKED
-        if self.decision.verifier is not None:
-            draft, verdict = self._checked(lambda: ask(tier, "draft"))
-            if verdict.accepted:
-                return self._finished(Answered(draft, tier, verdict), ask)
-            tier, role = self._escalation(), "escalation"
-        return self._finished(Answered(ask(tier, role), tier, verdict), ask)
+        tier, verifier = self.decision.tier, self.decision.verifier
+        if verifier is None:
+            return self._answered(tier, ask(tier, "answer"), None, ask)
+        draft, verdict = self._checked(verifier, lambda: ask(tier, "draft"))
+        if verdict.accepted:
+            return self._answered(tier, draft, verdict, ask)
+        tier = self._escalation()
+        return self._answered(tier, ask(tier, "escalation"), verdict, ask)
 
     async def arun(self, ask: AsyncAsk) -> Any:
         """Make the call in async code, and give the answer."""
-        tier, role, verdict = self.decision.tier, _ANSWER, _UNCHECKED
-        if self.decision.verifier is not None:
-            draft, verdict = await self._achecked(lambda: ask(tier, "draft"))
-            if verdict.accepted:
-                return await self._afinished(Answered(draft, tier, verdict), ask)
-            tier, role = self._escalation(), "escalation"
-        return await self._afinished(Answered(await ask(tier, role), tier, verdict), ask)
+        tier, verifier = self.decision.tier, self.decision.verifier
+        if verifier is None:
+            return await self._aanswered(tier, await ask(tier, "answer"), None, ask)
+        draft, verdict = await self._achecked(verifier, lambda: ask(tier, "draft"))
+        if verdict.accepted:
+            return await self._aanswered(tier, draft, verdict, ask)
+        tier = self._escalation()
+        return await self._aanswered(tier, await ask(tier, "escalation"), verdict, ask)
 
     def stream(self, chunks: Chunks, ask: Ask) -> Iterator[Any]:
         """Make the call, and give the answer as it comes. A draft is given when it has passed, never before."""
-        tier, role, verdict = self.decision.tier, _ANSWER, _UNCHECKED
-        if self.decision.verifier is not None:
-            kept: list[Any] = []
-            _, verdict = self._checked(lambda: summed(_kept(kept, chunks(tier, "draft"))))
-            if verdict.accepted:
-                yield from told_first(kept, self._told(tier, verdict))
-                self._finished(Answered(summed(kept), tier, verdict), ask)
-                return
-            tier, role = self._escalation(), "escalation"
+        tier, verifier = self.decision.tier, self.decision.verifier
+        verdict: Verdict | None = None
         came: list[Any] = []
-        yield from told_first(_kept(came, chunks(tier, role)), self._told(tier, verdict))
-        self._finished(Answered(summed(came), tier, verdict), ask)
+        if verifier is None:
+            yield from told_first(_kept(came, chunks(tier, "answer")), self._told(tier, verdict))
+        else:
+            _, verdict = self._checked(verifier, lambda: summed(_kept(came, chunks(tier, "draft"))))
+            if verdict.accepted:
+                yield from told_first(came, self._told(tier, verdict))
+            else:
+                tier, came = self._escalation(), []
+                yield from told_first(_kept(came, chunks(tier, "escalation")), self._told(tier, verdict))
+        self._learn(verdict, tier, lambda: summed(came), ask)
 
     async def astream(self, chunks: AsyncChunks, ask: AsyncAsk) -> AsyncIterator[Any]:
         """Make the call in async code, and give the answer as it comes; see `stream`."""
-        tier, role, verdict = self.decision.tier, _ANSWER, _UNCHECKED
-        if self.decision.verifier is not None:
-            kept: list[Any] = []
-
-            async def draft() -> Any:
-                async with aclosing(chunks(tier, "draft")) as coming:
-                    kept.extend([chunk async for chunk in coming])
-                return summed(kept)
-
-            _, verdict = await self._achecked(draft)
-            if verdict.accepted:
-                for chunk in told_first(kept, self._told(tier, verdict)):
-                    yield chunk
-                await self._afinished(Answered(summed(kept), tier, verdict), ask)
-                return
-            tier, role = self._escalation(), "escalation"
+        tier, verifier = self.decision.tier, self.decision.verifier
+        verdict: Verdict | None = None
         came: list[Any] = []
-        async with aclosing(chunks(tier, role)) as coming:
-            async for chunk in coming:
-                yield chunk if came else telling(chunk, self._told(tier, verdict))
-                came.append(chunk)
-        await self._afinished(Answered(summed(came), tier, verdict), ask)
+
+        async def draft() -> Any:
+            async with aclosing(chunks(tier, "draft")) as coming:
+                came.extend([chunk async for chunk in coming])
+            return summed(came)
+
+        if verifier is not None:
+            _, verdict = await self._achecked(verifier, draft)
+        if verdict is not None and verdict.accepted:
+            for chunk in told_first(came, self._told(tier, verdict)):
+                yield chunk
+        else:
+            role: Role = "answer"
+            if verdict is not None:
+                tier, role = self._escalation(), "escalation"
+                came.clear()
+            async with aclosing(chunks(tier, role)) as coming:
+                async for chunk in coming:
+                    yield chunk if came else telling(chunk, self._told(tier, verdict))
+                    came.append(chunk)
+        await self._alearn(verdict, tier, lambda: summed(came), ask)
 
     def config_for(self, tier: str, role: Role) -> RunnableConfig:
         """Give the config of one of its model calls, with what is told of it; only the first has the given run id."""
@@ -157,55 +143,55 @@ class RoutedCall:
             raise RoutingError(f"The draft did not pass, and nobody may answer in its place: {self.decision.blocked}.")
         return self.decision.escalate_to
 
-    def _checked(self, draft: Callable[[], Any]) -> tuple[Any, Verdict]:
+    def _checked(self, verifier: Verifier, draft: Callable[[], Any]) -> tuple[Any, Verdict]:
         """Get a draft and check it. Whatever goes wrong with it, the stronger tier answers."""
-        assert self.decision.verifier is not None  # noqa: S101  # both callers look
         try:
             drafted = _there(draft())
-            return drafted, self.decision.verifier.check(self.request, drafted, self.aside())
+            return drafted, verifier.check(self.request, drafted, self.aside())
         except GraphBubbleUp:  # a limit, or a person who is asked
             raise
         except Exception as error:  # noqa: BLE001  # the provider's, a parser's or a check's
             return None, failed(error)
 
-    async def _achecked(self, draft: Callable[[], Awaitable[Any]]) -> tuple[Any, Verdict]:
+    async def _achecked(self, verifier: Verifier, draft: Callable[[], Awaitable[Any]]) -> tuple[Any, Verdict]:
         """Get a draft and check it in async code; see `_checked`."""
-        assert self.decision.verifier is not None  # noqa: S101  # both callers look
         try:
             drafted = _there(await draft())
-            return drafted, await self.decision.verifier.acheck(self.request, drafted, self.aside())
+            return drafted, await verifier.acheck(self.request, drafted, self.aside())
         except GraphBubbleUp:
             raise
         except Exception as error:  # noqa: BLE001  # the provider's, a parser's or a check's
             return None, failed(error)
 
-    def _finished(self, answered: Answered, ask: Ask) -> Any:
-        """Learn from an answer, perhaps have another tier answer too, and give it with what is told of it."""
-        self.router.checked(self.request, self.decision, answered.verdict)
-        shadow = self.router.shadow
-        if shadow is not None and shadow.wanted(self.request, self.decision):
-            shadow.run(
-                self.request,
-                answered.tier,
-                answered.answer,
-                lambda tier: ask(tier, "shadow"),
-                cost=self.router.economics.nano,
-            )
-        return telling(answered.answer, self._told(answered.tier, answered.verdict))
+    def _answered(self, tier: str, answer: Any, verdict: Verdict | None, ask: Ask) -> Any:
+        """Learn from an answer, and give it with what is told of it."""
+        self._learn(verdict, tier, lambda: answer, ask)
+        return telling(answer, self._told(tier, verdict))
 
-    async def _afinished(self, answered: Answered, ask: AsyncAsk) -> Any:
-        """Learn from an answer in async code; see `_finished`."""
-        self.router.checked(self.request, self.decision, answered.verdict)
+    async def _aanswered(self, tier: str, answer: Any, verdict: Verdict | None, ask: AsyncAsk) -> Any:
+        """Learn from an answer in async code, and give it with what is told of it."""
+        await self._alearn(verdict, tier, lambda: answer, ask)
+        return telling(answer, self._told(tier, verdict))
+
+    def _learn(self, verdict: Verdict | None, tier: str, answer: Callable[[], Any], ask: Ask) -> None:
+        """Learn from an answer, and perhaps have the other tiers answer too: only then is a stream added up."""
+        shadow, tiers = self._drawn(verdict)
+        if shadow is not None and tiers:
+            cost = self.router.economics.nano
+            shadow.run(self.request, tiers, {tier: answer()}, lambda other: ask(other, "shadow"), cost=cost)
+
+    async def _alearn(self, verdict: Verdict | None, tier: str, answer: Callable[[], Any], ask: AsyncAsk) -> None:
+        """Learn from an answer in async code; see `_learn`."""
+        shadow, tiers = self._drawn(verdict)
+        if shadow is not None and tiers:
+            cost = self.router.economics.nano
+            await shadow.arun(self.request, tiers, {tier: answer()}, lambda other: ask(other, "shadow"), cost=cost)
+
+    def _drawn(self, verdict: Verdict | None) -> tuple[Shadow | None, tuple[str, ...]]:
+        """Tell the router what came of the decision, and draw whose answers are compared."""
+        self.router.checked(self.request, self.decision, verdict)
         shadow = self.router.shadow
-        if shadow is not None and shadow.wanted(self.request, self.decision):
-            await shadow.arun(
-                self.request,
-                answered.tier,
-                answered.answer,
-                lambda tier: ask(tier, "shadow"),
-                cost=self.router.economics.nano,
-            )
-        return telling(answered.answer, self._told(answered.tier, answered.verdict))
+        return shadow, shadow.drawn(self.decision.offers) if shadow is not None else ()
 
     def _told(self, tier: str, verdict: Verdict | None) -> dict[str, Any]:
         """What an answer says of how it came about."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from dataclasses import replace
@@ -12,7 +12,7 @@ from inspect import isawaitable
 from pathlib import Path
 from random import Random
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from langchain_core.messages import BaseMessage
@@ -20,7 +20,6 @@ from langgraph.errors import GraphBubbleUp
 
 from langchain_agentcost.complaint import Complaint
 from langchain_agentcost.errors import RoutingError, RoutingWarning
-from langchain_agentcost.recent import Recent
 from langchain_agentcost.routing.example import Example
 from langchain_agentcost.routing.examples_file import append_example, bare
 from langchain_agentcost.routing.grading import Grade, Grades, agreement
@@ -42,15 +41,6 @@ MOST_WAITING = 32
 """How many shadows wait or run at most; beyond that a call has none."""
 
 _WORKERS = 2
-
-
-class Offered(Protocol):
-    """What a shadow needs to know of a decision."""
-
-    @property
-    def offers(self) -> Offers:
-        """The tiers that could take the call, weakest first."""
-        ...
 
 
 class Shadow:
@@ -76,12 +66,13 @@ class Shadow:
         RoutingError: If the share is not from 0 to 1.
 
     Example:
-        >>> from types import SimpleNamespace
-        >>> request = RouteRequest.of("6 * 7?")
-        >>> decision = SimpleNamespace(offers=[SimpleNamespace(name="small"), SimpleNamespace(name="big")])
+        >>> from langchain_agentcost.routing.policy import Offer
+        >>> from langchain_agentcost.routing.tier import Tier
+        >>> from langchain_agentcost.testing import FakeMeteredChatModel
+        >>> offers = [Offer(tier=Tier(name, FakeMeteredChatModel())) for name in ("small", "big")]
         >>> with Shadow(share=1.0) as shadow:
-        ...     if shadow.wanted(request, decision):
-        ...         shadow.run(request, "small", "42", ask=lambda tier: f"42 says {tier}")
+        ...     tiers = shadow.drawn(offers)
+        ...     shadow.run(RouteRequest.of("6 * 7?"), tiers, {"small": "42"}, ask=lambda tier: f"42 says {tier}")
         >>> shadow.counts, shadow.examples[0].quality
         ({'done': 1}, {'small': 0.0, 'big': 1.0})
     """
@@ -106,7 +97,6 @@ class Shadow:
         self._random = Random(seed)  # noqa: S311  # which calls are compared is no secret
         self._examples: deque[Example] = deque(maxlen=MOST_KEPT)
         self._counts: Counter[str] = Counter()
-        self._offered: Recent[int, tuple[str, ...]] = Recent()
         self._pool: ThreadPoolExecutor | None = None
         self._waiting: set[Future[None] | asyncio.Task[None]] = set()
         self._closed = False
@@ -129,22 +119,20 @@ class Shadow:
         with self._lock:
             return dict(self._counts)
 
-    def wanted(self, request: RouteRequest, decision: Offered) -> bool:
-        """Draw whether a call has a shadow. Where it has, `run` or `arun` is to be called with the same request."""
-        tiers = tuple(offer.name for offer in decision.offers)
-        if self._closed or len(tiers) < 2 or self._random.random() >= self.share:
-            return False
+    def drawn(self, offers: Offers) -> tuple[str, ...]:
+        """Draw whether a call has a shadow, and give the tiers that `run` or `arun` is to compare; none where not."""
+        if self._closed or len(offers) < 2 or self._random.random() >= self.share:
+            return ()
         if len(self._waiting) >= MOST_WAITING:
             self._count("passed by")
-            return False
-        self._offered.put(id(request), tiers)
-        return True
+            return ()
+        return tuple(offer.name for offer in offers)
 
     def run(
         self,
         request: RouteRequest,
-        answered: str,
-        answer: Any,
+        tiers: Sequence[str],
+        answers: Mapping[str, Any],
         ask: Callable[[str], Any],
         *,
         cost: Cost | None = None,
@@ -152,35 +140,30 @@ class Shadow:
         """Have the other tiers answer, in another thread; this returns at once.
 
         Args:
-            request: The call that `wanted` drew.
-            answered: The tier that answered it.
-            answer: Its answer.
+            request: The call.
+            tiers: What `drawn` gave: the tiers to compare, weakest first.
+            answers: Those that are there, by tier: the call's own.
             ask: Asks a tier, by its name.
             cost: What a tier's usage costs, where the shadow was told nothing else.
         """
-        tiers = self._offered.pop(id(request))
-        if tiers is None:
-            return
-        others = {tier: answer if tier == answered else _NOT_YET for tier in tiers}
+        every = {tier: answers.get(tier, _NOT_YET) for tier in tiers}
         try:
-            self._keep(self._threads().submit(copy_context().run, self._work, request, others, ask, cost))
+            self._keep(self._threads().submit(copy_context().run, self._work, request, every, ask, cost))
         except RuntimeError as error:  # the interpreter, or this, is being shut down
             self._failed(error)
 
     async def arun(
         self,
         request: RouteRequest,
-        answered: str,
-        answer: Any,
+        tiers: Sequence[str],
+        answers: Mapping[str, Any],
         ask: Callable[[str], Awaitable[Any]],
         *,
         cost: Cost | None = None,
     ) -> None:
         """Have the other tiers answer, in another task; see `run`."""
-        tiers = self._offered.pop(id(request))
-        if tiers is not None:
-            others = {tier: answer if tier == answered else _NOT_YET for tier in tiers}
-            self._keep(asyncio.create_task(self._awork(request, others, ask, cost)))
+        every = {tier: answers.get(tier, _NOT_YET) for tier in tiers}
+        self._keep(asyncio.create_task(self._awork(request, every, ask, cost)))
 
     def flush(self, *, timeout_s: float | None = None) -> None:
         """Wait for the shadows that `run` started.

@@ -23,6 +23,7 @@ from langchain_agentcost.routing.examples_file import append_example, bare, read
 from langchain_agentcost.routing.grading import JudgedBy, agreement, passing
 from langchain_agentcost.routing.policies.step import StepPolicy
 from langchain_agentcost.routing.request import RouteRequest
+from langchain_agentcost.routing.runnable import RouterRunnable
 from langchain_agentcost.routing.shadow import MOST_WAITING, Shadow
 from langchain_agentcost.routing.tier import Tier
 from langchain_agentcost.testing import FakeMeteredChatModel
@@ -31,9 +32,9 @@ WHOSE: ContextVar[str] = ContextVar("WHOSE", default="nobody")
 CALL = {"name": "search", "args": {"q": "x", "n": 1}, "id": "1"}
 
 
-def decision(*tiers: str) -> Any:
-    """A decision with such offers, weakest first."""
-    return SimpleNamespace(offers=[SimpleNamespace(name=tier) for tier in tiers or ("small", "big")])
+def offers(*tiers: str) -> Any:
+    """Such offers, weakest first."""
+    return [SimpleNamespace(name=tier) for tier in tiers or ("small", "big")]
 
 
 def request(text: str = "My name is Ada.", **facts: Any) -> RouteRequest:
@@ -41,11 +42,17 @@ def request(text: str = "My name is Ada.", **facts: Any) -> RouteRequest:
     return RouteRequest.of(text, **facts)
 
 
+def drawn(shadow: Shadow, *tiers: str) -> tuple[str, ...]:
+    """The tiers to compare, of a call that has a shadow."""
+    found = shadow.drawn(offers(*tiers))
+    assert found == (tiers or ("small", "big"))
+    return found
+
+
 def one(shadow: Shadow, answered: str, answer: Any, ask: Callable[[str], Any], *tiers: str, **facts: Any) -> None:
     """Make one call with its shadow, and wait for it."""
     asked = request(**facts)
-    assert shadow.wanted(asked, decision(*tiers))
-    shadow.run(asked, answered, answer, ask)
+    shadow.run(asked, drawn(shadow, *tiers), {answered: answer}, ask)
     shadow.flush()
 
 
@@ -83,22 +90,23 @@ def test_costs_of_both_answers_are_kept_where_somebody_knows_them() -> None:
 
 def test_share_of_calls_has_a_shadow() -> None:
     """A tenth of the calls is drawn, the same ones with the same seed."""
-    drawn = [[Shadow(share=0.1, seed=seed).wanted(request(), decision()) for seed in range(2000)] for _ in range(2)]
-    assert drawn[0] == drawn[1]
-    assert 150 < sum(drawn[0]) < 250
+    found = [[bool(Shadow(share=0.1, seed=seed).drawn(offers())) for seed in range(2000)] for _ in range(2)]
+    assert found[0] == found[1]
+    assert 150 < sum(found[0]) < 250
 
 
 @pytest.mark.parametrize(("share", "tiers"), [(0.0, ("small", "big")), (1.0, ("small",))])
 def test_no_shadow_where_none_is_asked_for_or_there_is_nobody_else(share: float, tiers: tuple[str, ...]) -> None:
     """A share of 0, or a single tier that can take the call, has none."""
-    assert not Shadow(share=share).wanted(request(), decision(*tiers))
+    assert not Shadow(share=share).drawn(offers(*tiers))
 
 
 def test_call_that_was_not_drawn_is_not_run() -> None:
-    """Only a request that `wanted` drew has a shadow, and only once."""
-    with Shadow(share=1.0) as shadow:
-        shadow.run(request(), "big", "Yes.", lambda tier: "Yes.")
-    assert shadow.counts == {}
+    """A call that was not drawn asks nobody else."""
+    models = [FakeMeteredChatModel(), FakeMeteredChatModel()]
+    with Shadow(share=0.0) as shadow:
+        RouterRunnable(models, policy="small", shadow=shadow).invoke("Hi")
+    assert (len(models[0].prompts), len(models[1].prompts), shadow.counts) == (1, 0, {})
 
 
 def test_user_does_not_wait() -> None:
@@ -112,8 +120,8 @@ def test_user_does_not_wait() -> None:
         return tier
 
     shadow, asked = Shadow(share=1.0, grade=passing(lambda request, answer: 1)), request()
-    assert shadow.wanted(asked, decision())
-    shadow.run(asked, "big", "Yes.", ask)
+    tiers = drawn(shadow)
+    shadow.run(asked, tiers, {"big": "Yes."}, ask)
     assert not shadow.counts
     going.set()
     shadow.close()
@@ -185,9 +193,9 @@ def test_too_many_at_a_time_are_passed_by() -> None:
     shadow = Shadow(share=1.0)
     for _ in range(MOST_WAITING):
         asked = request()
-        assert shadow.wanted(asked, decision())
-        shadow.run(asked, "big", "Yes.", lambda tier: going.wait(10) and "Yes.")
-    assert not shadow.wanted(request(), decision())
+        tiers = drawn(shadow)
+        shadow.run(asked, tiers, {"big": "Yes."}, lambda tier: going.wait(10) and "Yes.")
+    assert not shadow.drawn(offers())
     going.set()
     shadow.close()
     assert shadow.counts == {"passed by": 1, "done": MOST_WAITING}
@@ -198,7 +206,7 @@ def test_closed_starts_no_more() -> None:
     shadow = Shadow(share=1.0)
     shadow.close()
     shadow.close()
-    assert not shadow.wanted(request(), decision())
+    assert not shadow.drawn(offers())
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,13 +234,13 @@ async def test_async_shadow_is_a_task_that_nobody_waits_for() -> None:
         return "Yes."
 
     shadow, asked = Shadow(share=1.0), request()
-    assert shadow.wanted(asked, decision())
-    await shadow.arun(asked, "big", "yes.", ask)
+    tiers = drawn(shadow)
+    await shadow.arun(asked, tiers, {"big": "yes."}, ask)
     assert not shadow.counts
     going.set()
     await shadow.aclose()
     assert shadow.examples[0].quality == {"small": 1.0, "big": 1.0}
-    assert not shadow.wanted(asked, decision())
+    assert not shadow.drawn(offers())
 
 
 @pytest.mark.parametrize(
@@ -245,9 +253,9 @@ async def test_async_errors_do_not_reach_the_user(error: Exception, count: str) 
         raise error
 
     shadow, asked = Shadow(share=1.0), request()
-    assert shadow.wanted(asked, decision())
+    tiers = drawn(shadow)
     with pytest.warns(RoutingWarning) if count == "failed" else _nothing():
-        await shadow.arun(asked, "big", "Yes.", ask)
+        await shadow.arun(asked, tiers, {"big": "Yes."}, ask)
         await shadow.aflush()
     assert shadow.counts == {count: 1}
 
@@ -268,11 +276,11 @@ async def test_grader_may_be_async(how: str) -> None:
         return "Yes."
 
     shadow, asked = Shadow(share=1.0, grade=grade), request()
-    assert shadow.wanted(asked, decision())
+    tiers = drawn(shadow)
     if how == "sync":
-        shadow.run(asked, "big", "Yes.", lambda tier: "Yes.")
+        shadow.run(asked, tiers, {"big": "Yes."}, lambda tier: "Yes.")
     else:
-        await shadow.arun(asked, "big", "Yes.", ask)
+        await shadow.arun(asked, tiers, {"big": "Yes."}, ask)
     await shadow.aclose()
     assert shadow.examples[0].quality == {"small": 0.5, "big": 0.5}
 
