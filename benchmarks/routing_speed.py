@@ -33,7 +33,7 @@ from langchain_agentcost.routing.policies.sticky import Sticky
 from langchain_agentcost.routing.policy import Offer, Policy
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.tier import Tier
-from langchain_agentcost.routing.verdict import Verdict
+from langchain_agentcost.routing.verifiers.user_test import UserTest
 from langchain_agentcost.testing import FakeMeteredChatModel
 
 TIERS = ("small", "mid", "frontier")
@@ -42,20 +42,6 @@ NODES = 50
 NEW_TEXT, SAME_TEXT = "embedding, a new question", "embedding, the same question"
 SLOWER = 25
 """By how much fewer decisions of the slow kind are measured."""
-
-
-class Passes:
-    """A check that every answer passes; it is not run here."""
-
-    name = "passes"
-
-    def check(self, request: Any, answer: Any, config: Any) -> Verdict:
-        """Accept."""
-        return Verdict(accepted=True)
-
-    async def acheck(self, request: Any, answer: Any, config: Any) -> Verdict:
-        """Accept."""
-        return Verdict(accepted=True)
 
 
 def requests(messages: int, node: str, *, again: bool = False) -> Iterator[RouteRequest]:
@@ -91,7 +77,7 @@ def policies() -> dict[str, tuple[Policy, str]]:
         "step, nothing decides": (step, "agent"),
         "step, learnt": (learnt(), "agent"),
         "sticky > budget > step, learnt": (Sticky(BudgetAware(learnt())), "agent"),
-        "cascade > step, learnt": (CascadePolicy(Passes(), inner=learnt()), "agent"),
+        "cascade > step, learnt": (CascadePolicy(UserTest(lambda request, answer: True), inner=learnt()), "agent"),
         "bandit > step, learnt": (Bandit(learnt().with_threshold(0.3)), "agent"),
         "rule": (RulePolicy([Rule("mid", r"\brefund\b")] * 10, inner=FixedPolicy("small")), "agent"),
         "random": (RandomPolicy(), "agent"),

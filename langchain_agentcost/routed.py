@@ -71,6 +71,11 @@ class Routed:
     propensity: float = 1.0
     calibration: str | None = None
 
+    @property
+    def tag(self) -> str:
+        """The tag of the call's run, by which traces are filtered."""
+        return f"router:{self.tier}"
+
     def as_metadata(self) -> dict[str, Any]:
         """Give the metadata of the call's run."""
         told = {name: getattr(self, name) for name in _TOLD}

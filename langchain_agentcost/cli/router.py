@@ -6,12 +6,10 @@ from typing import Annotated
 
 import typer
 
+from langchain_agentcost.cli.prices import reported_errors
 from langchain_agentcost.cli.report import Format, conditions, instant, write
-from langchain_agentcost.errors import AgentCostError
 from langchain_agentcost.finops.routing import routing_report
 from langchain_agentcost.ledger import open_ledger
-
-_MISUSE = 2
 
 commands = typer.Typer(help="Routers: what they chose, and what that saved.", no_args_is_help=True)
 
@@ -44,7 +42,7 @@ def report(
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON, with exact amounts.")] = False,
 ) -> None:
     """Say which tiers answered, what that saved against the strongest alone, and what speaks against it."""
-    try:
+    with reported_errors():
         with open_ledger(ledger, create=False) as entries:
             made = routing_report(
                 entries,
@@ -55,6 +53,3 @@ def report(
                 outcome=outcome,
             )
         write(made, Format.JSON if as_json else Format.TABLE, None)
-    except (AgentCostError, OSError) as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(_MISUSE) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -91,12 +91,9 @@ def calibrate(
         raise RoutingError("Calibration takes a policy with expected losses, two tiers or more, and two folds or more.")
     names = [tier.name for tier in tiers]
     used, left_out = _usable(examples, names)
-    fitted = scored.fit(used, names) if isinstance(scored, Learning) and used else scored
-    honest = _Tried(used, tiers, _honest(scored, used, names, folds))
-    tried = [honest]
-    if fitted is not scored:
-        tried.append(_Tried(used, tiers, [fitted.losses(example.request, names) for example in used]))
-    steps = _worse(*(each.steps(honest.grid, floor, confidence) for each in tried)) if used else ()
+    fitted = scored.fit(used, names) if used and isinstance(scored, Learning) else None
+    tried = _tried(scored, fitted, used, tiers, folds)
+    steps = _worse(*(each.steps(tried[0].grid, floor, confidence) for each in tried)) if used else ()
     return Calibration(
         policy=scored.name,
         settings=settings_of(scored),
@@ -109,9 +106,9 @@ def calibrate(
         left_out=left_out,
         steps=steps,
         missing=_missing(tried, steps, floor, confidence),
-        cost_share=max((share for each in tried if (share := each.cost_share(steps)) is not None), default=None),
+        cost_share=_dearest(each.cost_share(steps) for each in tried),
         scores=ScoreBins.of(*(each.scores for each in tried)),
-        learned=fitted.as_dict() if isinstance(fitted, Learning) and used else None,
+        learned=None if fitted is None else fitted.as_dict(),
         created_at=datetime.now(UTC).isoformat(timespec="seconds"),
         package_version=version("langchain-agentcost"),
     )
@@ -198,6 +195,21 @@ class _Tried:
         whole = sum(example.nano[self.strongest] for example in self.examples)
         spent = sum(example.nano[tier] for example, tier in zip(self.examples, chosen, strict=True))
         return spent / whole if whole else None
+
+
+def _tried(
+    scored: Scored, fitted: Learning | None, used: Sequence[Example], tiers: Sequence[Tier], folds: int
+) -> list[_Tried]:
+    """What is tested: honest scores first, and those of the policy that has learnt from all examples."""
+    names = [tier.name for tier in tiers]
+    tried = [_Tried(used, tiers, _honest(scored, used, names, folds))]
+    if fitted is not None:
+        tried.append(_Tried(used, tiers, [fitted.losses(example.request, names) for example in used]))
+    return tried
+
+
+def _dearest(shares: Iterable[float | None]) -> float | None:
+    return max((share for share in shares if share is not None), default=None)
 
 
 def _worse(*tests: Sequence[Step]) -> tuple[Step, ...]:

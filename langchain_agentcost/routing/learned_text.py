@@ -10,15 +10,17 @@ from io import BytesIO
 from pathlib import Path
 from struct import error as StructError
 from tokenize import TokenError
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 from zipfile import BadZipFile
 from zlib import error as ZlibError
 
 from langchain_agentcost.errors import RoutingError
-from langchain_agentcost.routing.text_features import libraries
+from langchain_agentcost.routing.text_features import libraries, require_encoder
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from langchain_core.embeddings import Embeddings
 
 _UNREADABLE = (
     *(OSError, ValueError, KeyError, TypeError, AttributeError, EOFError, RuntimeError, SyntaxError, MemoryError),
@@ -32,10 +34,19 @@ class LearnedText:
 
     Args:
         learned: That.
+        embeddings: What texts are embedded with, that of the fit.
+
+    Attributes:
+        KIND: What a file of it is called.
+        VERSION: The version of such files.
     """
 
-    def __init__(self, learned: Learned) -> None:
+    KIND: ClassVar[str]
+    VERSION: ClassVar[int]
+
+    def __init__(self, learned: Learned, *, embeddings: Embeddings | None) -> None:
         self._learned = learned
+        self._embeddings = embeddings
 
     @property
     def tiers(self) -> tuple[str, ...]:
@@ -50,6 +61,22 @@ class LearnedText:
     def save(self, path: Path | str) -> None:
         """Write what was learnt to a file, from which `load` reads it: numbers and labels, no text."""
         self._learned.save(path)
+
+    @classmethod
+    def load(cls, path: Path | str, *, embeddings: Embeddings | None) -> Self:
+        """Read what `save` wrote.
+
+        Args:
+            path: The file.
+            embeddings: Those of the fit.
+
+        Raises:
+            RoutingError: If the file is damaged, newer, or no such file, or was fitted with other embeddings.
+            MissingExtra: If a library that it takes is not installed.
+        """
+        learned = Learned.load(path, kind=cls.KIND, version=cls.VERSION)
+        require_encoder(learned.header["encoder"], embeddings)
+        return cls(learned, embeddings=embeddings)
 
     def _by_tier(self, expected: Any) -> dict[str, list[float]]:
         columns = expected.clip(0, 1).astype("f8").T.tolist()

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from math import ceil, sqrt
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_agentcost.errors import MissingExtra, RoutingError
 from langchain_agentcost.routing.learned_text import Given, Learned, LearnedText
-from langchain_agentcost.routing.text_features import embedded, encoder, folds_of, libraries, require_encoder
+from langchain_agentcost.routing.text_features import embedded, encoder, folds_of, libraries
 
 if TYPE_CHECKING:
     from typing import Self
 
     from langchain_core.embeddings import Embeddings
 
-_KIND = "nearest gain"
-_VERSION = 1
 _NEIGHBOURS = 2.0
 """Times the square root of the number of texts: 98 of 2,400, between the 50 and the 150 that were each best on two of
 four pairs of models."""
@@ -39,9 +37,13 @@ class NearestGain(LearnedText):
         MissingExtra: If faiss is not installed.
     """
 
-    def __init__(self, learned: Learned, *, embeddings: Embeddings) -> None:
-        super().__init__(learned)
-        self._embeddings = embeddings
+    KIND, VERSION = "nearest gain", 1
+
+    def __init__(self, learned: Learned, *, embeddings: Embeddings | None) -> None:
+        if embeddings is None:
+            raise RoutingError("Nearest texts are found by embeddings, and none were given.")
+        super().__init__(learned, embeddings=embeddings)
+        self._embedded = partial(embedded, embeddings=embeddings)
         self._index = _Index(learned.arrays["vectors"], learned.arrays["outcomes"])
 
     @classmethod
@@ -91,7 +93,7 @@ class NearestGain(LearnedText):
         effects = _effects(off, given.places, len(given.names))
         header = {"tiers": given.tiers, "labels": given.names, "encoder": encoder(embeddings)}
         arrays = {"vectors": vectors, "outcomes": outcomes, "effects": effects}
-        gain = cls(Learned.of(_KIND, _VERSION, header, arrays), embeddings=embeddings)
+        gain = cls(Learned.of(cls.KIND, cls.VERSION, header, arrays), embeddings=embeddings)
         for fold in range(fold_of.max() + 1):
             here, rest = fold_of == fold, numpy.where(fold_of == fold, -1, given.places)
             expected[here] += _effects(off, rest, len(given.names))[given.places[here]]
@@ -109,23 +111,9 @@ class NearestGain(LearnedText):
         """
         if not texts:
             return {tier: [] for tier in self.tiers}
-        vectors = embedded(texts, self._embeddings, size=self._learned.arrays["vectors"].shape[1])
+        vectors = self._embedded(texts, size=self._learned.arrays["vectors"].shape[1])
         places = self._learned.places(texts, labels)
         return self._by_tier(self._index.means(vectors) + self._learned.arrays["effects"][places])
-
-    @classmethod
-    def load(cls, path: Path | str, *, embeddings: Embeddings | None) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            RoutingError: If the file is damaged, newer, or no such file, or was fitted with other embeddings.
-            MissingExtra: If numpy, scipy or faiss is not installed.
-        """
-        learned = Learned.load(path, kind=_KIND, version=_VERSION)
-        require_encoder(learned.header["encoder"], embeddings)
-        if embeddings is None:
-            raise RoutingError("Nearest texts are found by embeddings, and none were given.")
-        return cls(learned, embeddings=embeddings)
 
 
 class _Index:

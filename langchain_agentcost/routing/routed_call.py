@@ -120,10 +120,11 @@ class RoutedCall:
 
     def config_for(self, tier: str, role: Role) -> RunnableConfig:
         """Give the config of one of its model calls, with what is told of it; only the first has the given run id."""
-        metadata = self.decision.routed(role, tier).as_metadata()
+        routed = self.decision.routed(role, tier)
+        metadata = routed.as_metadata()
         if role in _PURPOSES:
             metadata["agentcost_purpose"] = _PURPOSES[role]
-        tags = [f"router:{tier}", *([TAG_NOSTREAM] if role in _UNSEEN else [])]
+        tags = [routed.tag, *([TAG_NOSTREAM] if role in _UNSEEN else [])]
         config = merge_configs(self.config, {"metadata": metadata, "tags": tags})
         if role not in ("answer", "draft"):
             config.pop("run_id", None)

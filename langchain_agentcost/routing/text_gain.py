@@ -10,7 +10,6 @@ nothing is searched for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_agentcost.errors import RoutingError
@@ -20,7 +19,6 @@ from langchain_agentcost.routing.text_features import (
     encoder,
     folds_of,
     libraries,
-    require_encoder,
 )
 
 if TYPE_CHECKING:
@@ -28,8 +26,6 @@ if TYPE_CHECKING:
 
     from langchain_core.embeddings import Embeddings
 
-_KIND = "text gain"
-_VERSION = 1
 _NOISE = 10.0
 """How much more of a quality is chance than its label explains: a label's mean counts as n / (n + 10)."""
 _TEXT = 1 / 3
@@ -60,9 +56,10 @@ class TextGain(LearnedText):
         True
     """
 
+    KIND, VERSION = "text gain", 1
+
     def __init__(self, learned: Learned, *, embeddings: Embeddings | None) -> None:
-        super().__init__(learned)
-        self._embeddings = embeddings
+        super().__init__(learned, embeddings=embeddings)
         arrays = learned.arrays
         self._features = TextFeatures({name[9:]: arrays[name] for name in arrays if name.startswith("features_")})
 
@@ -138,21 +135,6 @@ class TextGain(LearnedText):
         return self._by_tier(self._expected(from_text, places))
 
     @classmethod
-    def load(cls, path: Path | str, *, embeddings: Embeddings | None) -> Self:
-        """Read what `save` wrote.
-
-        Args:
-            path: The file.
-            embeddings: Those of the fit.
-
-        Raises:
-            RoutingError: If the file is damaged, newer, or no such file, or was fitted with other embeddings.
-        """
-        learned = Learned.load(path, kind=_KIND, version=_VERSION)
-        require_encoder(learned.header["encoder"], embeddings)
-        return cls(learned, embeddings=embeddings)
-
-    @classmethod
     def _fitted(cls, given: Given, embeddings: Embeddings | None, *, folds: int) -> tuple[Self, dict[str, list[float]]]:
         """Fit to all texts and, where there are folds, to all but each fold, at once: they share their products."""
         numpy, _ = libraries()
@@ -160,7 +142,7 @@ class TextGain(LearnedText):
         fits = _Fits(given, dense, words, fold_of=numpy.array(folds_of(given.texts, folds)), folds=folds)
         header = {"tiers": given.tiers, "labels": given.names, "encoder": encoder(embeddings)}
         kept = {f"features_{name}": array for name, array in features.arrays.items()}
-        gain = cls(Learned.of(_KIND, _VERSION, header, {**kept, **fits.parameters()}), embeddings=embeddings)
+        gain = cls(Learned.of(cls.KIND, cls.VERSION, header, {**kept, **fits.parameters()}), embeddings=embeddings)
         return gain, gain._by_tier(fits.left_out()) if folds > 1 else {}
 
     def _expected(self, from_text: Any, places: Any) -> Any:

@@ -124,11 +124,18 @@ def with_levels(tiers: Sequence[Tier]) -> tuple[Tier, ...]:
         >>> [tier.level for tier in with_levels(tiers)]
         ['small', 'mid', 'frontier']
     """
-    last = len(tiers) - 1
-    usual = [LEVELS[0 if place == 0 else 2 if place == last else 1] for place in range(len(tiers))]
-    return tuple(
-        tier if tier.level is not None else replace(tier, level=level) for tier, level in zip(tiers, usual, strict=True)
-    )
+    placed = zip(tiers, placed_levels(len(tiers)), strict=True)
+    return tuple(tier if tier.level is not None else replace(tier, level=level) for tier, level in placed)
+
+
+def placed_levels(count: int) -> list[Level]:
+    """Give the levels of so many tiers by their place: the last is the strongest, the first the weakest.
+
+    Example:
+        >>> placed_levels(4), placed_levels(1)
+        (['small', 'mid', 'mid', 'frontier'], ['frontier'])
+    """
+    return ["frontier" if place == count - 1 else "mid" if place else "small" for place in range(count)]
 
 
 def _made(name: str) -> Any:

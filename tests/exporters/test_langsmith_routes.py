@@ -45,7 +45,7 @@ def graph_of(*calls: Routed) -> Any:
     """A graph whose node makes the calls of a decision, as a router makes them."""
 
     def node(state: MessagesState) -> dict[str, Any]:
-        config = [{"metadata": routed.as_metadata()} for routed in calls]
+        config = [{"metadata": routed.as_metadata(), "tags": [routed.tag]} for routed in calls]
         return {"messages": [Canned().invoke(state["messages"], one) for one in config]}  # type: ignore[arg-type]
 
     return StateGraph(MessagesState).add_node("ask", node).add_edge(START, "ask").compile(name="desk")

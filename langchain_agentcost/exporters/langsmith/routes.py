@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from langchain_agentcost.attribution import label
 from langchain_agentcost.exporters.langsmith.costs import usd_of
-from langchain_agentcost.routed import ROUTE, Routed
-
-TAG = "router:"
-"""What stands before the tier's name in the run's tag."""
+from langchain_agentcost.routed import Routed
 
 
-@dataclass(frozen=True, slots=True)
-class ShownRoute:
-    """A decision as a model run shows it. Nothing of it is text of a prompt or an answer.
+def route_shown(metadata: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Give a decision as a model run shows it. Nothing of it is text of a prompt or an answer.
 
-    The router's own metadata is nested, which LangSmith shows and cannot filter by: this says it flat.
+    The router's own metadata is nested, which LangSmith shows and cannot filter by: this says it flat. The tag of the
+    tier is on the run already: the router puts it there.
 
     Args:
-        tag: The tag of the tier, such as "router:small".
-        metadata: The decision's id, why, what else was possible, and what each tier was expected to cost, in USD.
+        metadata: The run's metadata.
+
+    Returns:
+        The decision's id, why, what else was possible, and what each tier was expected to cost, in USD; None where the
+        call was not routed.
+
+    Raises:
+        TypeError: If it is not that of a routed call.
 
     Example:
         >>> routed = Routed(
@@ -33,26 +35,13 @@ class ShownRoute:
         ...     baseline="large",
         ...     expected_nano={"small": 1_000, "large": None},
         ... )
-        >>> shown = ShownRoute.of(routed.as_metadata())
-        >>> shown.tag, shown.metadata["agentcost_route_alternatives"], shown.metadata["agentcost_route_usd_small"]
-        ('router:small', 'large', 1e-06)
+        >>> shown = route_shown(routed.as_metadata())
+        >>> shown["agentcost_route_alternatives"], shown["agentcost_route_usd_small"]
+        ('large', 1e-06)
     """
-
-    tag: str
-    metadata: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, metadata: Mapping[str, Any] | None) -> ShownRoute | None:
-        """Read it from the run's metadata; None where the call was not routed.
-
-        Raises:
-            TypeError: If it is not that of a routed call.
-        """
-        routed = Routed.from_metadata(metadata) if metadata and ROUTE in metadata else None
-        return None if routed is None else cls(f"{TAG}{label(routed.tier)}", _flat(routed))
-
-
-def _flat(routed: Routed) -> dict[str, Any]:
+    routed = Routed.from_metadata(metadata)
+    if routed is None:
+        return None
     others = [label(tier) for tier in routed.expected_nano if tier != routed.tier]
     said = {
         "id": routed.id,

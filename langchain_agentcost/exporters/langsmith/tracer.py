@@ -15,7 +15,7 @@ from langchain_agentcost.attribution import AttributionMap
 from langchain_agentcost.exporters.langsmith.asked import Asked
 from langchain_agentcost.exporters.langsmith.desk import OF_THE_TRACE, Desk, shown
 from langchain_agentcost.exporters.langsmith.findings import Finding, find, message_of, with_usage
-from langchain_agentcost.exporters.langsmith.routes import ShownRoute
+from langchain_agentcost.exporters.langsmith.routes import route_shown
 from langchain_agentcost.exporters.langsmith.traces import Trace
 from langchain_agentcost.saving import CACHE_HIT, CacheHit
 
@@ -35,7 +35,7 @@ class LangSmithCostTracer(LangChainTracer):
     Model runs get `input_cost`, `output_cost`, `total_cost` and details, tools with a price `total_cost`, chain runs
     never any cost, since LangSmith adds their children up. Root and model runs get `agentcost_*` metadata to filter by,
     runs in which a cache of ours served `agentcost_cache_hits` and `agentcost_saved_usd`, and the root run the sums of
-    the trace at its end. Model runs that a router chose a tier for get the tag "router:TIER" and `agentcost_route_*`.
+    the trace at its end. Model runs that a router chose a tier for get `agentcost_route_*`, beside their tag.
     The messages that the application sees are not changed.
 
     A fault in pricing warns once and lets the plain trace through.
@@ -173,10 +173,9 @@ class LangSmithCostTracer(LangChainTracer):
         """
         event = {**event, "metadata": self.desk.mask.hide(event.get("metadata"))}
         labels = self._guarded(self._labels, event, prompt)
-        route = self._guarded(ShownRoute.of, event["metadata"]) if prompt is not None else None
+        route = self._guarded(route_shown, event["metadata"]) if prompt is not None else None
         if route is not None:
-            labels = {**(labels or {}), **route.metadata}
-            event["tags"] = [*dict.fromkeys([*(event.get("tags") or ()), route.tag])]
+            labels = {**(labels or {}), **route}
         if labels:
             event["metadata"] = {**labels, **(event["metadata"] or {})}
         return event

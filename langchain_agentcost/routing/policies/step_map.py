@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from types import MappingProxyType
 
-from langchain_agentcost.routing.tier import LEVELS, Level
+from langchain_agentcost.routing.tier import LEVELS, Level, placed_levels
 
 STEPS: Mapping[Level, tuple[str, ...]] = MappingProxyType(
     {
@@ -106,6 +106,4 @@ def levels_by_place(names: Sequence[str]) -> dict[str, Level]:
         ({'haiku': 'small', 'sonnet': 'mid', 'opus': 'frontier'}, {'mid': 'mid', 'opus': 'frontier'})
     """
     named: dict[str, Level] = {level: level for level in LEVELS}
-    last = len(names) - 1
-    placed: list[Level] = ["frontier" if at == last else "mid" if at else "small" for at in range(len(names))]
-    return {name: named.get(name, level) for name, level in zip(names, placed, strict=True)}
+    return {name: named.get(name, level) for name, level in zip(names, placed_levels(len(names)), strict=True)}

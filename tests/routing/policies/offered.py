@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, ToolMe
 
 from langchain_agentcost.routing.policy import Choice, Offer, Offers, cheapest_within
 from langchain_agentcost.routing.tier import Tier
-from langchain_agentcost.routing.verdict import Verdict
+from langchain_agentcost.routing.verifiers.user_test import UserTest
 from langchain_agentcost.testing import FakeMeteredChatModel
 
 NAMES = ("small", "mid", "frontier")
@@ -71,15 +71,6 @@ class Inner:
         return Inner(self.given, threshold)
 
 
-class Passes:
+def passes() -> UserTest:
     """A check that every answer passes."""
-
-    name = "passes"
-
-    def check(self, request: Any, answer: Any, config: Any) -> Verdict:
-        """Accept."""
-        return Verdict(accepted=True)
-
-    async def acheck(self, request: Any, answer: Any, config: Any) -> Verdict:
-        """Accept."""
-        return Verdict(accepted=True)
+    return UserTest(lambda request, answer: True, name="passes")

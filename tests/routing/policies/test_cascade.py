@@ -22,14 +22,14 @@ from langchain_agentcost.routing.runnable import RouterRunnable
 from langchain_agentcost.routing.verifiers.all_of import AllOf
 from langchain_agentcost.routing.verifiers.judge import Judge
 from langchain_agentcost.testing import FakeMeteredChatModel
-from tests.routing.policies.offered import NAMES, Passes, offers_of
+from tests.routing.policies.offered import NAMES, offers_of, passes
 
 CALL = RouteRequest.of("x", node="agent")
 
 
 def cascade(accepted: float = 0.5, *, check_nano: int = 0) -> CascadePolicy:
     """A cascade to the strongest tier, with a check that so many answers pass."""
-    return CascadePolicy(Passes(), acceptance=Acceptance(prior=accepted), check_nano=check_nano)
+    return CascadePolicy(passes(), acceptance=Acceptance(prior=accepted), check_nano=check_nano)
 
 
 def test_the_cheap_tier_is_asked_first() -> None:
@@ -58,14 +58,14 @@ def test_the_check_costs_too() -> None:
 def test_a_check_that_asks_a_model_has_a_stated_cost() -> None:
     """A judge's price is not known to the policy: without it a cascade would be dearer than it says."""
     judge = Judge(FakeMeteredChatModel(), criteria="It is right.")
-    for verifier in (judge, AllOf(Passes(), judge)):
+    for verifier in (judge, AllOf(passes(), judge)):
         with pytest.raises(RoutingError, match="check_nano=, the nano-USD of one check"):
             CascadePolicy(verifier)
     offers = offers_of("small", "frontier", nano={"small": 100, "frontier": 1_000})
     assert CascadePolicy(judge, check_nano=300).choose(CALL, offers).tier == "small"
     assert CascadePolicy(judge, check_nano=1_100).choose(CALL, offers).tier == "frontier"
     with pytest.raises(RoutingError, match="0 or more"):
-        CascadePolicy(Passes(), check_nano=-1)
+        CascadePolicy(passes(), check_nano=-1)
 
 
 def test_without_prices_there_is_no_cascade() -> None:
@@ -87,7 +87,7 @@ def test_of_several_drafts_the_cheapest_way_is_taken() -> None:
 
 def test_the_inner_policy_says_who_would_answer_alone() -> None:
     """A step that goes to the weakest tier anyway has nothing cheaper before it; one for mid has small."""
-    policy = CascadePolicy(Passes(), inner=StepPolicy())
+    policy = CascadePolicy(passes(), inner=StepPolicy())
     extract = policy.choose(RouteRequest.of("x", node="extract"), offers_of())
     assert (extract.tier, extract.verifier, extract.policy) == ("small", None, "cascade>step")
     verify = policy.choose(RouteRequest.of("x", node="verify"), offers_of())
@@ -96,14 +96,14 @@ def test_the_inner_policy_says_who_would_answer_alone() -> None:
 
 def test_there_is_one_escalation_at_most() -> None:
     """A cascade in a cascade leaves the draft that is there."""
-    outer = CascadePolicy(Passes(), inner=CascadePolicy(Passes(), inner=FixedPolicy("frontier")))
+    outer = CascadePolicy(passes(), inner=CascadePolicy(passes(), inner=FixedPolicy("frontier")))
     choice = outer.choose(CALL, offers_of())
     assert (choice.tier, choice.escalate_to, choice.policy) == ("small", "frontier", "cascade>cascade>fixed:frontier")
     failing = Acceptance(prior=0.5)
     for _ in range(90):
         failing.checked("small", node="agent", accepted=False)
-    inner = CascadePolicy(Passes(), inner=FixedPolicy("frontier"), acceptance=failing)
-    assert CascadePolicy(Passes(), inner=inner).choose(CALL, offers_of()).tier == "mid"
+    inner = CascadePolicy(passes(), inner=FixedPolicy("frontier"), acceptance=failing)
+    assert CascadePolicy(passes(), inner=inner).choose(CALL, offers_of()).tier == "mid"
 
 
 def test_it_learns_by_node_what_passes() -> None:
@@ -119,7 +119,7 @@ def test_it_learns_by_node_what_passes() -> None:
 
 def test_a_check_of_something_else_teaches_nothing() -> None:
     """An answer that is no draft of its own says nothing of its check."""
-    policy = CascadePolicy(Passes(), inner=StepPolicy())
+    policy = CascadePolicy(passes(), inner=StepPolicy())
     request = RouteRequest.of("x", node="extract")
     policy.checked(request, policy.choose(request, offers_of()), accepted=False)
     assert policy.acceptance.as_dict()["counts"] == []
@@ -147,7 +147,7 @@ def test_the_oldest_checks_fade() -> None:
 
 def ended(retry: float = 0.02) -> CascadePolicy:
     """A cascade whose drafts were seen to fail."""
-    policy = CascadePolicy(Passes(), acceptance=Acceptance(prior=0.5), retry=retry)
+    policy = CascadePolicy(passes(), acceptance=Acceptance(prior=0.5), retry=retry)
     for _ in range(50):
         policy.acceptance.checked("small", node="agent", accepted=False)
     return policy
@@ -194,7 +194,7 @@ def test_a_provider_that_is_down_says_nothing_of_a_tier() -> None:
         def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
             raise raised.pop()
 
-    policy = CascadePolicy(Passes())
+    policy = CascadePolicy(passes())
     router = RouterRunnable([Failing(model="gpt-4.1-mini"), FakeMeteredChatModel(model="gpt-4.1")], policy=policy)
     raised: list[Exception] = [ConnectionError("down") for _ in range(20)]
     for _ in range(20):

@@ -24,7 +24,7 @@ from langchain_agentcost.routing.router import Router
 from langchain_agentcost.routing.tier import Tier
 from langchain_agentcost.testing import FakeMeteredChatModel
 from langchain_agentcost.usage import Usage
-from tests.routing.policies.offered import NAMES, Inner, Passes, offers_of
+from tests.routing.policies.offered import NAMES, Inner, offers_of, passes
 
 EXTRACT = RouteRequest.of("x", node="extract", thread="t")
 PLAN = RouteRequest.of("x", node="plan", thread="t")
@@ -127,7 +127,7 @@ def test_a_tier_that_cannot_take_the_call_is_left() -> None:
 
 def test_who_stays_needs_no_check_of_a_draft() -> None:
     """A cascade's check is of its draft, not of the tier that is stayed with."""
-    inner = CascadePolicy(Passes(), inner=FixedPolicy("frontier"))
+    inner = CascadePolicy(passes(), inner=FixedPolicy("frontier"))
     choice = Sticky(inner, calls=1).choose(EXTRACT, on_the_strong_one(small=15_000))
     assert (choice.tier, choice.verifier, choice.escalate_to) == ("frontier", None, None)
 

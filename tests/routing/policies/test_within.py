@@ -28,7 +28,7 @@ from langchain_agentcost.routing.policies.within import (
 from langchain_agentcost.routing.policy import Policy, Scored
 from langchain_agentcost.routing.request import RouteRequest
 from langchain_agentcost.routing.tier import Tier
-from tests.routing.policies.offered import MODEL, NAMES, Passes, offers_of
+from tests.routing.policies.offered import MODEL, NAMES, offers_of, passes
 from tests.routing.policies.test_step import REQUESTS
 
 TOWER = Sticky(RulePolicy([Rule("mid", "refund")], inner=BudgetAware(StepPolicy())))
@@ -36,7 +36,7 @@ TOWER = Sticky(RulePolicy([Rule("mid", "refund")], inner=BudgetAware(StepPolicy(
 
 def test_several_stand_in_one_another() -> None:
     """A budget, rules, a sticky tier and a cascade work on one choice, and its name tells which."""
-    policy = CascadePolicy(Passes(), inner=TOWER)
+    policy = CascadePolicy(passes(), inner=TOWER)
     planned = policy.choose(RouteRequest.of("x", node="plan", used=0.2), offers_of())
     assert (planned.tier, planned.escalate_to) == ("small", "frontier")
     assert planned.policy == "cascade>sticky>rule>budget>step"
@@ -64,8 +64,8 @@ def test_the_scored_one_is_found_and_replaced() -> None:
         (Bandit(StepPolicy(), slack=0.1), False),
         (BudgetAware(StepPolicy()), False),
         (Sticky(BudgetAware(StepPolicy())), False),
-        (CascadePolicy(Passes(), inner=StepPolicy()), False),
-        (CascadePolicy(Passes()), False),
+        (CascadePolicy(passes(), inner=StepPolicy()), False),
+        (CascadePolicy(passes()), False),
         (RulePolicy([], inner=StepPolicy()), False),
         (Sticky(FixedPolicy("small")), False),
         (FixedPolicy("small"), False),
@@ -86,7 +86,7 @@ def test_levels_reach_the_policy_that_goes_by_them() -> None:
 
 def test_who_learns_from_what_came_of_it_is_found() -> None:
     """A router tells each part that counts something."""
-    policy = Sticky(CascadePolicy(Passes(), inner=Bandit(StepPolicy())))
+    policy = Sticky(CascadePolicy(passes(), inner=Bandit(StepPolicy())))
     parts = list(parts_of(policy))
     assert [part.name for part in parts] == ["sticky", "cascade", "bandit", "step"]
     assert [part.name for part in parts if isinstance(part, LearnsChecks)] == ["cascade"]
@@ -104,7 +104,7 @@ def around(inner: st.SearchStrategy[Policy]) -> st.SearchStrategy[Policy]:
     return st.one_of(
         st.builds(Sticky, inner=inner, calls=st.integers(1, 9)),
         st.builds(BudgetAware, inner=inner, most=st.floats(0, 1)),
-        st.builds(CascadePolicy, verifier=st.just(Passes()), inner=inner),
+        st.builds(CascadePolicy, verifier=st.just(passes()), inner=inner),
         st.builds(RulePolicy, rules=st.just((Rule("mid", "a"), Rule("gpt", "b"))), inner=inner),
     )
 
