@@ -6,7 +6,7 @@ import warnings
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, timedelta
 from decimal import Decimal
 from functools import wraps
 from statistics import fmean
@@ -17,6 +17,7 @@ from langchain_core.messages import BaseMessage, HumanMessage, convert_to_messag
 from langchain_core.runnables import RunnableConfig
 
 from langchain_agentcost.errors import RoutingError
+from langchain_agentcost.exporters.langsmith.runs import runs
 from langchain_agentcost.money import to_nano
 from langchain_agentcost.pricing import PriceBook
 from langchain_agentcost.routed import EVALUATION_PURPOSE
@@ -35,7 +36,7 @@ RequestOf = Callable[[Mapping[str, Any], Mapping[str, Any]], RouteRequest]
 """Makes a request of an example's inputs and its metadata."""
 
 _TRIAL: RunnableConfig = {"metadata": {"agentcost_purpose": EVALUATION_PURPOSE}}
-_PAGE = 100
+_SELECTS = ("ID", "REFERENCE_EXAMPLE_ID", "TOTAL_COST")
 
 
 def request_of(inputs: Mapping[str, Any], metadata: Mapping[str, Any]) -> RouteRequest:
@@ -163,29 +164,13 @@ def _experiment(client: Client, name: str, key: str) -> dict[str, tuple[float, i
     for feedback in client.list_feedback(feedback_key=[key], session=[str(project.id)]):
         if feedback.score is not None:
             scores[str(feedback.run_id)].append(float(feedback.score))
-    return {
-        run["reference_example_id"]: (fmean(scores[run["id"]]), _nano(run.get("total_cost")))
-        for run in _runs(client, str(project.id), project.start_time)
-        if run.get("reference_example_id") and run["id"] in scores
-    }
-
-
-def _runs(client: Client, project: str, started: datetime) -> Iterator[dict[str, Any]]:
-    """The runs of an experiment: LangSmith's own readers are deprecated, or bound to an event loop."""
+    started = project.start_time
     since = (started if started.tzinfo else started.replace(tzinfo=UTC)) - timedelta(days=1)
-    root = client.api_url.rstrip("/").removesuffix("/v1").removesuffix("/api")
-    asked: dict[str, Any] = {
-        "project_ids": [project],
-        "min_start_time": since.isoformat(),
-        "selects": ["ID", "REFERENCE_EXAMPLE_ID", "TOTAL_COST"],
-        "page_size": _PAGE,
+    return {
+        run.fields["reference_example_id"]: (fmean(scores[run.id]), _nano(run.total_cost))
+        for run in runs(client, project=str(project.id), since=since, selects=_SELECTS)
+        if run.fields.get("reference_example_id") and run.id in scores
     }
-    while True:
-        page = client.request_with_retries("POST", f"{root}/api/v2/runs/query", json=asked).json()
-        yield from page.get("items") or ()
-        if not page.get("next_cursor"):
-            return
-        asked["cursor"] = page["next_cursor"]
 
 
 def _nano(usd: Any) -> int | None:

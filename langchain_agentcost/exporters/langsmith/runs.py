@@ -95,7 +95,13 @@ def project_id(client: Client, project: str) -> str:
 
 
 def runs(
-    client: Client, *, project: str, since: datetime, run_type: str | None = None, ids: Sequence[str] = ()
+    client: Client,
+    *,
+    project: str,
+    since: datetime,
+    run_type: str | None = None,
+    ids: Sequence[str] = (),
+    selects: Sequence[str] = _SELECTS,
 ) -> Iterator[StoredRun]:
     """Go through the runs of a project, the latest first, a page at a time.
 
@@ -105,6 +111,7 @@ def runs(
         since: Only runs that started at or after this instant.
         run_type: Only runs of this type, such as "LLM".
         ids: Only these runs; all where empty.
+        selects: The fields to ask for.
 
     Yields:
         The runs.
@@ -115,7 +122,7 @@ def runs(
     asked: dict[str, Any] = {
         "project_ids": [project],
         "min_start_time": since.isoformat(),
-        "selects": list(_SELECTS),
+        "selects": list(selects),
         "page_size": PAGE,
     }
     asked |= {"run_type": run_type} if run_type else {}
