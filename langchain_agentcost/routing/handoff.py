@@ -86,6 +86,8 @@ def settings_for(settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
         >>> settings_for(asked, FakeMeteredChatModel(usage="openai"))
         {'temperature': 0, 'prompt_cache_key': 'desk'}
     """
+    if not settings:
+        return {}
     provider = _Target.of(model).provider
     kept = {name: value for name, value in settings.items() if provider in _SETTINGS.get(name, (provider,))}
     headers = kept.get("extra_headers")

@@ -30,7 +30,8 @@ class Sticky:
 
     Staying keeps the inner policy's promise: the tier that is kept is within its threshold. A thread is a LangGraph
     thread or a session; a call of neither has no last tier. Prompts that begin otherwise, such as those of a subgraph
-    with a system prompt of its own, count apart. The rent is added up as calls are made (`Offer.rent_nano`, `Choice.preferred`).
+    with a system prompt of its own, count apart. The rent is added up as calls are made (`Offer.rent_nano`,
+    `Choice.preferred`).
 
     Args:
         inner: The policy that chooses. One that draws belongs around this one, not in it: how probable it is to stay
